@@ -1,0 +1,457 @@
+"""The command line: words in, words out. The only code that prints, and it decides nothing.
+
+stdout carries the result and nothing else; progress, notices and errors go to stderr. `--json` changes the form of a
+result, never its content. Exit codes: 0 all done, 1 error, 2 usage or configuration, 3 some tokens failed, 130
+interrupted and resumable (143 when terminated).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pipeline import __version__
+from pipeline.config import MAX_COUNT, SETTINGS, Config, Expected, load_config, whole
+from pipeline.errors import BadArgument, Interrupted, PipelineError
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DEFAULT_WORKSPACE = "workspace"
+WIDE = 200  # columns of a table that nobody's terminal has to show
+SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
+
+_MINT_FLAGS = (
+    *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
+    *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "keystore"),
+    *("confirmations", "to", "batch", "max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth"),
+)
+_CHAIN_FLAGS = ("chain", "rpc_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a verb gets: its arguments, the settings in force, the workspace, and where to write."""
+
+    arguments: argparse.Namespace
+    config: Config
+    workspace: Workspace
+
+    @property
+    def as_json(self) -> bool:
+        return bool(self.arguments.json)
+
+
+def entry() -> NoReturn:
+    """Run the program with this process's arguments, and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = main(sys.argv[1:])
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to fail at interpreter exit
+    sys.exit(code)
+
+
+class _Terminated(BaseException):
+    """SIGTERM: unwinds like Ctrl-C, with an exit code of its own."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        arguments = _parser().parse_args(words)
+        if arguments.verb is None:
+            _parser().print_help()
+            return 0
+        flags = {setting.name: getattr(arguments, setting.name, None) for setting in SETTINGS}
+        config = load_config(flags, os.environ, Path.cwd())
+        code: int = arguments.run(Call(arguments, config, Workspace(Path(arguments.workspace))))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return SIGPIPE_EXIT
+    except (KeyboardInterrupt, Interrupted):
+        _say("\ninterrupted: everything so far is recorded. Give the same command again: it continues.")
+        return Interrupted.exit_code
+    except _Terminated:
+        _say("\nterminated: everything so far is recorded. Give the same command again: it continues.")
+        return 128 + signal.SIGTERM
+    except PipelineError as error:
+        _say(f"error: {error}" + (f"\n  → {error.hint}" if error.hint else ""))
+        return error.exit_code
+
+
+# ── verbs ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _mint(call: Call) -> int:
+    from pipeline.ledger import Ledger
+    from pipeline.report import run_report
+    from pipeline.run import mint_run
+    from pipeline.terminal import progress_on_stderr
+
+    count = _read_count(call.arguments.count)
+    with progress_on_stderr() as observer:
+        outcome = mint_run(
+            call.config, count, call.workspace, observer, more=call.arguments.more, new=call.arguments.new
+        )
+    with Ledger(call.workspace.ledger) as ledger:
+        report = run_report(ledger, outcome)
+        if call.as_json:
+            _print_json(report)
+        else:
+            _print_tokens(report)
+        sys.stdout.flush()
+        outcome.mark_reported(ledger)
+    if not outcome.fresh:
+        _say(
+            f"this run was complete before: nothing was sent. `--more` adds tokens to {outcome.collection.name!r}, "
+            "`--new` (or a new `--name`) starts another collection."
+        )
+    _next("pipeline verify", "proves every token from the chain back to its pixels")
+    return 0
+
+
+def _read_count(text: str) -> int:
+    try:
+        return whole(1, MAX_COUNT)(text)
+    except Expected as expected:
+        raise BadArgument(name="--count", value=text, expected=str(expected)) from None
+
+
+def _status(call: Call) -> int:
+    from pipeline.report import status_report
+
+    report = status_report(call.workspace, call.config)
+    if call.as_json:
+        _print_json(report)
+        return 0
+    if not report["collections"]:
+        _say(f"{call.workspace.folder} holds no collection yet.")
+        _next("pipeline mint --count 50", "makes one")
+        return 0
+    _print_table(
+        ("collection", "contract", "chain", "drawn", "pinned", "minted", "final", "state"),
+        [
+            (
+                c["name"],
+                _short(c["contract"]),
+                c["chain_id"],
+                c["drawn"],
+                c["pinned"],
+                c["minted"],
+                c["final"],
+                c["state"],
+            )
+            for c in report["collections"]
+        ],
+    )
+    if report["unfinished"]:
+        _next(report["unfinished"], "finishes the run that was interrupted")
+    else:
+        _next("pipeline show 1", "shows a token")
+    return 0
+
+
+def _show(call: Call) -> int:
+    from pipeline.report import token_report
+
+    report = token_report(call.workspace, _name(call), _read_token_id(call.arguments.token_id))
+    if call.as_json:
+        _print_json(report)
+        return 0
+    rows = [(key.replace("_", " "), value) for key, value in report.items() if key != "attributes"]
+    _print_table(("", ""), rows, wrap=True)
+    if report["attributes"]:
+        _print_table(("attribute", "value"), [(a["trait_type"], a["value"]) for a in report["attributes"]])
+    return 0
+
+
+def _read_token_id(text: str) -> int:
+    try:
+        return whole(1, 2**48 - 1)(text)
+    except Expected as expected:
+        raise BadArgument(name="token id", value=text, expected=str(expected)) from None
+
+
+def _owners(call: Call) -> int:
+    from pipeline.report import owners_report
+
+    report = owners_report(call.workspace, call.config, _name(call))
+    if call.as_json:
+        _print_json(report)
+        return 0
+    _print_table(
+        ("owner", "tokens", "token ids"),
+        [(o["owner"], len(o["token_ids"]), _ranges(o["token_ids"])) for o in report["owners"]],
+    )
+    _say(f"as of block {report['block_number']:,}")
+    return 0
+
+
+def _verify(call: Call) -> int:
+    from pipeline.terminal import progress_on_stderr
+    from pipeline.verify import verify
+
+    with progress_on_stderr() as observer:
+        report = verify(call.workspace, call.config, _name(call), observer)
+    if call.as_json:
+        _print_json(report.as_dict())
+    else:
+        _print_table(
+            ("", "check", "found"),
+            [("✓" if check.ok else "✗", check.name, check.detail) for check in report.checks],
+            wrap=True,
+        )
+        _say("every check holds." if report.ok else "some checks failed: see ✗ above.")
+    return 0 if report.ok else 1
+
+
+def _export(call: Call) -> int:
+    from pipeline.export import export
+
+    formats = tuple(call.arguments.format.split(","))
+    paths = export(call.workspace, _name(call), formats, call.arguments.out and Path(call.arguments.out))
+    if call.as_json:
+        _print_json({"files": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            print(path)
+    return 0
+
+
+def _devnet(call: Call) -> int:
+    from pipeline.mint.devnet import devnet
+
+    kind = call.config["chain"]
+    with devnet(call.workspace.chain / kind, kind) as url:
+        if call.as_json:
+            _print_json({"rpc_url": url, "chain": kind})
+        else:
+            print(url)
+        sys.stdout.flush()
+        _say(f"{kind} answers at {url}; its state stays in {call.workspace.chain / kind}. Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+    return 0
+
+
+def _config(call: Call) -> int:
+    rows = [
+        {
+            "setting": setting.key,
+            "value": _shown(setting.name, call.config[setting.name]),
+            "source": call.config.values[setting.name].source,
+            "flag": setting.flag,
+            "variable": setting.variable,
+            "help": setting.help,
+        }
+        for setting in SETTINGS
+    ]
+    if call.as_json:
+        _print_json(rows)
+    else:
+        _print_table(
+            ("setting", "value", "from", "meaning"),
+            [(r["setting"], r["value"], r["source"], r["help"]) for r in rows],
+            wrap=True,
+        )
+    return 0
+
+
+def _shown(name: str, value: Any) -> Any:
+    """A setting's value as it may be shown: addresses of nodes lose whatever could carry a key."""
+    if name in ("rpc_url", "ipfs_api", "external_url") and "://" in str(value):
+        from pipeline.mint.rpc import shown
+
+        return shown(value)
+    return value
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _say(text: str) -> None:
+    """Tell the person something that is not the result; a closed stderr is no reason to stop."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _next(command: str, why: str) -> None:
+    _say(f"next: {command}   ({why})")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
+
+
+def _print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap: bool = False) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_header=any(headings), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    _console().print(table)
+
+
+def _print_tokens(report: dict[str, Any]) -> None:
+    _print_table(
+        ("token id", "owner", "token URI", "transaction"),
+        [(t["token_id"], _short(t["owner"]), _short_uri(t["token_uri"]), _short(t["tx"])) for t in report["tokens"]],
+    )
+    _say(
+        f"{len(report['tokens']):,} tokens of {report['name']!r} at {report['contract']} on chain {report['chain_id']}"
+    )
+    if report["seconds"]:
+        _say("  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report["seconds"].items()))
+
+
+def _short(text: str | None) -> str:
+    return f"{text[:6]}…{text[-4:]}" if text else ""
+
+
+def _short_uri(uri: str) -> str:
+    """`ipfs://bafybei…2ykq/7.json`: enough to tell two roots apart."""
+    root, _, file = uri.removeprefix("ipfs://").partition("/")
+    return f"ipfs://{root[:7]}…{root[-4:]}/{file}"
+
+
+def _ranges(numbers: Sequence[int], most: int = 6) -> str:
+    """`1-50, 53, 60-61`: sorted numbers, folded."""
+    folded: list[list[int]] = []
+    for number in numbers:
+        if folded and folded[-1][1] == number - 1:
+            folded[-1][1] = number
+        else:
+            folded.append([number, number])
+    words = [str(low) if low == high else f"{low}-{high}" for low, high in folded]
+    return ", ".join(words[:most]) + (f", … ({len(words) - most} more)" if len(words) > most else "")
+
+
+def _name(call: Call) -> str | None:
+    return call.config["name"] if call.config.given("name") else None
+
+
+# ── the parser ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in the same form as all others, and with the next step."""
+
+    def error(self, message: str) -> NoReturn:
+        _say(f"error: {message}\n  → `{self.prog} --help` shows examples")
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument(
+        "--workspace", metavar="DIR", default=argparse.SUPPRESS, help="folder of the run (./workspace)"
+    )
+    everywhere.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="the result as JSON")
+
+    parser = _Parser(
+        prog="pipeline",
+        parents=[everywhere],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="From seed to pixels to CID to token, and back.",
+        epilog="examples:\n"
+        "  pipeline mint --count 50             draw, pin and mint 50 artworks on the embedded chain\n"
+        "  pipeline mint --count 10 --more      ten more of the same collection\n"
+        "  pipeline show 7                      one token\n"
+        "  pipeline verify                      from the chain back to the pixels\n"
+        "  pipeline devnet                      the embedded chain, for wallets\n\n"
+        "`pipeline VERB --help` tells more.",
+    )
+    parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
+    parser.set_defaults(workspace=DEFAULT_WORKSPACE, json=False, verb=None)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+
+    def verb(
+        name: str, run: Callable[[Call], int], help: str, flags: Sequence[str], examples: str
+    ) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(
+            name,
+            parents=[everywhere],
+            help=help,
+            description=help[0].upper() + help[1:] + ".",
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(run=run)
+        for setting in SETTINGS:
+            if setting.name in flags:
+                sub.add_argument(setting.flag, dest=setting.name, metavar=_metavar(setting.default), help=setting.help)
+        return sub
+
+    mint = verb(
+        "mint",
+        _mint,
+        "draw, pin and mint tokens; given again, continue",
+        _MINT_FLAGS,
+        "  pipeline mint --count 50\n"
+        "  pipeline mint --count 500 --size 1024 --name 'Linocuts' --to 0x…\n"
+        "  pipeline mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
+    )
+    mint.add_argument("--count", metavar="N", required=True, help=f"number of tokens, 1 to {MAX_COUNT:,}")
+    mint.add_argument("--more", action="store_true", help="add tokens to the last (or --name'd) collection")
+    mint.add_argument("--new", action="store_true", help="start another collection in this workspace")
+    verb("status", _status, "how far everything is", ("name", "rpc_url"), "  pipeline status\n  pipeline status --json")
+    show = verb("show", _show, "one token: picture, traits, CIDs, owner", ("name",), "  pipeline show 7")
+    show.add_argument("token_id", metavar="TOKEN_ID", help="id of the token")
+    verb("owners", _owners, "who owns what, read from the chain", ("name", *_CHAIN_FLAGS), "  pipeline owners")
+    verb(
+        "verify",
+        _verify,
+        "check everything from the chain back to the pixels",
+        ("name", *_CHAIN_FLAGS),
+        "  pipeline verify --json",
+    )
+    export = verb(
+        "export",
+        _export,
+        "write the collection as CARs, CSV and JSON",
+        ("name",),
+        "  pipeline export\n  pipeline export --format csv --out /tmp/drop",
+    )
+    export.add_argument("--format", metavar="NAME,…", default="car,csv,json", help="car, csv, json (all)")
+    export.add_argument("--out", metavar="DIR", help="folder to write to (export/ in the workspace)")
+    verb(
+        "devnet",
+        _devnet,
+        "run the embedded chain in the foreground",
+        ("chain",),
+        "  pipeline devnet\n  pipeline devnet --chain ganache",
+    )
+    verb("config", _config, "every setting, its value, and where it came from", _MINT_FLAGS, "  pipeline config")
+    return parser
+
+
+def _metavar(default: Any) -> str:
+    return "N" if isinstance(default, int) else "TEXT"

@@ -1,0 +1,85 @@
+"""A collection's own picture and metadata: what contractURI() leads to (ERC-7572)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import BadArgument
+from pipeline.files import write_whole
+from pipeline.generate.seeds import token_seed
+from pipeline.records import PinnedRoot, TokenSpec
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.generate import Generator
+    from pipeline.ledger.plans import Collection
+    from pipeline.pin import Pinner
+    from pipeline.pin.store import CarStore
+
+COVER_ID = 0  # token ids begin at 1, so seed 0 of a collection is free for its cover
+MAX_COVER = 20 << 20  # bytes; marketplaces show covers far below this
+SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif"}
+
+
+def read_cover(path: Path) -> tuple[bytes, str]:
+    """The bytes of a cover image and the suffix that its content asks for.
+
+    Raises BadArgument for a file that is missing, too large, or no PNG, JPEG, WebP or GIF.
+    """
+    from PIL import Image
+
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_COVER else b""
+        with Image.open(path, formats=tuple(SUFFIXES)) as image:
+            image.verify()
+            suffix = SUFFIXES[image.format or ""]
+    except (OSError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
+        raise BadArgument(name="--cover", value=str(path), expected="a PNG, JPEG, WebP or GIF file") from error
+    if not data:
+        raise BadArgument(name="--cover", value=str(path), expected=f"a file of at most {MAX_COVER >> 20} MiB")
+    return data, suffix
+
+
+def pin_info(
+    collection: Collection,
+    cover: str,
+    size: int,
+    generator: Generator,
+    workspace: Workspace,
+    store: CarStore,
+    pinners: Sequence[Pinner],
+) -> tuple[PinnedRoot, PinnedRoot]:
+    """Pin the cover (`cover` names a file; empty: drawn here) and `collection.json`; return both roots.
+
+    The same collection gives the same roots, so doing it again after a crash changes nothing.
+    """
+    from pipeline.pin.metadata import collection_metadata
+    from pipeline.pin.stage import pin_directory
+
+    if cover:
+        data, suffix = read_cover(Path(cover))
+        path = workspace.cover(collection.id, suffix)
+        write_whole(path, data)
+    else:
+        path = workspace.cover(collection.id, ".png")
+        _draw(collection, size, generator, path)
+    images = pin_directory([(f"cover{path.suffix}", path)], f"{collection.name} cover", store, pinners)
+    document = collection_metadata(
+        name=collection.name,
+        symbol=collection.symbol,
+        description=collection.description,
+        image=f"ipfs://{images.cid}/cover{path.suffix}",
+        external_url=collection.external_url,
+    )
+    info = pin_directory([("collection.json", document)], f"{collection.name} collection", store, pinners)
+    return images, info
+
+
+def _draw(collection: Collection, size: int, generator: Generator, path: Path) -> None:
+    from pipeline.generate.stage import generate
+
+    spec = TokenSpec(COVER_ID, token_seed(collection.seed, COVER_ID), collection.owner)
+    for _ in generate([spec], generator, size, lambda _: path):
+        pass

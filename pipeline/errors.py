@@ -1,0 +1,246 @@
+"""Everything that can go wrong, and what to do next.
+
+PipelineError                         exit 1
+├── UsageError                        exit 2: the words of the call, or the configuration
+│   ├── BadArgument
+│   ├── UnknownSetting
+│   ├── RunDiffers
+│   ├── CollectionExists
+│   └── KeyRefused
+├── WorkspaceError                    the folder that holds everything
+│   ├── WorkspaceLocked
+│   ├── WorkspaceUnwritable
+│   ├── NewerSchema
+│   └── Corrupt                       bytes that no longer hash to what was recorded
+├── GenerationError                   models, weights, devices, images
+├── PinError
+│   ├── DigestMismatch
+│   ├── BadCar
+│   └── PinnerUnavailable             retryable
+├── ChainError
+│   ├── RpcUnavailable                retryable
+│   ├── RpcError                      the node answered with an error
+│   ├── WrongChain
+│   ├── BadRecipient
+│   ├── SignerMismatch
+│   ├── InsufficientFunds
+│   ├── LimitReached
+│   ├── Reverted
+│   └── ForeignTransaction
+└── Interrupted                       exit 130: resumable
+
+A class is one sentence with named fields, and a second one that says what to do next; raise it with the fields as
+keywords, and with `hint=` where the place knows a better next step. Third-party errors are translated once, at the
+border, and kept as `__cause__`. A field never holds a key, a token, a password or the path of an RPC URL.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PipelineError(Exception):
+    """Base of all errors that a caller is told about: `str(error)` is the sentence, `error.hint` the next step."""
+
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+    sentence: ClassVar[str] = "{reason}"
+    next_step: ClassVar[str] = ""
+
+    def __init__(self, *, hint: str | None = None, **fields: Any) -> None:
+        self.fields = fields
+        self.hint = self.next_step.format(**fields) if hint is None else hint
+        super().__init__(self.sentence.format(**fields))
+
+
+# ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class UsageError(PipelineError):
+    """The call itself is wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class BadArgument(UsageError):
+    """One value is out of its range or of the wrong form."""
+
+    sentence = "{name} is {value!r}; expected {expected}"
+
+
+class UnknownSetting(UsageError):
+    """A configuration key that does not exist."""
+
+    sentence = "{source}: there is no setting {name!r}{near}"
+    next_step = "`pipeline config` lists every setting"
+
+
+class RunDiffers(UsageError):
+    """An unfinished run was planned with other arguments."""
+
+    sentence = "an unfinished run of {collection!r} was planned with other arguments: {differences}"
+    next_step = "finish it with its own arguments: {command}"
+
+
+class CollectionExists(UsageError):
+    """The collection is complete; what to do beside it was not said."""
+
+    sentence = "{collection!r} is complete with {count} tokens, and this call asks for something else: {differences}"
+    next_step = "`--more` adds tokens to it, `--new` starts another collection"
+
+
+class KeyRefused(UsageError):
+    """A key or keystore that cannot or must not be used."""
+
+    sentence = "{what}: {reason}"
+
+
+# ── workspace ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class WorkspaceError(PipelineError):
+    """The workspace folder cannot serve."""
+
+
+class WorkspaceLocked(WorkspaceError):
+    """Another process is writing in this workspace."""
+
+    sentence = "{path} is in use by another run{holder}"
+    next_step = "wait for it to end, or use another --workspace; `pipeline status` reads without the lock"
+
+
+class WorkspaceUnwritable(WorkspaceError):
+    """The folder is read-only, full, or not a folder."""
+
+    sentence = "cannot write {path}: {reason}"
+    next_step = "free space or choose another --workspace, then give the same command again: it continues"
+
+
+class NewerSchema(WorkspaceError):
+    """The ledger was written by a newer version of this program."""
+
+    sentence = "{path} has ledger schema {found}; this version knows {known}"
+    next_step = "install the newer version that wrote it"
+
+
+class Corrupt(WorkspaceError):
+    """Bytes that no longer hash to what was recorded."""
+
+    sentence = "{what} is damaged: {reason}"
+    next_step = "nothing was sent; restore it from a backup, then give the same command again"
+
+
+# ── generation ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class GenerationError(PipelineError):
+    """A model, its weights, a device or an image cannot be used."""
+
+
+# ── pinning ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PinError(PipelineError):
+    """Content could not be stored or read back."""
+
+
+class DigestMismatch(PinError):
+    """Somebody gave a root or bytes that are not ours."""
+
+    sentence = "{where} answered {got} where the content is {expected}"
+    next_step = "do not trust this backend; nothing was recorded as pinned"
+
+
+class BadCar(PinError):
+    """A CAR that is cut, oversized, or whose blocks do not hash to their CIDs."""
+
+    sentence = "{path} is not a sound CAR: {reason}"
+
+
+class PinnerUnavailable(PinError):
+    """A pinning backend did not answer, or not in time."""
+
+    retryable = True
+    sentence = "{pinner} did not take the content: {reason}"
+    next_step = "give the same command again: what is pinned stays pinned"
+
+
+# ── chain ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ChainError(PipelineError):
+    """Something between us and the chain."""
+
+
+class RpcUnavailable(ChainError):
+    """No usable answer from the node: refused, timed out, cut, or not JSON-RPC."""
+
+    retryable = True
+    sentence = "{rpc} gave no usable answer to {method}: {reason}"
+    next_step = "check the address and that the node is up, then give the same command again: it continues"
+
+
+class RpcError(ChainError):
+    """The node answered with a JSON-RPC error: `code`, `message`, `data` (bytes of a revert, or None)."""
+
+    sentence = "{rpc} refused {method}: {message}"
+
+
+class WrongChain(ChainError):
+    """The RPC URL leads to another chain than the one the ledger knows."""
+
+    sentence = "{rpc} is another chain: {what} is {got}, the ledger has {expected}"
+    next_step = "set the RPC URL of the chain this collection lives on, or use another --workspace"
+
+
+class BadRecipient(ChainError):
+    """A contract that cannot hold ERC-721 tokens."""
+
+    exit_code = 2
+    sentence = "{address} is a contract that does not accept ERC-721 tokens: {reason}"
+    next_step = "choose another --to; nothing was sent"
+
+
+class SignerMismatch(ChainError):
+    """A signer returned other bytes than it was asked to sign."""
+
+    sentence = "the signer changed {field}: asked {expected}, signed {got}"
+    next_step = "nothing was sent; do not use this signer"
+
+
+class InsufficientFunds(ChainError):
+    """The signing account cannot pay."""
+
+    sentence = "{address} has {balance_wei} wei and needs {needed_wei}"
+    next_step = "send it the difference, then give the same command again: it continues"
+
+
+class LimitReached(ChainError):
+    """A spending or fee limit from the configuration."""
+
+    sentence = "{limit} is {value}; this needs {needed}"
+    next_step = "raise the setting or wait for lower fees, then give the same command again: it continues"
+
+
+class Reverted(ChainError):
+    """The contract refused: `error` is its decoded name and arguments."""
+
+    sentence = "{what} reverted: {error}"
+
+
+class ForeignTransaction(ChainError):
+    """Somebody else used our key, or minted in our collection."""
+
+    sentence = "{what}"
+    next_step = "find out who holds this key; nothing more was sent"
+
+
+# ── ended from outside ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Interrupted(PipelineError):
+    """Ctrl-C or SIGTERM: everything so far is recorded."""
+
+    exit_code = 130
+    sentence = "interrupted"
+    next_step = "give the same command again: it continues"

@@ -1,0 +1,464 @@
+"""Collections, runs, batches, tokens and pins: what is wanted, and how far each of it has come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipeline.cid import CID
+from pipeline.crash import crash_point
+from pipeline.errors import Corrupt
+from pipeline.ledger.ledger import Ledger, canonical_json
+from pipeline.records import Address, Artwork, Attribute, BatchPlan, PinnedBatch, PinnedRoot, TokenSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection's settings, fixed when it is planned, and its place on the chain."""
+
+    id: int
+    name: str
+    symbol: str
+    description: str
+    external_url: str
+    royalty_bps: int
+    royalty_receiver: Address
+    max_supply: int
+    owner: Address
+    seed: int
+    chain_id: int
+    genesis_hash: bytes
+    chain_kind: str
+    info_root: CID | None
+    contract: Address | None
+    state: str
+    tx_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One call of `mint`: what it was asked for and with what it draws."""
+
+    id: int
+    collection: int
+    arguments: dict[str, Any]
+    model: str
+    weights_sha256: str
+    renderer: str
+    encoder: str
+    size: int
+    device: str
+    threads: int
+    start: int
+    count: int
+    batch_size: int
+    pinners: tuple[str, ...]
+    rpc_url: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as the ledger knows it; `state` is planned, generated, sealed, live, mined or final."""
+
+    token_id: int
+    seed: int
+    recipient: Address
+    state: str
+    image_sha256: bytes | None
+    attributes: tuple[Attribute, ...]
+    images_root: CID | None
+    metadata_root: CID | None
+    tx_hash: bytes | None
+    block_number: int | None
+
+    @property
+    def token_uri(self) -> str | None:
+        return f"ipfs://{self.metadata_root}/{self.token_id}.json" if self.metadata_root else None
+
+    @property
+    def image(self) -> str | None:
+        return f"ipfs://{self.images_root}/{self.token_id}.png" if self.images_root else None
+
+
+_COLLECTIONS = (
+    "SELECT c.*, h.chain_id, h.genesis_hash, h.kind AS chain_kind FROM collection c JOIN chain h ON h.id = c.chain"
+)
+_TOKENS = """
+    SELECT t.token_id, t.seed, t.recipient, t.image_sha256, t.attributes,
+           CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state,
+           b.images_root, b.metadata_root, b.tx_hash, b.block_number,
+           (SELECT s.id FROM slot s WHERE s.batch = b.id AND s.state IN ('live', 'mined', 'final')
+             AND t.token_id >= s.start AND t.token_id < s.start + s.quantity) AS slot
+      FROM token t JOIN batch b ON b.id = t.batch
+"""
+_TOKEN_ORDER = " ORDER BY t.token_id"
+
+
+class Plans:
+    """Reads and writes plans in a ledger; every method that writes is one commit."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    # ── finding ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def collections(self) -> list[Collection]:
+        return [_collection(row) for row in self._ledger.rows(f"{_COLLECTIONS} ORDER BY c.id")]
+
+    def collection(self, name: str) -> Collection | None:
+        row = self._ledger.row(f"{_COLLECTIONS} WHERE c.name = ?", (name,))
+        return _collection(row) if row else None
+
+    def collection_by_id(self, key: int) -> Collection:
+        row = self._ledger.row(f"{_COLLECTIONS} WHERE c.id = ?", (key,))
+        assert row is not None
+        return _collection(row)
+
+    def unfinished_run(self) -> Run | None:
+        row = self._ledger.row("SELECT * FROM run WHERE state = 'running'")
+        return _run(row) if row else None
+
+    def runs(self, collection_id: int) -> list[Run]:
+        """The runs of a collection, newest first."""
+        rows = self._ledger.rows("SELECT * FROM run WHERE collection = ? ORDER BY id DESC", (collection_id,))
+        return [_run(row) for row in rows]
+
+    # ── planning ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def chain(self, chain_id: int, genesis_hash: bytes, kind: str) -> int:
+        """The ledger key of a chain, which is entered when it is new."""
+        with self._ledger.atomic():
+            row = self._ledger.row(
+                "SELECT id FROM chain WHERE chain_id = ? AND genesis_hash = ?", (chain_id, genesis_hash)
+            )
+            if row:
+                return int(row["id"])
+            return self._ledger.execute(
+                "INSERT INTO chain (chain_id, genesis_hash, kind) VALUES (?, ?, ?)", (chain_id, genesis_hash, kind)
+            )
+
+    def plan_collection(self, chain: int, settings: Mapping[str, Any]) -> int:
+        """Enter a collection; to be called inside the same `atomic` block as its first run."""
+        columns = sorted(settings)
+        key = self._ledger.execute(
+            f"INSERT INTO collection (chain, state, {', '.join(columns)}) "
+            f"VALUES (?, 'planned', {', '.join('?' for _ in columns)})",
+            (chain, *(settings[column] for column in columns)),
+        )
+        self._ledger.log("collection.planned", str(key), **settings)
+        return key
+
+    def plan_run(
+        self,
+        collection_id: int,
+        arguments: Mapping[str, Any],
+        tools: Mapping[str, Any],
+        tokens: Iterator[TokenSpec],
+        start: int,
+        count: int,
+        batch_size: int,
+    ) -> int:
+        """Enter a run with all its batches and tokens; inside `atomic`."""
+        settings = dict(arguments=canonical_json(arguments), start=start, count=count, batch_size=batch_size, **tools)
+        columns = sorted(settings)
+        run = self._ledger.execute(
+            f"INSERT INTO run (collection, state, started, {', '.join(columns)}) "
+            f"VALUES (?, 'running', ?, {', '.join('?' for _ in columns)})",
+            (collection_id, time.time(), *(settings[column] for column in columns)),
+        )
+        for first in range(start, start + count, batch_size):
+            quantity = min(batch_size, start + count - first)
+            batch = self._ledger.execute(
+                "INSERT INTO batch (collection, run, start, quantity, state) VALUES (?, ?, ?, ?, 'planned')",
+                (collection_id, run, first, quantity),
+            )
+            self._ledger.executemany(
+                "INSERT INTO token (collection, token_id, batch, seed, recipient, state) "
+                "VALUES (?, ?, ?, ?, ?, 'planned')",
+                (
+                    (collection_id, spec.token_id, batch, spec.seed, spec.recipient)
+                    for spec in islice(tokens, quantity)
+                ),
+            )
+        self._ledger.log("run.planned", str(run), collection=collection_id, **settings)
+        return run
+
+    # ── progress ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def undrawn_batches(self, run_id: int) -> list[BatchPlan]:
+        """The batches whose content is not sealed yet, in order."""
+        rows = self._ledger.rows(
+            "SELECT id, start, quantity FROM batch WHERE run = ? AND state = 'planned' ORDER BY start", (run_id,)
+        )
+        return [BatchPlan(row["id"], row["start"], row["quantity"]) for row in rows]
+
+    def specs(self, plan: BatchPlan) -> list[TokenSpec]:
+        rows = self._ledger.rows(
+            "SELECT token_id, seed, recipient FROM token WHERE batch = ? ORDER BY token_id", (plan.id,)
+        )
+        return [TokenSpec(row["token_id"], row["seed"], Address(row["recipient"])) for row in rows]
+
+    def drawn(self, plan: BatchPlan, image: Any) -> dict[int, Artwork]:
+        """The batch's artworks that an earlier process recorded, by token id; `image(token_id)` names their files."""
+        rows = self._ledger.rows("SELECT * FROM token WHERE batch = ? AND state = 'generated'", (plan.id,))
+        return {
+            row["token_id"]: Artwork(
+                token_id=row["token_id"],
+                seed=row["seed"],
+                path=Path(image(row["token_id"])),
+                image_sha256=row["image_sha256"],
+                pixel_sha256=row["pixel_sha256"],
+                image_bytes=row["image_bytes"],
+                attributes=_attributes(row["attributes"]),
+            )
+            for row in rows
+        }
+
+    def record_artwork(self, collection_id: int, artwork: Artwork) -> None:
+        with self._ledger.atomic():
+            self._ledger.execute(
+                "UPDATE token SET state = 'generated', image_sha256 = ?, pixel_sha256 = ?, image_bytes = ?, "
+                "attributes = ? WHERE collection = ? AND token_id = ?",
+                (
+                    artwork.image_sha256,
+                    artwork.pixel_sha256,
+                    artwork.image_bytes,
+                    canonical_json([asdict(attribute) for attribute in artwork.attributes]),
+                    collection_id,
+                    artwork.token_id,
+                ),
+            )
+        crash_point("artwork_recorded")
+
+    def record_pin(self, root: PinnedRoot, name: str, pinners: tuple[str, ...]) -> None:
+        """Enter a root and who proved to hold it; to be called inside `atomic`. Doing it again changes nothing."""
+        self._ledger.execute(
+            "INSERT INTO root (cid, name, blocks, bytes, car_sha256) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (str(root.cid), name, root.blocks, root.bytes, root.car_sha256),
+        )
+        for pinner in pinners:
+            self._ledger.execute(
+                "INSERT INTO pin (root, pinner, proved) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (str(root.cid), pinner, time.time()),
+            )
+
+    def set_info(self, collection_id: int, cover: PinnedRoot, info: PinnedRoot, pinners: tuple[str, ...]) -> None:
+        """Enter the collection's cover and the directory behind its contractURI()."""
+        with self._ledger.atomic():
+            self.record_pin(cover, "cover", pinners)
+            self.record_pin(info, "collection", pinners)
+            self._ledger.execute(
+                "UPDATE collection SET cover_root = ?, info_root = ? WHERE id = ?",
+                (str(cover.cid), str(info.cid), collection_id),
+            )
+
+    def seal(self, batch: PinnedBatch, label: str, pinners: tuple[str, ...]) -> None:
+        """Fix a batch's content for ever: its roots, and a digest over all its tokens' rows."""
+        plan = batch.plan
+        with self._ledger.atomic():
+            self.record_pin(batch.images, f"{label} images", pinners)
+            self.record_pin(batch.metadata, f"{label} metadata", pinners)
+            self._ledger.execute(
+                "UPDATE batch SET images_root = ?, metadata_root = ?, state = 'sealed' WHERE id = ?",
+                (str(batch.images.cid), str(batch.metadata.cid), plan.id),
+            )
+            self._ledger.log("batch.sealed", str(plan.id), **self._seal_of(plan.id))
+        crash_point("batch_sealed")
+
+    def unminted_batches(self, run_id: int) -> list[PinnedBatch]:
+        """The sealed batches that are not known to be mined, in order."""
+        rows = self._ledger.rows(
+            "SELECT * FROM batch WHERE run = ? AND state IN ('sealed', 'live') ORDER BY start", (run_id,)
+        )
+        return [
+            PinnedBatch(
+                BatchPlan(row["id"], row["start"], row["quantity"]),
+                self._root(row["images_root"]),
+                self._root(row["metadata_root"]),
+            )
+            for row in rows
+        ]
+
+    def finish(self, run_id: int) -> None:
+        """Mark a run as done, once every batch of it is mined."""
+        with self._ledger.atomic():
+            open_batches = self._ledger.row(
+                "SELECT count(*) AS n FROM batch WHERE run = ? AND state NOT IN ('mined', 'final')", (run_id,)
+            )
+            assert open_batches is not None and open_batches["n"] == 0
+            self._ledger.execute("UPDATE run SET state = 'done' WHERE id = ? AND state = 'running'", (run_id,))
+            self._ledger.log("run.done", str(run_id))
+        crash_point("run_done")
+
+    def mark_reported(self, run_id: int) -> None:
+        """Remember that the caller has seen the result, so that `--more` may begin anew."""
+        with self._ledger.atomic():
+            self._ledger.execute("UPDATE run SET state = 'reported' WHERE id = ? AND state = 'done'", (run_id,))
+
+    # ── results ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tokens(self, collection_id: int, start: int = 1, count: int = 1 << 48) -> Iterator[Token]:
+        """The collection's tokens in order, read in pages so that memory does not grow with their number."""
+        end, page = start + count, 1000
+        while start < end:
+            rows = self._ledger.rows(
+                f"{_TOKENS} WHERE t.collection = ? AND t.token_id >= ? AND t.token_id < ? {_TOKEN_ORDER} LIMIT ?",
+                (collection_id, start, end, page),
+            )
+            yield from (self._token(row) for row in rows)
+            if len(rows) < page:
+                return
+            start = rows[-1]["token_id"] + 1
+
+    def counts(self, collection_id: int) -> dict[str, int]:
+        """How many tokens of the collection are in each state."""
+        rows = self._ledger.rows(
+            "SELECT CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state, count(*) AS n "
+            "FROM token t JOIN batch b ON b.id = t.batch WHERE t.collection = ? GROUP BY 1",
+            (collection_id,),
+        )
+        return {row["state"]: row["n"] for row in rows}
+
+    def roots(self, collection_id: int) -> list[tuple[BatchPlan, CID, CID]]:
+        """Each sealed batch with its images root and its metadata root, in order."""
+        rows = self._ledger.rows(
+            "SELECT * FROM batch WHERE collection = ? AND state <> 'planned' ORDER BY start", (collection_id,)
+        )
+        return [
+            (
+                BatchPlan(row["id"], row["start"], row["quantity"]),
+                CID.parse(row["images_root"]),
+                CID.parse(row["metadata_root"]),
+            )
+            for row in rows
+        ]
+
+    def collection_roots(self, collection_id: int) -> list[CID]:
+        """Every root of a collection: its cover and information, then each batch's images and metadata."""
+        row = self._ledger.row("SELECT cover_root, info_root FROM collection WHERE id = ?", (collection_id,))
+        assert row is not None
+        own = [CID.parse(root) for root in row if root]
+        return own + [root for _, images, metadata in self.roots(collection_id) for root in (images, metadata)]
+
+    def transactions(self, collection_id: int) -> list[bytes]:
+        """Hashes of the mined transactions of a collection, the deployment first."""
+        rows = self._ledger.rows(
+            "SELECT a.hash FROM attempt a JOIN slot s ON s.id = a.slot "
+            "WHERE s.collection = ? AND a.state = 'mined' AND s.state IN ('mined', 'final') ORDER BY s.nonce",
+            (collection_id,),
+        )
+        return [row["hash"] for row in rows]
+
+    def pinned_at(self, root: CID) -> tuple[str, ...]:
+        """Names of the backends that proved to hold a root."""
+        rows = self._ledger.rows("SELECT pinner FROM pin WHERE root = ? ORDER BY pinner", (str(root),))
+        return tuple(row["pinner"] for row in rows)
+
+    # ── self-check ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def check(self) -> None:
+        """Raise Corrupt unless plans and sealed batches still say what the event chain says of them."""
+        for table, kind in (("collection", "collection.planned"), ("run", "run.planned")):
+            for row, event in self._with_events(table, kind):
+                for column, value in event.items():
+                    if row[column] != value:
+                        self._damaged(f"{table} {row['id']}", column)
+        for row, event in self._with_events("batch", "batch.sealed"):
+            if row["state"] != "planned" and self._seal_of(row["id"]) != event:
+                self._damaged(f"batch {row['id']}", "its tokens or roots")
+
+    def _with_events(self, table: str, kind: str) -> Iterator[tuple[Any, dict[str, Any]]]:
+        events = {
+            row["ref"]: json.loads(row["data"])
+            for row in self._ledger.rows("SELECT ref, data FROM event WHERE kind = ?", (kind,))
+        }
+        for row in self._ledger.rows(f"SELECT * FROM {table} ORDER BY id"):
+            event = events.get(str(row["id"]))
+            if event is not None:
+                yield row, event
+            elif table != "batch" or row["state"] != "planned":
+                self._damaged(f"{table} {row['id']}", "it has no event")
+
+    def _damaged(self, what: str, reason: str) -> None:
+        raise Corrupt(what=f"{self._ledger.path}: {what}", reason=f"{reason} does not match the event chain")
+
+    def _seal_of(self, batch_id: int) -> dict[str, Any]:
+        """What a sealed batch's event holds: its range, its roots, and a digest over its tokens' rows."""
+        batch = self._ledger.row("SELECT * FROM batch WHERE id = ?", (batch_id,))
+        assert batch is not None
+        digest = hashlib.sha256()
+        for row in self._ledger.rows("SELECT * FROM token WHERE batch = ? ORDER BY token_id", (batch_id,)):
+            values = [value.hex() if isinstance(value, bytes) else value for value in row]
+            digest.update(canonical_json(values).encode())
+        return {
+            "start": batch["start"],
+            "quantity": batch["quantity"],
+            "images_root": batch["images_root"],
+            "metadata_root": batch["metadata_root"],
+            "tokens_sha256": digest.hexdigest(),
+        }
+
+    # ── rows to values ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _root(self, cid: str) -> PinnedRoot:
+        row = self._ledger.row("SELECT * FROM root WHERE cid = ?", (cid,))
+        assert row is not None
+        return PinnedRoot(CID.parse(cid), row["blocks"], row["bytes"], row["car_sha256"])
+
+    def _token(self, row: Any) -> Token:
+        tx_hash = row["tx_hash"]
+        if row["slot"] is not None:  # a split batch has several transactions: take the one that minted this token
+            mined = self._ledger.row("SELECT hash FROM attempt WHERE slot = ? AND state = 'mined'", (row["slot"],))
+            tx_hash = mined["hash"] if mined else tx_hash
+        return Token(
+            token_id=row["token_id"],
+            seed=row["seed"],
+            recipient=Address(row["recipient"]),
+            state=row["state"],
+            image_sha256=row["image_sha256"],
+            attributes=_attributes(row["attributes"]),
+            images_root=CID.parse(row["images_root"]) if row["images_root"] else None,
+            metadata_root=CID.parse(row["metadata_root"]) if row["metadata_root"] else None,
+            tx_hash=tx_hash,
+            block_number=row["block_number"],
+        )
+
+
+def _collection(row: Any) -> Collection:
+    return Collection(
+        id=row["id"],
+        name=row["name"],
+        symbol=row["symbol"],
+        description=row["description"],
+        external_url=row["external_url"],
+        royalty_bps=row["royalty_bps"],
+        royalty_receiver=Address(row["royalty_receiver"]),
+        max_supply=row["max_supply"],
+        owner=Address(row["owner"]),
+        seed=row["seed"],
+        chain_id=row["chain_id"],
+        genesis_hash=row["genesis_hash"],
+        chain_kind=row["chain_kind"],
+        info_root=CID.parse(row["info_root"]) if row["info_root"] else None,
+        contract=Address(row["contract"]) if row["contract"] else None,
+        state=row["state"],
+        tx_hash=row["tx_hash"],
+    )
+
+
+def _run(row: Any) -> Run:
+    values = {key: row[key] for key in row.keys() if key != "started"}
+    values["arguments"] = json.loads(values["arguments"])
+    values["pinners"] = tuple(values["pinners"].split(","))
+    return Run(**values)
+
+
+def _attributes(text: str | None) -> tuple[Attribute, ...]:
+    return tuple(Attribute(**entry) for entry in json.loads(text or "[]"))

@@ -1,0 +1,333 @@
+"""One chain behind one RPC URL: who it is, and what is on it, in strict types.
+
+A node may lie by accident: behind a load balancer it may be minutes behind, or answer `null`. Every value is checked
+for its form here, so that nobody further in handles `nonce=None`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import RpcError, RpcUnavailable, WrongChain
+from pipeline.mint.fees import Fees, market_fees
+from pipeline.mint.rpc import Rpc
+from pipeline.records import Address
+
+DEV_CHAIN_IDS = frozenset({31337, 1337})  # anvil and hardhat; ganache
+FEE_BLOCKS = 10  # how far back the market is looked at
+FEE_PERCENTILE = 50
+NO_FINALIZED_TAG_DEPTH = 64  # two epochs of Ethereum, for chains that do not know the tag
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    number: int
+    hash: bytes
+    parent_hash: bytes
+    timestamp: int
+    gas_limit: int
+    base_fee_wei: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    address: Address
+    topics: tuple[bytes, ...]
+    data: bytes
+    block_number: int
+    block_hash: bytes
+    tx_hash: bytes
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    tx_hash: bytes
+    ok: bool
+    block_number: int
+    block_hash: bytes
+    gas_used: int
+    gas_price_wei: int
+    logs: tuple[Log, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    hash: bytes
+    sender: Address
+    nonce: int
+    block_number: int | None  # None: in the pool
+
+
+class Chain:
+    """Typed reads of a chain, and the one write: `send`. `connect` makes it."""
+
+    def __init__(self, rpc: Rpc, chain_id: int, genesis_hash: bytes, client_version: str) -> None:
+        self.rpc = rpc
+        self.chain_id = chain_id
+        self.genesis_hash = genesis_hash
+        self.client_version = client_version
+
+    def __repr__(self) -> str:
+        return f"Chain({self.chain_id}, {self.rpc.shown!r})"
+
+    @property
+    def is_local(self) -> bool:
+        """A development chain on this machine: its money is worth nothing and its keys are public."""
+        return self.chain_id in DEV_CHAIN_IDS and self.rpc.is_loopback
+
+    @property
+    def is_ganache(self) -> bool:
+        return self.client_version.lower().startswith("ganache")
+
+    def check_identity(self, row: sqlite3.Row) -> None:
+        """Raise WrongChain unless this is the chain of a ledger's `chain` row: same chain id and genesis block."""
+        expect_chain(self.rpc, "chain id", self.chain_id, row["chain_id"])
+        expect_chain(self.rpc, "the genesis block", "0x" + self.genesis_hash.hex(), "0x" + row["genesis_hash"].hex())
+
+    # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def block(self, at: int | str) -> Block | None:
+        """A block by number or tag; None when the chain has none there."""
+        answer = self.rpc.call("eth_getBlockByNumber", [block_id(at), False])
+        return None if answer is None else self.parsed_block(answer)
+
+    def head(self) -> Block:
+        block = self.block("latest")
+        if block is None:
+            raise self._unusable("eth_getBlockByNumber", "there is no latest block")
+        return block
+
+    def finalized(self) -> Block | None:
+        """The block up to which nothing changes any more; for chains without the tag, 64 blocks deep."""
+        if not self.is_ganache:  # Ganache calls its newest block final
+            try:
+                return self.block("finalized")
+            except RpcError:
+                pass  # it does not know the tag
+        depth = self.head().number - NO_FINALIZED_TAG_DEPTH
+        return self.block(depth) if depth >= 0 else None
+
+    def nonce(self, address: Address, at: int | str = "latest") -> int:
+        return self._quantity("eth_getTransactionCount", [address, block_id(at)])
+
+    def balance(self, address: Address) -> int:
+        return self._quantity("eth_getBalance", [address, "latest"])
+
+    def code(self, address: Address, at: int | str = "latest") -> bytes:
+        return self._bytes("eth_getCode", [address, block_id(at)])
+
+    def codes(self, addresses: Sequence[Address]) -> list[bytes]:
+        answers = self.rpc.batch([("eth_getCode", [address, "latest"]) for address in addresses])
+        return [self.parsed_bytes("eth_getCode", accepted(answer)) for answer in answers]
+
+    def receipt(self, tx_hash: bytes) -> Receipt | None:
+        return self.parsed_receipt(self.rpc.call("eth_getTransactionReceipt", [hex_data(tx_hash)]), tx_hash)
+
+    def transaction(self, tx_hash: bytes) -> Transaction | None:
+        return self.parsed_transaction(self.rpc.call("eth_getTransactionByHash", [hex_data(tx_hash)]), tx_hash)
+
+    def call(self, to: Address, data: bytes, at: int | str = "latest", sender: Address | None = None) -> bytes:
+        """What the contract answers; RpcError with `data` when it reverts."""
+        request = {"to": to, "data": hex_data(data)} | ({"from": sender} if sender else {})
+        return self._bytes("eth_call", [request, block_id(at)])
+
+    def created_code(self, sender: Address, init_code: bytes) -> bytes:
+        """The code that a deployment would leave behind; RpcError when it would revert."""
+        return self._bytes("eth_call", [{"from": sender, "data": hex_data(init_code)}, "latest"])
+
+    def estimate(self, sender: Address, to: Address | None, data: bytes) -> int:
+        """Gas that the transaction would use now, or RpcError with `data` when it would revert."""
+        request = {"from": sender, "data": hex_data(data)} | ({"to": to} if to else {})
+        return self._quantity("eth_estimateGas", [request])
+
+    def fees(self) -> Fees:
+        """What the market pays (eth_feeHistory; the last base fee is the next block's)."""
+        answer = self.rpc.call("eth_feeHistory", [hex(FEE_BLOCKS), "latest", [FEE_PERCENTILE]])
+        try:
+            base_fee = quantity(answer["baseFeePerGas"][-1])
+            rewards = [quantity(reward[0]) for reward in answer.get("reward") or [] if reward]
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise self._unusable("eth_feeHistory", "it is not a fee history") from error
+        return market_fees(base_fee, [reward for reward in rewards if reward > 0])
+
+    def logs(self, address: Address, first: int, last: int, topics: Sequence[Any] = ()) -> list[Log]:
+        """Logs of one contract in blocks `first` to `last`."""
+        answer = self.rpc.call("eth_getLogs", [log_filter(address, first, last, topics)])
+        return self.parsed_logs(answer)
+
+    # ── the write ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def send(self, raw: bytes) -> None:
+        """Hand signed bytes to the node, once. Whatever it answers or raises says nothing about the outcome."""
+        self.rpc.call("eth_sendRawTransaction", [hex_data(raw)])
+
+    # ── forms ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def parsed_block(self, answer: Any) -> Block:
+        try:
+            return Block(
+                quantity(answer["number"]),
+                fixed_bytes(answer["hash"]),
+                fixed_bytes(answer["parentHash"]),
+                quantity(answer["timestamp"]),
+                quantity(answer["gasLimit"]),
+                quantity(answer.get("baseFeePerGas", "0x0")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unusable("eth_getBlockByNumber", "it is not a block") from error
+
+    def parsed_receipt(self, answer: Any, tx_hash: bytes) -> Receipt | None:
+        """None when the transaction is not in a block. A receipt of another transaction is unusable."""
+        if answer is None or answer.get("blockHash") is None:
+            return None
+        try:
+            receipt = Receipt(
+                fixed_bytes(answer["transactionHash"]),
+                quantity(answer["status"]) == 1,
+                quantity(answer["blockNumber"]),
+                fixed_bytes(answer["blockHash"]),
+                quantity(answer["gasUsed"]),
+                quantity(answer.get("effectiveGasPrice", "0x0")),
+                tuple(self.parsed_logs(answer["logs"])),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unusable("eth_getTransactionReceipt", "it is not a receipt") from error
+        if receipt.tx_hash != tx_hash:
+            raise self._unusable("eth_getTransactionReceipt", "it is another transaction's receipt")
+        return receipt
+
+    def parsed_transaction(self, answer: Any, tx_hash: bytes) -> Transaction | None:
+        if answer is None:
+            return None
+        try:
+            block_number = None if answer["blockNumber"] is None else quantity(answer["blockNumber"])
+            found = Transaction(
+                fixed_bytes(answer["hash"]), checksummed(answer["from"]), quantity(answer["nonce"]), block_number
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unusable("eth_getTransactionByHash", "it is not a transaction") from error
+        if found.hash != tx_hash:
+            raise self._unusable("eth_getTransactionByHash", "it is another transaction")
+        return found
+
+    def parsed_logs(self, answer: Any) -> list[Log]:
+        try:
+            return [
+                Log(
+                    checksummed(log["address"]),
+                    tuple(fixed_bytes(topic) for topic in log["topics"]),
+                    plain_bytes(log["data"]),
+                    quantity(log["blockNumber"]),
+                    fixed_bytes(log["blockHash"]),
+                    fixed_bytes(log["transactionHash"]),
+                    quantity(log["logIndex"]),
+                )
+                for log in answer
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unusable("eth_getLogs", "they are not logs") from error
+
+    def parsed_bytes(self, method: str, answer: Any) -> bytes:
+        try:
+            return plain_bytes(answer)
+        except ValueError as error:
+            raise self._unusable(method, "it is not a string of bytes") from error
+
+    def parsed_quantity(self, method: str, answer: Any) -> int:
+        try:
+            return quantity(answer)
+        except ValueError as error:
+            raise self._unusable(method, "it is not a number") from error
+
+    def _quantity(self, method: str, params: Sequence[Any]) -> int:
+        return self.parsed_quantity(method, self.rpc.call(method, params))
+
+    def _bytes(self, method: str, params: Sequence[Any]) -> bytes:
+        return self.parsed_bytes(method, self.rpc.call(method, params))
+
+    def _unusable(self, method: str, reason: str) -> RpcUnavailable:
+        return RpcUnavailable(rpc=self.rpc.shown, method=method, reason=reason)
+
+
+def connect(url: str, expected_chain_id: int | None = None, *, patience_s: float | None = None) -> Chain:
+    """The chain behind `url`.
+
+    Raises RpcUnavailable, BadArgument for a URL that is none, or WrongChain when the chain id is not the expected one.
+    """
+    rpc = Rpc(url) if patience_s is None else Rpc(url, patience_s=patience_s)
+    chain_id, genesis, version = rpc.batch(
+        [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False]), ("web3_clientVersion", [])]
+    )
+    chain = Chain(rpc, 0, b"", "" if isinstance(version, RpcError) else str(version))
+    chain.chain_id = chain.parsed_quantity("eth_chainId", accepted(chain_id))
+    chain.genesis_hash = chain.parsed_block(accepted(genesis)).hash
+    if expected_chain_id is not None:
+        expect_chain(rpc, "chain id", chain.chain_id, expected_chain_id)
+    return chain
+
+
+def expect_chain(rpc: Rpc, what: str, got: object, expected: object) -> None:
+    if got != expected:
+        raise WrongChain(rpc=rpc.shown, what=what, got=got, expected=expected)
+
+
+def accepted(answer: Any) -> Any:
+    """One answer of a batch: raised when it is an error."""
+    if isinstance(answer, RpcError):
+        raise answer
+    return answer
+
+
+# ── JSON-RPC's forms (Ethereum execution API: quantities and data are hex strings) ───────────────────────────────
+
+
+def quantity(value: Any) -> int:
+    """The number of a `0x…` string. ValueError for anything else: null, a JSON number, minus signs, underscores."""
+    if not isinstance(value, str) or not value.startswith("0x") or not 3 <= len(value) <= 66:
+        raise ValueError(f"{value!r:.80} is not a quantity")
+    return int.from_bytes(bytes.fromhex(value[2:].zfill(64)), "big")
+
+
+def plain_bytes(value: Any) -> bytes:
+    if not isinstance(value, str) or not value.startswith("0x"):
+        raise ValueError(f"{value!r:.80} is not data")
+    return bytes.fromhex(value[2:])
+
+
+def fixed_bytes(value: Any, length: int = 32) -> bytes:
+    data = plain_bytes(value)
+    if len(data) != length:
+        raise ValueError(f"{len(data)} bytes where {length} belong")
+    return data
+
+
+def hex_data(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def block_id(at: int | str) -> str:
+    return at if isinstance(at, str) else hex(at)
+
+
+def log_filter(address: Address, first: int, last: int, topics: Sequence[Any] = ()) -> dict[str, Any]:
+    return {"address": address, "fromBlock": hex(first), "toBlock": hex(last), "topics": list(topics)}
+
+
+def checksummed(value: Any) -> Address:
+    """An address in EIP-55 form, from 20 bytes or 40 hex digits in any case."""
+    data = value if isinstance(value, bytes) else fixed_bytes(value, 20)
+    found = _checksummed.get(data)
+    if found is None:
+        from eth_utils.address import to_checksum_address
+
+        if len(_checksummed) > 100_000:  # a cache, not a leak
+            _checksummed.clear()
+        found = _checksummed[data] = Address(to_checksum_address(data))
+    return found
+
+
+_checksummed: dict[bytes, Address] = {}

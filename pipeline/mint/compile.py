@@ -1,0 +1,165 @@
+"""The collection contract as it ships: ABI, bytecode and sources in one file, and the compiler run that made it.
+
+At run time only `load_artifact` and what hangs on it are used: JSON, no compiler, no web3. `compile_contracts` makes
+the same artifact from contracts/ with py-solc-x; `scripts/build-contracts --check` fails when the two differ by a byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import Corrupt, PipelineError
+
+__all__ = ["ARTIFACT", "Artifact", "compile_contracts", "load_artifact", "matches_source", "standard_json_input"]
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTIFACT = Path(__file__).parent / "artifacts" / "Collection.json"
+
+SOURCES = ("contracts/Collection.sol", "contracts/ICollection.sol")
+CONTRACT = "contracts/Collection.sol", "Collection"
+
+# This version and no other: a later one may order the same code differently, and the artifact is compared byte by byte.
+SOLC_VERSION = "0.8.37"
+SOLC_SHIM = ROOT / "hardhat-free-env" / "solc"
+
+SETTINGS: dict[str, Any] = {
+    "evmVersion": "shanghai",  # the newest that Ganache runs
+    "optimizer": {"enabled": True, "runs": 200},
+    "viaIR": True,
+    # No metadata hash in the code: 53 bytes less to deploy, and comments do not move the bytecode.
+    "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
+    "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode"]}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A compiled contract and everything needed to compile it again."""
+
+    abi: list[dict[str, Any]]
+    bytecode: bytes  # creation code, to be followed by the ABI-encoded constructor arguments
+    deployed_bytecode: bytes  # runtime code, zero where the immutables go
+    immutables: tuple[tuple[int, int], ...]  # (start, length) of each place the constructor fills in
+    compiler: str  # version and commit of solc
+    standard_json_input: dict[str, Any]  # sources and settings, as block explorers ask for them
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The compiler settings."""
+        settings: dict[str, Any] = self.standard_json_input["settings"]
+        return settings
+
+    @property
+    def source_sha256(self) -> dict[str, str]:
+        """The digest of each source file, by its path."""
+        sources: dict[str, dict[str, str]] = self.standard_json_input["sources"]
+        return {path: hashlib.sha256(source["content"].encode()).hexdigest() for path, source in sources.items()}
+
+    def matches_source(self, deployed_code: bytes) -> bool:
+        """Tell whether code read from a chain is this contract, whatever its constructor was given."""
+        return _masked(deployed_code, self.immutables) == self.deployed_bytecode
+
+    def to_json(self) -> bytes:
+        """The bytes of the artifact file: the same for the same artifact, on every machine."""
+        content = {
+            "contractName": CONTRACT[1],
+            "sourceName": CONTRACT[0],
+            "compiler": self.compiler,
+            "sourceSha256": self.source_sha256,
+            "abi": self.abi,
+            "bytecode": "0x" + self.bytecode.hex(),
+            "deployedBytecode": "0x" + self.deployed_bytecode.hex(),
+            "immutableReferences": [{"start": start, "length": length} for start, length in self.immutables],
+            "standardJsonInput": self.standard_json_input,
+        }
+        return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+@cache
+def load_artifact() -> Artifact:
+    """Read the artifact that ships with the package. Raises Corrupt when it is not whole."""
+    path = files("pipeline.mint") / "artifacts" / ARTIFACT.name
+    try:
+        content = json.loads(path.read_bytes())
+        artifact = Artifact(
+            abi=content["abi"],
+            bytecode=bytes.fromhex(content["bytecode"][2:]),
+            deployed_bytecode=bytes.fromhex(content["deployedBytecode"][2:]),
+            immutables=tuple((place["start"], place["length"]) for place in content["immutableReferences"]),
+            compiler=content["compiler"],
+            standard_json_input=content["standardJsonInput"],
+        )
+        stated = content["sourceSha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Corrupt(what=path, reason=repr(error), hint=_REBUILD) from error
+    if artifact.source_sha256 != stated:
+        raise Corrupt(what=path, reason="its sources are not those it names", hint=_REBUILD)
+    return artifact
+
+
+def matches_source(deployed_code: bytes) -> bool:
+    """Tell whether code read from a chain is the collection contract of this package."""
+    return load_artifact().matches_source(deployed_code)
+
+
+def standard_json_input() -> dict[str, Any]:
+    """Sources and settings in solc's standard JSON, as Sourcify and Etherscan take them to verify a contract."""
+    return load_artifact().standard_json_input
+
+
+def compile_contracts(root: Path = ROOT) -> Artifact:
+    """Compile the contracts under `root`. Raises PipelineError when there is no compiler, or it refuses them."""
+    import solcx
+    from solcx.exceptions import SolcError
+
+    compiler_input = {
+        "language": "Solidity",
+        "sources": {path: {"content": (root / path).read_text()} for path in SOURCES},
+        "settings": SETTINGS,
+    }
+    solc = _find_solc()
+    try:
+        output = solcx.compile_standard(compiler_input, solc_binary=solc)
+        version = solcx.wrapper.get_version_str_from_solc_binary(solc)
+    except (SolcError, OSError) as error:
+        raise PipelineError(reason=f"the contracts do not compile: {error}") from error
+
+    compiled = output["contracts"][CONTRACT[0]][CONTRACT[1]]
+    runtime = compiled["evm"]["deployedBytecode"]
+    places = (place for group in runtime["immutableReferences"].values() for place in group)
+    return Artifact(
+        abi=compiled["abi"],
+        bytecode=bytes.fromhex(compiled["evm"]["bytecode"]["object"]),
+        deployed_bytecode=bytes.fromhex(runtime["object"]),
+        immutables=tuple(sorted((place["start"], place["length"]) for place in places)),
+        compiler=version,
+        standard_json_input=compiler_input,
+    )
+
+
+_REBUILD = "restore the file, or run scripts/build-contracts"
+
+
+def _find_solc() -> Path:
+    """A native compiler that py-solc-x has installed, else the JavaScript one: both give the same bytes."""
+    import solcx
+
+    if SOLC_VERSION in map(str, solcx.get_installed_solc_versions()):
+        return Path(solcx.install.get_executable(SOLC_VERSION))
+    if not (SOLC_SHIM.parent / "node_modules" / "solc").is_dir():
+        raise PipelineError(reason=f"there is no solc {SOLC_VERSION}", hint="run `npm ci` in hardhat-free-env/")
+    return SOLC_SHIM
+
+
+def _masked(code: bytes, places: tuple[tuple[int, int], ...]) -> bytes:
+    """`code` with zeros where the immutables are."""
+    masked = bytearray(code)
+    for start, length in places:
+        masked[start : start + length] = bytes(len(masked[start : start + length]))
+    return bytes(masked)

@@ -1,0 +1,73 @@
+"""What to pay: the market's fees, the bump of a stuck transaction, and the limits that nothing passes.
+
+Pure functions over whole numbers of wei (EIP-1559: fee cap and priority fee are per unit of gas).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import LimitReached
+
+GWEI = 10**9
+ETHER = 10**18
+
+LEAST_PRIORITY_WEI = 1  # some nodes refuse a priority fee of zero
+BUMP_NUMERATOR, BUMP_DENOMINATOR = 9, 8  # 12.5 %: above the 10 % that geth demands of both fees of a replacement
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """The two prices of a type-2 transaction, per unit of gas."""
+
+    max_fee_wei: int
+    priority_fee_wei: int
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.priority_fee_wei <= self.max_fee_wei, f"priority fee above the fee cap: {self}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be spent, in wei; None is no limit. `day_wei` covers 24 hours back, over all runs of the ledger."""
+
+    max_fee_wei: int | None = None  # per unit of gas
+    transaction_wei: int | None = None
+    run_wei: int | None = None
+    day_wei: int | None = None
+
+
+def market_fees(base_fee_wei: int, rewards_wei: Sequence[int]) -> Fees:
+    """Fees that stand six full blocks of rising base fee: twice the base fee, and the middle of recent rewards."""
+    middle = sorted(rewards_wei)[(len(rewards_wei) - 1) // 2] if rewards_wei else 0
+    priority = max(middle, LEAST_PRIORITY_WEI)
+    return Fees(2 * base_fee_wei + priority, priority)
+
+
+def bumped(last: Fees, market: Fees) -> Fees:
+    """Fees that replace a transaction with `last` in every node's pool, and are not below the market."""
+    priority = max(market.priority_fee_wei, _raise(last.priority_fee_wei))
+    return Fees(max(market.max_fee_wei, _raise(last.max_fee_wei), priority), priority)
+
+
+def capped(fees: Fees, max_fee_wei: int | None) -> Fees:
+    """`fees`, cut to the cap."""
+    if max_fee_wei is None or fees.max_fee_wei <= max_fee_wei:
+        return fees
+    return Fees(max_fee_wei, min(fees.priority_fee_wei, max_fee_wei))
+
+
+def check_spending(limits: Limits, cost_wei: int, run_wei: int, day_wei: int) -> None:
+    """Raise LimitReached unless `cost_wei` may still be reserved, with `run_wei` and `day_wei` reserved or spent before."""
+    for name, limit, needed in (
+        ("the limit per transaction (wei)", limits.transaction_wei, cost_wei),
+        ("the limit per run (wei)", limits.run_wei, run_wei + cost_wei),
+        ("the limit per day (wei)", limits.day_wei, day_wei + cost_wei),
+    ):
+        if limit is not None and needed > limit:
+            raise LimitReached(limit=name, value=limit, needed=needed)
+
+
+def _raise(wei: int) -> int:
+    return -(-wei * BUMP_NUMERATOR // BUMP_DENOMINATOR)  # rounded up

@@ -1,0 +1,375 @@
+"""JSON-RPC over HTTP, strictly: an answer is the one that was asked for, or an error that says nothing about the outcome.
+
+Importing this costs a few milliseconds, so that `pipeline status` can ask a node without loading web3.
+
+An RPC URL is a secret: providers put their key into its path, its query or its user part. Only `shown` (scheme, host,
+port) ever leaves this module. urllib3's own exceptions hold the whole URL, so they are not kept as `__cause__`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pipeline.errors import BadArgument, RpcError, RpcUnavailable
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 20.0  # between two packets
+WHOLE_TIMEOUT_S = 60.0  # of one answer: a byte a second must not hold us for ever
+MAX_ANSWER = 64 << 20  # 10,000 Transfer logs, the usual provider's limit, are 8 MiB
+BATCH = 100  # requests in one JSON batch: no provider we know of allows fewer
+PATIENCE_S = 60.0  # how long a read is repeated before it fails
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+
+RATE_LIMITED = frozenset({429, -32005})  # -32005 is "limit exceeded" in EIP-1474
+
+# Reads may be repeated. Everything else, above all eth_sendRawTransaction, is sent once: whether it arrived is looked
+# up by hash and never guessed from an error.
+READS = frozenset(
+    {
+        "eth_accounts",
+        "eth_blockNumber",
+        "eth_call",
+        "eth_chainId",
+        "eth_estimateGas",
+        "eth_feeHistory",
+        "eth_getBalance",
+        "eth_getBlockByHash",
+        "eth_getBlockByNumber",
+        "eth_getCode",
+        "eth_getLogs",
+        "eth_getTransactionByHash",
+        "eth_getTransactionCount",
+        "eth_getTransactionReceipt",
+        "web3_clientVersion",
+    }
+)
+# Only here `null` is an answer: "there is none". Anywhere else it is a fault of the node.
+NULLABLE = frozenset(
+    {"eth_getBlockByHash", "eth_getBlockByNumber", "eth_getTransactionByHash", "eth_getTransactionReceipt"}
+)
+
+Call = tuple[str, Sequence[Any]]
+
+
+class Rpc:
+    """A node behind an http or https URL. Connections are kept and redirects are not followed.
+
+    Reads are repeated with jittered pauses for at most `patience_s` when the node gives no usable answer or says that
+    we ask too often (`Retry-After` is honoured); nothing else is sent twice. Safe to use from several threads.
+    Raises BadArgument for a URL that cannot be one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float = PATIENCE_S,
+        read_timeout_s: float = READ_TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._target, self.shown, self.is_loopback, self._authorization = _split(url)
+        self.patience_s = patience_s
+        self._read_timeout_s = read_timeout_s
+        self._clock = clock
+        self._sleep = sleep
+        self._ids = itertools.count(1)
+        self._pool: PoolManager | None = None
+
+    def __repr__(self) -> str:
+        return f"Rpc({self.shown!r})"
+
+    def close(self) -> None:
+        """Close kept connections; the next call opens new ones."""
+        if self._pool is not None:
+            self._pool.clear()
+
+    def call(self, method: str, params: Sequence[Any] = ()) -> Any:
+        """The result of one method, never a stranger's.
+
+        Raises RpcError when the node answered with an error, RpcUnavailable when it gave no usable answer.
+        """
+
+        def once() -> Any:
+            answer = self._exchange(method, self._request(method, params))
+            result = self._result(method, answer)
+            if isinstance(result, RpcError):
+                raise result
+            return result
+
+        return self._patiently(once) if method in READS else once()
+
+    def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of many methods, in order, by few requests; a refused call's RpcError stands in its place.
+
+        Raises RpcUnavailable when any answer is unusable.
+        """
+        results: list[Any] = []
+        for chunk in _chunks(calls):
+            if all(method in READS for method, _ in chunk):
+                results += self._patiently(lambda chunk=chunk: self._batch_once(chunk))  # type: ignore[misc]
+            else:
+                results += self._batch_once(chunk)
+        return results
+
+    # ── one exchange ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
+        return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
+
+    def _batch_once(self, calls: Sequence[Call]) -> list[Any]:
+        requests = [self._request(method, params) for method, params in calls]
+        name = f"a batch of {len(calls)}"
+        answers = self._exchange(name, requests)
+        if not isinstance(answers, list):
+            refused = self._error(name, answers.get("error")) if isinstance(answers, dict) else None
+            raise refused or self._unavailable(name, "no JSON-RPC batch came back")
+        by_id: dict[Any, Any] = {}
+        for answer in answers:
+            if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0" or type(answer.get("id")) is not int:
+                raise self._unavailable(name, "an answer is not JSON-RPC 2.0")
+            if answer["id"] in by_id:
+                raise self._unavailable(name, "two answers have one id")
+            by_id[answer["id"]] = answer
+        if by_id.keys() != {request["id"] for request in requests}:
+            raise self._unavailable(name, "answers do not belong to the requests")
+        results = [self._result(request["method"], by_id[request["id"]]) for request in requests]
+        limited = next((r for r in results if isinstance(r, RpcError) and r.fields["code"] in RATE_LIMITED), None)
+        if limited is not None:
+            raise limited
+        return results
+
+    def _exchange(self, method: str, request: dict[str, Any] | list[dict[str, Any]]) -> Any:
+        """Post `request` and parse what comes back; a single answer must carry the request's id."""
+        body = self._post(method, json.dumps(request, separators=(",", ":")).encode())
+        try:
+            answer = json.loads(body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict | list):
+            raise self._unavailable(method, "the answer is not JSON")
+        if isinstance(request, list):
+            return answer
+        if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0":
+            raise self._unavailable(method, "the answer is not JSON-RPC 2.0")
+        # A node that could not read the request answers with id null (JSON-RPC 2.0, section 5).
+        unread = answer.get("id", "") is None and "error" in answer
+        if not unread and (type(answer.get("id")) is not int or answer["id"] != request["id"]):
+            raise self._unavailable(method, "the answer belongs to another request")
+        return answer
+
+    def _result(self, method: str, answer: dict[str, Any]) -> Any:
+        if answer.get("error") is not None:
+            return self._error(method, answer["error"])
+        if "result" not in answer:
+            raise self._unavailable(method, "the answer has neither result nor error")
+        if answer["result"] is None and method not in NULLABLE:
+            raise self._unavailable(method, "the answer is null")
+        return answer["result"]
+
+    def _error(self, method: str, error: Any) -> RpcError:
+        if not isinstance(error, dict):
+            error = {"message": str(error)}
+        code = error.get("code")
+        return RpcError(
+            rpc=self.shown,
+            method=method,
+            code=code if type(code) is int else 0,
+            message=self._hide(str(error.get("message", "no reason given")))[:500],
+            data=_revert_data(error),
+        )
+
+    def _post(self, method: str, body: bytes) -> bytes:
+        """The body of an HTTP 200; RpcUnavailable otherwise."""
+        import urllib3
+
+        reason, wait_s, answer = "", None, b""
+        try:
+            response = self._connections().request(
+                "POST",
+                self._target,
+                body=body,
+                headers={"Content-Type": "application/json", "Accept-Encoding": "identity", **self._authorization},
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=self._read_timeout_s),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                answer = self._read(response)
+                if response.status == 429:
+                    reason, wait_s = "asked too often (HTTP 429)", _seconds(response.headers.get("Retry-After"))
+                elif response.status != 200 and not (response.status >= 400 and _is_json_rpc(answer)):
+                    reason = f"HTTP status {response.status}"
+            except _Unusable as error:
+                reason = str(error)
+            finally:
+                # A connection whose answer was not read to its end must not serve the next request.
+                response.release_conn() if not reason else response.close()
+        except urllib3.exceptions.HTTPError as error:
+            reason = _plain_reason(error)
+        except (OSError, ValueError) as error:
+            reason = type(error).__name__
+        if reason:  # raised out here: urllib3's exceptions hold the whole URL
+            raise self._unavailable(method, reason, wait_s)
+        return answer
+
+    def _read(self, response: BaseHTTPResponse) -> bytes:
+        deadline = self._clock() + WHOLE_TIMEOUT_S
+        parts, size = [], 0
+        for part in response.stream(1 << 16):
+            parts.append(part)
+            size += len(part)
+            if size > MAX_ANSWER:
+                raise _Unusable(f"the answer is longer than {MAX_ANSWER >> 20} MiB")
+            if self._clock() > deadline:
+                raise _Unusable(f"the answer took longer than {WHOLE_TIMEOUT_S:.0f} s")
+        return b"".join(parts)
+
+    def _connections(self) -> PoolManager:
+        if self._pool is None:
+            import urllib3
+
+            _silence_request_lines()
+            self._pool = urllib3.PoolManager(num_pools=1, maxsize=4)
+        return self._pool
+
+    # ── again ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _patiently(self, once: Callable[[], Any]) -> Any:
+        deadline = self._clock() + self.patience_s
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return once()
+            except RpcUnavailable as error:
+                failure: RpcUnavailable | RpcError = error
+            except RpcError as error:
+                if error.fields["code"] not in RATE_LIMITED:
+                    raise
+                failure = error
+            wait_s = failure.fields.get("wait_s")
+            if wait_s is None:
+                wait_s = pause_s * random.uniform(0.5, 1.5)  # many clients must not come back together
+            if self._clock() + wait_s > deadline:
+                raise failure
+            self._sleep(wait_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _unavailable(self, method: str, reason: str, wait_s: float | None = None) -> RpcUnavailable:
+        return RpcUnavailable(rpc=self.shown, method=method, reason=reason, wait_s=wait_s)
+
+    def _hide(self, text: str) -> str:
+        """`text` without our URL: nodes quote requests in their messages."""
+        parts = urlsplit(self._target)
+        for secret in (self._target, f"{parts.path}?{parts.query}", parts.path, parts.query):
+            if len(secret) > 3:
+                text = text.replace(secret, "…")
+        return text
+
+
+class _Unusable(Exception):
+    """An answer that is not read any further."""
+
+
+class _NoRequestLines(logging.Filter):
+    """Drops urllib3's DEBUG records: they quote the request line, and its path holds the provider's key."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno > logging.DEBUG
+
+
+_no_request_lines = _NoRequestLines()
+
+
+def _silence_request_lines() -> None:
+    logging.getLogger("urllib3.connectionpool").addFilter(_no_request_lines)  # adding it twice changes nothing
+
+
+def _split(url: str) -> tuple[str, str, bool, dict[str, str]]:
+    """What to post to, what may be shown, whether it is this machine, and the header of the user part."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme not in ("http", "https") or any(c.isspace() for c in url):
+        raise BadArgument(name="RPC URL", value="(hidden)", expected="http://host:port or https://host/…")
+    place = f"[{host}]" if ":" in host else host
+    shown = f"{parts.scheme}://{place}" + (f":{port}" if port else "")
+    target = shown + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    authorization = {}
+    if parts.username is not None:
+        import base64
+        from urllib.parse import unquote
+
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    return target, shown, _is_loopback(host), authorization
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _plain_reason(error: Exception) -> str:
+    """What happened, without the words of the exception: they quote the URL."""
+    from urllib3 import exceptions
+
+    names = (
+        (exceptions.ConnectTimeoutError, "connecting took too long"),
+        (exceptions.ReadTimeoutError, "it did not answer in time"),
+        (exceptions.NameResolutionError, "the host has no address"),
+        (exceptions.NewConnectionError, "the connection was refused"),
+        (exceptions.SSLError, "TLS failed"),
+        (exceptions.IncompleteRead, "the connection was cut"),
+        (exceptions.ProtocolError, "the connection was cut"),
+    )
+    return next((text for kind, text in names if isinstance(error, kind)), type(error).__name__)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _is_json_rpc(body: bytes) -> bool:
+    """Some nodes put their JSON-RPC errors into HTTP 4xx and 5xx."""
+    return body.lstrip()[:1] == b"{" and b'"jsonrpc"' in body[:4096] and b'"error"' in body
+
+
+def _seconds(value: str | None) -> float | None:
+    """`Retry-After` in its form of whole seconds (RFC 9110, 10.2.3); the date form is left to our own pauses."""
+    return float(value) if value and value.isascii() and value.isdigit() and len(value) < 6 else None
+
+
+def _revert_data(error: dict[str, Any]) -> bytes | None:
+    """The bytes a contract reverted with: plain in `data` (geth, anvil), or one level down (ganache)."""
+    data = error.get("data")
+    if isinstance(data, dict):
+        data = data.get("result", data.get("data"))
+    if isinstance(data, str) and data.startswith("0x"):
+        try:
+            return bytes.fromhex(data[2:])
+        except ValueError:
+            return None
+    return None
+
+
+def _chunks(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+    for start in range(0, len(calls), BATCH):
+        yield calls[start : start + BATCH]

@@ -1,0 +1,314 @@
+"""Who signs, and whether the bytes that come back are the ones that were asked for.
+
+Keys come from the development chain's own node, from a keystore file, or from the environment; never from a
+command line, and they are never written anywhere. Only type-2 transactions (EIP-1559) with explicit chain id, nonce,
+gas and fees are signed: a legacy signature without a chain id could be replayed on every other chain (EIP-155).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.errors import KeyRefused, SignerMismatch
+from pipeline.mint.chain import Chain, checksummed, hex_data, plain_bytes
+from pipeline.records import Address
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+log = logging.getLogger(__name__)
+
+KEY_VARIABLE = "PIPELINE_PRIVATE_KEY"
+PASSWORD_VARIABLE = "PIPELINE_KEYSTORE_PASSWORD"
+
+ETHEREUM = 1  # here a key in the environment is refused
+MAX_KEYSTORE = 64 << 10  # bytes; a keystore of version 3 has about 500
+MAX_SCRYPT_WORK = 1 << 22  # n·r·p; geth's own files have 2^21, which takes a second and 256 MiB
+MAX_PBKDF2_ROUNDS = 10_000_000
+TINY_KEYS = 100  # private keys 1 to 100: guessed by everybody
+
+# The accounts of mnemonics that stand in every manual. What is sent to them elsewhere is taken within seconds.
+DEV_ACCOUNTS = frozenset(
+    {
+        # "test test test test test test test test test test test junk" (anvil, hardhat)
+        "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+        "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+        "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",
+        "0x90F79bf6EB2c4f870365E785982E1f101E93b906",
+        "0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65",
+        "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc",
+        "0x976EA74026E726554dB657fA54763abd0C3a0aa9",
+        "0x14dC79964da2C08b23698B3D3cc7Ca32193d9955",
+        "0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f",
+        "0xa0Ee7A142d267C1f36714E4a8F75612F20a79720",
+        "0xBcd4042DE499D14e55001CcbB24a551F3b954096",
+        "0x71bE63f3384f5fb98995898A86B02Fb2426c5788",
+        "0xFABB0ac9d68B0B445fB7357272Ff202C5651694a",
+        "0x1CBd3b2770909D4e10f157cABC84C7264073C9Ec",
+        "0xdF3e18d64BC6A983f673Ab319CCaE4f1a57C7097",
+        "0xcd3B766CCDd6AE721141F452C550Ca635964ce71",
+        "0x2546BcD3c84621e976D8185a91A922aE77ECEc30",
+        "0xbDA5747bFD65F08deb54cb465eB87D40e51B197E",
+        "0xdD2FD4581271e230360230F9337D5c0430Bf44C0",
+        "0x8626f6940E2eb28930eFb4CeF49B2d1F2C9C1199",
+        # "myth like bonus scare over problem client lizard pioneer submit female collect" (ganache)
+        "0x90F8bf6A479f320ead074411a4B0e7944Ea8c9C1",
+        "0xFFcf8FDEE72ac11b5c542428B35EEF5769C409f0",
+        "0x22d491Bde2303f2f43325b2108D26f1eAbA1e32b",
+        "0xE11BA2b4D45Eaed5996Cd0823791E0C93114882d",
+        "0xd03ea8624C8C5987235048901fB614fDcA89b117",
+        "0x95cED938F7991cd0dFcb48F0a06a40FA1aF46EBC",
+        "0x3E5e9111Ae8eB78Fe1CC3bb8915d5D461F3Ef9A9",
+        "0x28a8746e75304c0780E011BEd21C72cD78cd535E",
+        "0xACa94ef8bD5ffEE41947b4585a84BdA5a3d3DA6E",
+        "0x1dF62f291b2E969fB0849d99D9Ce41e2F137006e",
+    }
+)
+
+
+class Signer(Protocol):
+    """Signs a type-2 transaction given with exactly the fields of `INTENT_FIELDS` (and `to`, unless it creates)."""
+
+    @property
+    def address(self) -> Address: ...
+
+    def sign(self, tx: Mapping[str, Any]) -> bytes: ...
+
+
+class NodeSigner:
+    """The development chain's first account, which its own node signs for (eth_signTransaction, nothing is sent).
+
+    Raises KeyRefused for any chain but a development chain on this machine.
+    """
+
+    def __init__(self, chain: Chain) -> None:
+        if not chain.is_local:
+            raise KeyRefused(
+                what="the node's own account",
+                reason=f"chain {chain.chain_id} at {chain.rpc.shown} is not a development chain on this machine",
+                hint="set a keystore",
+            )
+        accounts = chain.rpc.call("eth_accounts")
+        if not accounts:
+            raise KeyRefused(what="the node's own account", reason="the node has none", hint="set a keystore")
+        self._chain = chain
+        self.address = checksummed(accounts[0])
+
+    def sign(self, tx: Mapping[str, Any]) -> bytes:
+        request = {"from": self.address} | {name: _json_form(value) for name, value in tx.items()}
+        answer = self._chain.rpc.call("eth_signTransaction", [request])
+        if isinstance(answer, dict):  # geth answers {raw, tx}
+            answer = answer.get("raw")
+        return plain_bytes(answer)
+
+
+class AccountSigner:
+    """A key held in this process's memory: of a keystore file or of the environment."""
+
+    def __init__(self, account: LocalAccount) -> None:
+        self._account = account
+        self.address = Address(account.address)
+
+    def __repr__(self) -> str:
+        return f"AccountSigner({self.address})"
+
+    def sign(self, tx: Mapping[str, Any]) -> bytes:
+        return bytes(self._account.sign_transaction(dict(tx)).raw_transaction)
+
+
+def open_signer(
+    chain: Chain,
+    keystore: Path | None = None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    ask_password: Callable[[str], str] | None = None,
+) -> Signer:
+    """The signer for `chain`: the keystore if one is given, else the environment's key, else the local node's account.
+
+    Raises KeyRefused for a key that must not be used there, e.g. a development key on a public chain.
+    """
+    if keystore is not None:
+        signer = keystore_signer(keystore, environment=environment, ask_password=ask_password)
+    elif KEY_VARIABLE in environment:
+        signer = key_signer(environment[KEY_VARIABLE], chain.chain_id)
+    else:
+        return NodeSigner(chain)
+    refuse_dev_account(signer.address, chain)
+    return signer
+
+
+def keystore_signer(
+    path: Path,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    ask_password: Callable[[str], str] | None = None,
+) -> AccountSigner:
+    """The account of a keystore file (Web3 Secret Storage, version 3), decrypted once.
+
+    The password comes from PIPELINE_KEYSTORE_PASSWORD or from `ask_password(prompt)`.
+    Raises KeyRefused for a file others can read, work factors beyond reason, or a wrong password.
+    """
+    content = _read_private(path)
+    _check_work(path, content)
+    password = environment.get(PASSWORD_VARIABLE)
+    if password is None:
+        if ask_password is None:
+            raise KeyRefused(what=path, reason="its password is not known", hint=f"set {PASSWORD_VARIABLE}")
+        password = ask_password(f"Password of {path}: ")
+
+    from eth_account import Account
+
+    account: LocalAccount | None = None
+    try:
+        account = Account.from_key(Account.decrypt(content, password))
+    except (ValueError, TypeError, KeyError, NotImplementedError):
+        pass  # raised below: the library's words and frames hold the password
+    if account is None:
+        raise KeyRefused(what=path, reason="wrong password, or the file is damaged", hint="check the password")
+    return AccountSigner(account)
+
+
+def key_signer(key: str, chain_id: int) -> AccountSigner:
+    """The account of a private key given as hex digits. Raises KeyRefused on Ethereum itself, or for no valid key."""
+    if chain_id == ETHEREUM:
+        raise KeyRefused(what=KEY_VARIABLE, reason="not on Ethereum's main network", hint="set a keystore")
+    from eth_account import Account
+
+    account: LocalAccount | None = None
+    try:
+        account = Account.from_key(key.strip())
+    except Exception:  # raised below: whatever the library says, it may quote the key
+        account = None
+    if account is None:
+        raise KeyRefused(what=KEY_VARIABLE, reason="it is not a private key of 64 hex digits", hint="")
+    log.warning("signing as %s with a key from the environment: a keystore is safer", account.address)
+    return AccountSigner(account)
+
+
+def refuse_dev_account(address: Address, chain: Chain) -> None:
+    """Raise KeyRefused for an account whose key everybody knows, unless the chain is a local development chain."""
+    if not chain.is_local and (address in DEV_ACCOUNTS or address in _tiny_accounts()):
+        raise KeyRefused(
+            what=address,
+            reason=f"everybody knows this development key, and chain {chain.chain_id} is not a local development chain",
+            hint="make a key of your own and set it as a keystore",
+        )
+
+
+# ── what was signed ──────────────────────────────────────────────────────────────────────────────────────────────
+
+INTENT_FIELDS = ("type", "chainId", "nonce", "value", "gas", "maxFeePerGas", "maxPriorityFeePerGas", "data")
+
+
+def signed(signer: Signer, tx: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Have `tx` signed. Returns the raw bytes and their keccak-256, the transaction's hash.
+
+    Raises SignerMismatch unless the bytes decode to exactly `tx` and were signed by `signer.address`.
+    """
+    assert set(INTENT_FIELDS) <= tx.keys() <= {*INTENT_FIELDS, "to"} and tx["type"] == 2
+    raw = signer.sign(tx)
+    check_signed(raw, tx, signer.address)
+    return raw, keccak(raw)
+
+
+def check_signed(raw: bytes, tx: Mapping[str, Any], sender: Address) -> None:
+    """Raise SignerMismatch unless `raw` is `tx`, signed by `sender`."""
+    if raw[:1] != b"\x02":
+        raise SignerMismatch(field="type", expected=2, got=raw[0] if raw else "nothing")
+    from eth_account import Account
+    from eth_account.typed_transactions.typed_transaction import TypedTransaction
+    from hexbytes import HexBytes
+
+    try:
+        found = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+        signed_by = Account.recover_transaction(raw)
+    except Exception as error:  # rlp, eth_keys and eth_account have no common base for "these bytes are none"
+        raise SignerMismatch(field="encoding", expected="a type-2 transaction", got="other bytes") from error
+    for name in INTENT_FIELDS:
+        _compare(name, tx[name], bytes(found[name]) if name == "data" else found[name])
+    to = bytes(found["to"])
+    _compare("to", tx.get("to"), checksummed(to) if to else None)
+    _compare("accessList", (), tuple(found["accessList"]))
+    _compare("sender", sender, signed_by)
+
+
+def keccak(data: bytes) -> bytes:
+    from eth_hash.auto import keccak as keccak_256
+
+    return keccak_256(data)
+
+
+def _compare(field: str, expected: object, got: object) -> None:
+    if expected != got:
+        raise SignerMismatch(field=field, expected=_short(expected), got=_short(got))
+
+
+def _short(value: object) -> str:
+    text = hex_data(value) if isinstance(value, bytes) else str(value)
+    return text if len(text) <= 80 else f"{text[:40]}… ({len(text)} characters)"
+
+
+def _json_form(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return hex_data(value)
+    return hex(value) if isinstance(value, int) else value
+
+
+# ── keystore files ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read_private(path: Path) -> dict[str, Any]:
+    """The JSON of a regular file that only its owner can read."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise KeyRefused(what=path, reason="it is not a file", hint="")
+            if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
+                raise KeyRefused(
+                    what=path,
+                    reason=f"others can read it (mode {stat.S_IMODE(status.st_mode):04o})",
+                    hint=f"chmod 600 {path}",
+                )
+            data = file.read(MAX_KEYSTORE + 1)
+    except OSError as error:
+        raise KeyRefused(what=path, reason=error.strerror or str(error), hint="check the path") from error
+    try:
+        content = json.loads(data) if len(data) <= MAX_KEYSTORE else None
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise KeyRefused(what=path, reason="it is not a keystore file", hint="")
+    return content
+
+
+def _check_work(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse work factors that would take minutes or gigabytes before the password is even looked at."""
+    lower = {str(name).lower(): value for name, value in content.items()}
+    crypto = lower.get("crypto")
+    params = crypto.get("kdfparams") if isinstance(crypto, dict) else None
+    if not isinstance(crypto, dict) or not isinstance(params, dict):
+        raise KeyRefused(what=path, reason="it is not a keystore file", hint="")
+    names = {"scrypt": ("n", "r", "p"), "pbkdf2": ("c",)}.get(str(crypto.get("kdf")))
+    if names is None:
+        raise KeyRefused(what=path, reason="its key derivation is neither scrypt nor pbkdf2", hint="")
+    work = 1
+    for name in names:
+        value = params.get(name)
+        if type(value) is not int or value < 1 or params.get("dklen") != 32:
+            raise KeyRefused(what=path, reason="its key derivation has senseless parameters", hint="")
+        work *= value
+    if work > (MAX_SCRYPT_WORK if len(names) == 3 else MAX_PBKDF2_ROUNDS):
+        raise KeyRefused(what=path, reason=f"its key derivation is too much work ({work})", hint="")
+
+
+def _tiny_accounts() -> frozenset[str]:
+    from eth_account import Account
+
+    return frozenset(Account.from_key(key.to_bytes(32, "big")).address for key in range(1, TINY_KEYS + 1))

@@ -1,0 +1,209 @@
+"""CARv1 with one root: the blocks of a DAG in one file, which every IPFS implementation imports.
+
+    <length> <header: DAG-CBOR {"roots": [<root>], "version": 1}>
+    <length> <CID> <block>        once for every block
+
+Lengths are varints. Bytes come out the same for the same blocks in the same order, and each block is written once.
+Reading trusts nothing: every length has a limit, and every block is hashed before anybody sees it.
+
+Source: ipld.io/specs/transport/car/carv1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+from pipeline.cid import CID, DAG_PB, IDENTITY, MAX_VARINT, RAW, varint
+from pipeline.errors import BadCar
+from pipeline.pin.unixfs import BadDag, decode_block
+from pipeline.records import PinnedRoot
+
+MAX_BLOCK = 2 << 20  # bytes: Kubo hands no larger block to its peers
+MAX_HEADER = 256  # bytes: one root needs 58
+_MAX_SECTION = MAX_BLOCK + 256  # a block and its CID
+_BEFORE_ROOT = b"\xa2\x65roots\x81\xd8\x2a\x58"  # map of 2, "roots", list of 1, tag 42 (CID), byte string of …
+_AFTER_ROOT = b"\x67version\x01"
+_V2_PRAGMA = b"\xa1\x67version\x02"
+
+
+class Readable(Protocol):
+    """A stream: `read(n)` gives n bytes, fewer only at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class CarWriter:
+    """Writes blocks into an open file; the root is put into the header at the end, once it is known."""
+
+    def __init__(self, file: BinaryIO, root_version: int) -> None:
+        """`root_version` is the CID version of the root to come: it decides how long the header is."""
+        self._file = file
+        self._seen: set[CID] = set()
+        self._header_bytes = file.write(_header(CID(root_version, DAG_PB, bytes(32))))
+
+    def put(self, cid: CID, block: bytes) -> None:
+        """Append a block, unless it is there already."""
+        if cid not in self._seen:
+            self._seen.add(cid)
+            name = cid.bytes
+            self._file.write(varint(len(name) + len(block)) + name)
+            self._file.write(block)
+
+    def finish(self, root: CID) -> None:
+        """Name the root. The caller still has to flush and sync the file."""
+        header = _header(root)
+        assert len(header) == self._header_bytes, f"{root} does not fit a header of {self._header_bytes} bytes"
+        self._file.seek(0)
+        self._file.write(header)
+        self._file.seek(0, os.SEEK_END)
+
+
+class CarReader:
+    """One pass over a CAR: `root`, then by iteration every block with its CID and offset, hashed. Raises BadCar."""
+
+    def __init__(self, file: Readable, path: Path | str) -> None:
+        self._file = file
+        self._path = path
+        self._offset = 0
+        self.sha256 = hashlib.sha256()  # of all bytes read so far; of the file, when the iteration has ended
+        self.root = self._read_header()
+
+    def __iter__(self) -> Iterator[tuple[CID, int, bytes]]:
+        while length := self._read_length(_MAX_SECTION):
+            section = self._take(length)
+            try:
+                cid, start = CID.read(section, 0)
+            except ValueError as error:
+                raise self._bad(str(error)) from error
+            block = section[start:]
+            if len(block) > MAX_BLOCK:
+                raise self._bad(f"block {cid} has {len(block)} bytes, the limit is {MAX_BLOCK}")
+            if not cid.matches(block):
+                raise self._bad(f"the bytes of block {cid} do not hash to it")
+            yield cid, self._offset - len(block), block
+
+    def _read_header(self) -> CID:
+        header = self._take(self._read_length(MAX_HEADER))
+        if header == _V2_PRAGMA:
+            raise self._bad("it is a CARv2, and only CARv1 can be read")
+        root = header.removeprefix(_BEFORE_ROOT).removesuffix(_AFTER_ROOT)
+        if len(root) + len(_BEFORE_ROOT) + len(_AFTER_ROOT) != len(header) or root[1:2] != b"\0":
+            raise self._bad("its header is not that of a CARv1 with one root")
+        try:
+            cid = CID.decode(root[2:])
+        except ValueError as error:
+            raise self._bad(f"its root is not a CID: {error}") from error
+        if _header(cid)[1:] != header:
+            raise self._bad("its header is not that of a CARv1 with one root")
+        return cid
+
+    def _read_length(self, limit: int) -> int:
+        """Read a varint; 0 means that the file ends here, as it may."""
+        number = 0
+        for index in range(MAX_VARINT):
+            byte = self._file.read(1)
+            self.sha256.update(byte)
+            if not byte:
+                if index:
+                    raise self._bad("it ends inside a length")
+                return 0
+            self._offset += 1
+            number |= (byte[0] & 0x7F) << (7 * index)
+            if byte[0] < 0x80:
+                if not 0 < number <= limit or (index and not byte[0]):
+                    raise self._bad(f"{number} is no length, the limit is {limit}")
+                return number
+        raise self._bad("a length is over nine bytes long")
+
+    def _take(self, length: int) -> bytes:
+        data = self._file.read(length)
+        if len(data) != length or not length:
+            raise self._bad("it ends too early")
+        self.sha256.update(data)
+        self._offset += length
+        return data
+
+    def _bad(self, reason: str) -> BadCar:
+        return BadCar(path=self._path, reason=f"{reason} (at byte {self._offset})")
+
+
+class Car:
+    """A CAR on disk, checked when opened, with its blocks at hand. Close it, or use it in a `with` block."""
+
+    def __init__(self, path: Path) -> None:
+        """Open and hash the whole file. Raises BadCar, or FileNotFoundError."""
+        self.path = path
+        self._file = path.open("rb")
+        try:
+            reader = CarReader(self._file, path)
+            self.root = reader.root
+            self._places = {cid: (offset, len(block)) for cid, offset, block in reader}
+        except BaseException:
+            self._file.close()
+            raise
+
+    def get_block(self, cid: CID) -> bytes:
+        """Read one block; it is hashed again. Raises BadCar when it is missing or has changed. Any thread may call."""
+        if cid not in self._places:
+            raise BadCar(path=self.path, reason=f"block {cid} is missing")
+        offset, length = self._places[cid]
+        block = os.pread(self._file.fileno(), length, offset)
+        if not cid.matches(block):
+            raise BadCar(path=self.path, reason=f"the bytes of block {cid} do not hash to it")
+        return block
+
+    def __contains__(self, cid: CID) -> bool:
+        return cid in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_car(file: Readable, path: Path | str, max_blocks: int | None = None) -> PinnedRoot:
+    """Read a CAR to its end and say what it holds: a root, every block of its DAG, and nothing else.
+
+    Raises BadCar when a block is missing, damaged, of no use to the root, or more than `max_blocks`.
+    """
+    reader = CarReader(file, path)
+    found: set[CID] = set()
+    linked = {reader.root}
+    size = 0
+    for cid, _, block in reader:
+        if cid not in found:
+            found.add(cid)
+            size += len(block)
+        if max_blocks is not None and len(found) > max_blocks:
+            raise BadCar(path=path, reason=f"it has more than {max_blocks} blocks")
+        if cid.codec != RAW:
+            try:
+                linked.update(link for _, link in decode_block(cid, block).links if link.hash != IDENTITY)
+            except BadDag as error:
+                raise BadCar(path=path, reason=str(error)) from error
+    # Hash links cannot form a loop, so a set of blocks is one whole DAG exactly when all but the root are linked to.
+    if linked - found:
+        raise BadCar(path=path, reason=f"{len(linked - found)} of its blocks are missing, {min(linked - found)} first")
+    if found - linked:
+        raise BadCar(path=path, reason=f"{len(found - linked)} blocks do not belong to its root")
+    return PinnedRoot(cid=reader.root, blocks=len(found), bytes=size, car_sha256=reader.sha256.digest())
+
+
+def _header(root: CID) -> bytes:
+    name = b"\0" + root.bytes  # the identity multibase prefix, which DAG-CBOR wants before a CID
+    header = _BEFORE_ROOT + bytes([len(name)]) + name + _AFTER_ROOT
+    return varint(len(header)) + header

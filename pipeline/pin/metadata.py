@@ -1,0 +1,327 @@
+"""The JSON that wallets and marketplaces read: one document per token, one per collection.
+
+Documents are canonical (RFC 8785): keys sorted, no white space, UTF-8 in NFC, so that the same token gives the same
+bytes and the same CID on every machine. What is written is checked with the rules that hold for reading.
+
+Sources: ERC-721 (metadata schema), ERC-7572 (contractURI), docs.opensea.io "Metadata Standards".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.cid import CID
+from pipeline.errors import BadArgument, PinError
+from pipeline.records import MAX_SEED, Artwork, Attribute, Provenance
+
+MAX_JSON = 64 << 10  # bytes per document: wallets fetch it for every token they show
+MAX_DEPTH = 16  # levels of nesting: four are used
+MAX_NAME = 256  # characters of a name, a trait type or a trait value: more does not fit on any card
+MAX_DESCRIPTION = 10_000  # characters
+MAX_URL = 2_048  # characters: what browsers agree on
+MAX_ATTRIBUTES = 100
+
+_DISPLAY_TYPES = ("number", "boost_number", "boost_percentage", "date")
+# They reorder or hide what stands around them, so that a name can show as another one (Unicode TR 36 and TR 55).
+_DECEPTIVE = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]")
+
+
+class BadJson(PinError):
+    """A document from outside that is not plain JSON, or not the document it should be."""
+
+    sentence = "{what} is not acceptable: {reason}"
+
+
+def image_uri(images: CID, token_id: int) -> str:
+    """Where a token's image is, for as long as anybody keeps it."""
+    return f"ipfs://{CID.dag_pb(images.digest)}/{token_id}.png"
+
+
+def token_metadata(
+    name: str,
+    description: str,
+    artwork: Artwork,
+    image_uri: str,
+    provenance: Provenance,
+    *,
+    external_url: str = "",
+    background_color: str = "",
+) -> bytes:
+    """Write the document of one token. `external_url` and `background_color` are left out where empty.
+
+    Raises BadArgument for text with control or direction characters, numbers that JSON cannot hold, and URLs of other
+    kinds than `https:`, `http:` and, for the image, `ipfs:`.
+    """
+    document: dict[str, Any] = {
+        "name": clean_text("name", name, MAX_NAME),
+        "description": clean_text("description", description, MAX_DESCRIPTION, lines=True),
+        "image": image_uri,
+        "image_sha256": artwork.image_sha256.hex(),
+        "attributes": [_attribute(attribute) for attribute in artwork.attributes],
+        "generator": {
+            "model": clean_text("model", provenance.model, MAX_NAME),
+            "weights_sha256": provenance.weights_sha256,
+            "renderer": clean_text("renderer", provenance.renderer, MAX_NAME),
+            "encoder": clean_text("encoder", provenance.encoder, MAX_NAME),
+            "seed": artwork.seed,
+            "size": provenance.size,
+        },
+    }
+    if external_url:
+        document["external_url"] = external_url
+    if background_color:
+        document["background_color"] = background_color
+    return _written(document, f"metadata of token {artwork.token_id}", _check_token)
+
+
+def collection_metadata(
+    name: str, symbol: str, description: str, image: str, external_url: str = "", banner_image: str = ""
+) -> bytes:
+    """Write the document behind `contractURI()`; `external_url` and `banner_image` are left out where empty.
+
+    Raises BadArgument as `token_metadata` does.
+    """
+    document = {
+        "name": clean_text("name", name, MAX_NAME),
+        "symbol": clean_text("symbol", symbol, MAX_NAME),
+        "description": clean_text("description", description, MAX_DESCRIPTION, lines=True),
+        "image": image,
+    }
+    if external_url:
+        document["external_link"] = external_url
+    if banner_image:
+        document["banner_image"] = banner_image
+    return _written(document, "metadata of the collection", _check_collection)
+
+
+def check_token_metadata(data: bytes, what: str = "token metadata") -> dict[str, Any]:
+    """Parse the document of a token, ours or another's, and check every field that wallets rely on. Raises BadJson."""
+    document = parse_json_strict(data, what)
+    _check_token(document, what)
+    return dict(document)
+
+
+def parse_json_strict(data: bytes, what: str = "document", limit: int = MAX_JSON) -> Any:
+    """Parse JSON that leaves no room for two readings.
+
+    Raises BadJson for more than `limit` bytes, other encodings than UTF-8, keys given twice, NaN and infinities,
+    numbers that JavaScript would round, half surrogates, and deep nesting.
+    """
+    if len(data) > limit:
+        raise BadJson(what=what, reason=f"it has {len(data)} bytes, the limit is {limit}")
+    try:
+        document = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_exact_int,
+            parse_float=_finite,
+        )
+        _check_values(document, 0)
+    except RecursionError as error:
+        raise BadJson(what=what, reason=f"it nests deeper than {MAX_DEPTH} levels") from error
+    except ValueError as error:
+        raise BadJson(what=what, reason=str(error)) from error
+    return document
+
+
+def canonical_json(document: Any) -> bytes:
+    """Serialize as RFC 8785 does, for documents with ASCII keys. Raises ValueError for numbers it would write otherwise."""
+    return json.dumps(
+        _plain_numbers(document), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    ).encode()
+
+
+def clean_text(field: str, text: str, limit: int, *, lines: bool = False) -> str:
+    """Normalize text that people wrote to NFC. Raises BadArgument for what must not be in it; `lines` allows newlines."""
+    text = unicodedata.normalize("NFC", text)
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") and not (lines and character == "\n"):
+            raise BadArgument(name=field, value=text[:80], expected=f"text without U+{ord(character):04X}")
+    if found := _DECEPTIVE.search(text):
+        raise BadArgument(
+            name=field, value=text[:80], expected=f"text without U+{ord(found[0]):04X}, which hides or reorders letters"
+        )
+    if not text.strip() or len(text) > limit:
+        raise BadArgument(name=field, value=text[:80], expected=f"1 to {limit:,} characters")
+    return text
+
+
+def _attribute(attribute: Attribute) -> dict[str, Any]:
+    value = attribute.value
+    entry: dict[str, Any] = {"trait_type": clean_text("trait_type", attribute.trait_type, MAX_NAME), "value": value}
+    if isinstance(value, str):
+        entry["value"] = clean_text(attribute.trait_type, value, MAX_NAME)
+    if attribute.display_type is not None:
+        entry["display_type"] = attribute.display_type
+    if attribute.max_value is not None:
+        entry["max_value"] = attribute.max_value
+    return entry
+
+
+def _written(document: dict[str, Any], what: str, check: Any) -> bytes:
+    """Serialize, then read it as a stranger would: what is refused there is refused here."""
+    try:
+        data = canonical_json(document)
+        check(parse_json_strict(data, what), what)
+    except (ValueError, BadJson) as error:
+        reason = error.fields["reason"] if isinstance(error, BadJson) else error
+        raise BadArgument(name=what, value=document["name"], expected=f"a valid document ({reason})") from error
+    return data
+
+
+# ── the schema ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_token(document: Any, what: str) -> None:
+    fields = _object(document, what)
+    _text(fields, "name", what, MAX_NAME)
+    _url(fields, "image", what, ("ipfs", "https", "http", "data", "ar"))
+    if "description" in fields:
+        _text(fields, "description", what, MAX_DESCRIPTION, lines=True)
+    if "external_url" in fields:
+        _url(fields, "external_url", what, ("https", "http", "ipfs"))
+    if "background_color" in fields:
+        color = fields["background_color"]
+        _require(
+            isinstance(color, str) and re.fullmatch("[0-9A-Fa-f]{6}", color), what, "background_color", "6 hex digits"
+        )
+    attributes = fields.get("attributes", [])
+    _require(
+        isinstance(attributes, list) and len(attributes) <= MAX_ATTRIBUTES,
+        what,
+        "attributes",
+        f"a list of up to {MAX_ATTRIBUTES}",
+    )
+    for attribute in attributes:
+        _check_attribute(_object(attribute, f"{what}, attributes"), what)
+
+
+def _check_attribute(attribute: Mapping[str, Any], what: str) -> None:
+    value = attribute.get("value")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    _require(is_number or isinstance(value, str), what, "value", "text or a number")
+    if isinstance(value, str):
+        _text(attribute, "value", what, MAX_NAME)
+    if "trait_type" in attribute:
+        _text(attribute, "trait_type", what, MAX_NAME)
+    if "display_type" in attribute:
+        known = attribute["display_type"] in _DISPLAY_TYPES
+        _require(known and is_number, what, "display_type", f"one of {', '.join(_DISPLAY_TYPES)}, beside a number")
+    if "max_value" in attribute:
+        top = attribute["max_value"]
+        _require(isinstance(top, int | float) and not isinstance(top, bool), what, "max_value", "a number")
+        _require(is_number and value <= top, what, "max_value", "a number that value does not exceed")
+
+
+def _check_collection(document: Any, what: str) -> None:
+    fields = _object(document, what)
+    _text(fields, "name", what, MAX_NAME)
+    for name in ("image", "banner_image", "featured_image", "external_link"):
+        if name in fields:
+            _url(fields, name, what, ("ipfs", "https", "http"))
+
+
+def _object(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise BadJson(what=what, reason="it is not an object")
+    return value
+
+
+def _text(fields: Mapping[str, Any], name: str, what: str, limit: int, *, lines: bool = False) -> None:
+    value = fields.get(name)
+    _require(isinstance(value, str), what, name, "text")
+    try:
+        same = clean_text(name, str(value), limit, lines=lines) == value
+    except BadArgument as error:
+        raise BadJson(what=what, reason=str(error)) from error
+    _require(same, what, name, "text in NFC")
+
+
+def _url(fields: Mapping[str, Any], name: str, what: str, schemes: tuple[str, ...]) -> None:
+    value = fields.get(name)
+    wanted = f"a URL of {', '.join(schemes)}"
+    _require(isinstance(value, str), what, name, wanted)
+    url = str(value)
+    scheme = url.split(":", 1)[0]
+    _require(scheme in schemes, what, name, wanted)
+    _require(scheme == "data" or len(url) <= MAX_URL, what, name, f"at most {MAX_URL} characters")
+    _require(url.isascii() and not re.search(r"[\x00-\x20\x7f\"<>\\^`{|}]", url), what, name, "a URL, percent-encoded")
+    if scheme == "ipfs":
+        try:
+            CID.parse(url.removeprefix("ipfs://").split("/", 1)[0])
+        except BadArgument as error:
+            raise BadJson(what=what, reason=f"{name} is {url!r}: {error}") from error
+    elif scheme in ("http", "https"):
+        try:
+            host = urlsplit(url).hostname
+        except ValueError:
+            host = None
+        _require(host, what, name, wanted)
+
+
+def _require(holds: Any, what: str, field: str, expected: str) -> None:
+    if not holds:
+        raise BadJson(what=what, reason=f"{field} is not {expected}")
+
+
+# ── strict parsing ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return document
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _exact_int(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > MAX_SEED + 1:  # 2^53
+        raise ValueError(f"{digits[:20]} is beyond the integers that JavaScript reads exactly")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is too large")
+    return number
+
+
+def _check_values(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"it nests deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError("it has half of a surrogate pair")
+    elif isinstance(value, list):
+        for item in value:
+            _check_values(item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_values(key, depth + 1)
+            _check_values(item, depth + 1)
+
+
+def _plain_numbers(value: Any) -> Any:
+    """Bring numbers to the one spelling that Python and ECMAScript share."""
+    if isinstance(value, dict):
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    if isinstance(value, float):
+        if math.isfinite(value) and value.is_integer() and abs(value) <= MAX_SEED:
+            return int(value)
+        if not math.isfinite(value) or "e" in repr(value):
+            raise ValueError(f"{value!r} is not a number from 0.0001 to 2^53, or its negative")
+    return value

@@ -1,0 +1,146 @@
+"""What the ledger says, as plain values ready for JSON. Readers open it read-only and take no lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import BadArgument
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.owners import Owners
+from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.planning import command
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.run import Outcome
+
+
+@contextmanager
+def reading(workspace: Workspace, name: str | None) -> Iterator[tuple[Ledger, Collection]]:
+    """Open the workspace's ledger and find a collection: the named one, or the last.
+
+    Raises BadArgument where there is none, with what there is.
+    """
+    if not workspace.ledger.exists():
+        raise BadArgument(
+            name="--workspace",
+            value=str(workspace.folder),
+            expected="a workspace with a collection",
+            hint="`pipeline mint --count 50` makes one",
+        )
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        plans = Plans(ledger)
+        collections = plans.collections()
+        if not collections:
+            raise BadArgument(
+                name="--workspace",
+                value=str(workspace.folder),
+                expected="a workspace with a collection; nothing was planned here yet",
+                hint="`pipeline mint --count 50` makes one",
+            )
+        known = {collection.name: collection for collection in collections}
+        if name is not None and name not in known:
+            raise BadArgument(name="--name", value=name, expected=f"one of {', '.join(map(repr, known))}")
+        yield ledger, known[name] if name is not None else collections[-1]
+
+
+def run_report(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
+    """The result of `mint`: the tokens of one run, and where their content and transactions are."""
+    plans, run, collection = Plans(ledger), outcome.run, outcome.collection
+    owners = Owners(ledger)
+    in_run = range(run.start, run.start + run.count)
+    roots = [(images, metadata) for plan, images, metadata in plans.roots(collection.id) if plan.start in in_run]
+    return {
+        "name": collection.name,
+        "contract": collection.contract,
+        "chain_id": collection.chain_id,
+        "rpc_url": run.rpc_url,
+        "deploy_tx": _hex(collection.tx_hash),
+        "transactions": [_hex(tx) for tx in plans.transactions(collection.id)],
+        "images_roots": [str(images) for images, _ in roots],
+        "metadata_roots": [str(metadata) for _, metadata in roots],
+        "seconds": {stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
+        "tokens": [
+            _token(token, owners.owner_of(collection.id, token.token_id) or token.recipient)
+            for token in plans.tokens(collection.id, run.start, run.count)
+        ],
+    }
+
+
+def _token(token: Token, owner: str) -> dict[str, Any]:
+    return {
+        "token_id": token.token_id,
+        "owner": owner,
+        "token_uri": token.token_uri,
+        "image": token.image,
+        "seed": token.seed,
+        "tx": _hex(token.tx_hash),
+    }
+
+
+def status_report(workspace: Workspace, config: Config) -> dict[str, Any]:
+    """How far each collection is, and the command that finishes what was interrupted."""
+    if not workspace.ledger.exists():
+        return {"collections": [], "unfinished": None}
+    _record_finality(workspace, config)
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        plans = Plans(ledger)
+        unfinished = plans.unfinished_run()
+        return {
+            "collections": [_progress(plans, collection) for collection in plans.collections()],
+            "unfinished": command(unfinished) if unfinished else None,
+        }
+
+
+def _progress(plans: Plans, collection: Collection) -> dict[str, Any]:
+    counts = plans.counts(collection.id)
+    final = counts.get("final", 0)
+    minted = final + counts.get("mined", 0)
+    pinned = minted + counts.get("live", 0) + counts.get("sealed", 0)
+    planned = sum(counts.values())
+    runs = plans.runs(collection.id)
+    return {
+        "name": collection.name,
+        "contract": collection.contract,
+        "chain_id": collection.chain_id,
+        "chain": collection.chain_kind,
+        "rpc_url": runs[0].rpc_url,
+        "planned": planned,
+        "drawn": pinned + counts.get("generated", 0),
+        "pinned": pinned,
+        "minted": minted,
+        "final": final,
+        "state": "final" if final == planned else "minted" if minted == planned else "unfinished",
+    }
+
+
+def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[str, Any]:
+    """Everything about one token. Raises BadArgument when the collection has no such token."""
+    with reading(workspace, name) as (ledger, collection):
+        plans = Plans(ledger)
+        token = next(plans.tokens(collection.id, token_id, 1), None)
+        if token is None:
+            total = sum(plans.counts(collection.id).values())
+            raise BadArgument(name="token id", value=token_id, expected=f"1 to {total} in {collection.name!r}")
+        owner = Owners(ledger).owner_of(collection.id, token_id) or token.recipient
+        return {
+            "collection": collection.name,
+            "contract": collection.contract,
+            "chain_id": collection.chain_id,
+            **_token(token, owner),
+            "state": token.state,
+            "block_number": token.block_number,
+            "image_sha256": _hex(token.image_sha256),
+            "file": str(workspace.image(collection.id, token_id)) if token.image_sha256 else None,
+            "pinned_at": list(plans.pinned_at(token.metadata_root)) if token.metadata_root else [],
+            "attributes": [
+                {"trait_type": attribute.trait_type, "value": attribute.value} for attribute in token.attributes
+            ],
+        }
+
+
+def _hex(value: bytes | None) -> str | None:
+    return "0x" + value.hex() if value else None

@@ -1,0 +1,461 @@
+"""The orchestrator: plan, then let three stages run at once, recording each thing before the next stage sees it.
+
+    for batch in mint(ahead(sealed(pin(grouped(ahead(drawn(generate(specs)))))))): …
+
+`Ahead` moves what is upstream to a thread of its own behind a bounded queue: that is the overlap and the
+back-pressure. Recording in the ledger before handing on is the resume.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from pipeline.cid import CID
+from pipeline.config import Config
+from pipeline.errors import BadArgument, GenerationError
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plans import Collection, Plans, Run
+from pipeline.planning import (
+    Add,
+    Begin,
+    Continue,
+    Decision,
+    Finished,
+    arguments_of,
+    batch_size,
+    collection_settings,
+    decide,
+    token_specs,
+)
+from pipeline.records import Address, Artwork, BatchPlan, PinnedBatch, Provenance, TokenSpec
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.generate import Generator
+    from pipeline.mint.chain import Chain
+    from pipeline.mint.signer import Signer
+    from pipeline.pin import Pinner
+    from pipeline.pin.store import CarStore
+
+T = TypeVar("T")
+
+DRAWN_AHEAD = 16  # artworks waiting to be pinned: paths and digests, never pixels
+PINNED_AHEAD = 2  # batches waiting to be minted
+
+
+class Observer(Protocol):
+    """Is told how a run goes; may be called from any thread, and must return at once."""
+
+    def notice(self, text: str) -> None:
+        """A sentence for the reader: what was found, what was decided."""
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """`done` of `total` tokens have passed the stage: draw, pin or mint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A complete run; `fresh` is False when it had been complete before this call."""
+
+    run: Run
+    collection: Collection
+    fresh: bool
+    seconds: dict[str, float] = field(default_factory=dict)  # each stage's busy time, and `whole`
+
+    def mark_reported(self, ledger: Ledger) -> None:
+        """Remember that the caller has the result, so that the same call with `--more` adds again."""
+        Plans(ledger).mark_reported(self.run.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a run works with, opened and checked before anything is planned."""
+
+    chain: Chain
+    chain_kind: str
+    signer: Signer
+    generator: Generator
+    store: CarStore
+    pinners: Sequence[Pinner]
+
+    @property
+    def pinner_names(self) -> tuple[str, ...]:
+        return tuple(pinner.name for pinner in self.pinners)
+
+
+def mint_run(config: Config, count: int, workspace: Workspace, observer: Observer, *, more: bool, new: bool) -> Outcome:
+    """Mint what was asked for, or the rest of it, or find that it is all there; return when it is on the chain.
+
+    Give the same call again after any interruption: it continues. Raises PipelineError.
+    """
+    began = time.monotonic()
+    with workspace.lock(), Ledger(workspace.ledger) as ledger:
+        ledger.check_integrity()
+        plans = Plans(ledger)
+        plans.check()
+        decision = decide(plans, config, count, more=more, new=new)
+        if isinstance(decision, Finished):
+            return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
+        ledger.backup(workspace.backup("before"))
+        with _tools(config, workspace, plans, decision) as tools:
+            run = _planned(config, count, ledger, decision, tools, observer)
+            seconds = _walk(config, run, ledger, workspace, tools, observer)
+        plans.finish(run.id)
+        ledger.backup(workspace.backup("after"))
+        seconds["whole"] = time.monotonic() - began
+        return Outcome(run, plans.collection_by_id(run.collection), fresh=True, seconds=seconds)
+
+
+# ── before the run ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
+    """Give the RPC URL of a chain: the configured one, or that of the embedded chain, running while the block does."""
+    from pipeline.mint.devnet import devnet
+
+    if kind != "external":
+        with devnet(workspace.chain / kind, kind) as url:
+            yield url
+    elif config["rpc_url"]:
+        yield config["rpc_url"]
+    else:
+        raise BadArgument(name="--rpc-url", value="", expected="the address of the chain that this collection lives on")
+
+
+@contextmanager
+def _tools(config: Config, workspace: Workspace, plans: Plans, decision: Decision) -> Iterator[Tools]:
+    """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
+    from pipeline.cover import read_cover
+    from pipeline.generate import load_generator
+    from pipeline.mint.chain import connect
+    from pipeline.mint.signer import open_signer
+    from pipeline.pin import load_pinners
+    from pipeline.pin.store import CarStore
+
+    known = None
+    run = decision.run if isinstance(decision, Continue) else None
+    if isinstance(decision, Continue):
+        known = plans.collection_by_id(decision.run.collection)
+    elif isinstance(decision, Add):
+        known = decision.collection
+    kind = known.chain_kind if known else "external" if config["rpc_url"] else config["chain"]
+
+    with ExitStack() as stack:
+        if config["cover"] and not run:
+            read_cover(Path(config["cover"]))
+        store = CarStore(workspace.cars)
+        pinners = load_pinners(config["pin"].split(","), store, config)
+        generator = load_generator(
+            config["model"],
+            device=run.device if run else config["device"],
+            threads=run.threads if run else config["threads"] or None,
+        )
+        chain = connect(stack.enter_context(chain_url(config, workspace, kind)))
+        if known:
+            chain.check_identity(known.chain_id, known.genesis_hash)
+        signer = open_signer(chain, Path(config["keystore"]) if config["keystore"] else None)
+        yield Tools(chain, kind, signer, generator, store, pinners)
+
+
+def _planned(config: Config, count: int, ledger: Ledger, decision: Decision, tools: Tools, observer: Observer) -> Run:
+    """The run to walk: the unfinished one, or a new one written to the ledger as a whole before anything happens."""
+    plans = Plans(ledger)
+    if isinstance(decision, Continue):
+        _must_draw_the_same(decision.run, tools.generator)
+        observer.notice(_found(plans, decision.run))
+        return decision.run
+
+    from pipeline.mint.collection import check_recipients, parsed_address
+
+    recipient = parsed_address(config["to"], "--to") if config["to"] else tools.signer.address
+    check_recipients(tools.chain, [recipient], tools.signer.address)
+    assert isinstance(decision, Add | Begin)
+    with ledger.atomic():
+        collection = _collection_for(config, plans, decision, tools)
+        runs = plans.runs(collection.id)
+        start = runs[0].start + runs[0].count if runs else 1
+        if collection.max_supply and start + count - 1 > collection.max_supply:
+            raise BadArgument(
+                name="--count",
+                value=count,
+                expected=f"at most {collection.max_supply - start + 1}, the rest of max supply",
+            )
+        provenance = _provenance(tools.generator, config["size"])
+        plans.plan_run(
+            collection.id,
+            arguments_of(config, count),
+            {
+                "model": provenance.model,
+                "weights_sha256": provenance.weights_sha256,
+                "renderer": provenance.renderer,
+                "encoder": provenance.encoder,
+                "size": provenance.size,
+                "device": tools.generator.device,
+                "threads": tools.generator.threads,
+                "pinners": ",".join(tools.pinner_names),
+                "rpc_url": tools.chain.rpc.shown,
+            },
+            token_specs(collection.seed, start, count, recipient),
+            start,
+            count,
+            batch_size(config, count),
+        )
+    _show_settings(collection, count, recipient, tools, observer)
+    run = plans.unfinished_run()
+    assert run is not None
+    return run
+
+
+def _collection_for(config: Config, plans: Plans, decision: Add | Begin, tools: Tools) -> Collection:
+    if isinstance(decision, Add):
+        return decision.collection
+    chain = plans.chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
+    settings = collection_settings(config, decision.name, tools.signer.address, tools.generator.name)
+    return plans.collection_by_id(plans.plan_collection(chain, settings))
+
+
+def _show_settings(collection: Collection, count: int, recipient: Address, tools: Tools, observer: Observer) -> None:
+    observer.notice(
+        f"collection  {collection.name} ({collection.symbol}), seed {collection.seed}\n"
+        f"  text      {collection.description}\n"
+        f"  royalty   {collection.royalty_bps / 100:g} % to {collection.royalty_receiver}\n"
+        f"  link      {collection.external_url or 'none'}\n"
+        f"  owner     {collection.owner}\n"
+        f"  chain     {collection.chain_id} at {tools.chain.rpc.shown}\n"
+        f"{count:,} tokens to {recipient}"
+    )
+
+
+def _found(plans: Plans, run: Run) -> str:
+    counts = plans.counts(run.collection)
+    told = ", ".join(f"{number:,} {state}" for state, number in sorted(counts.items()))
+    return f"found an unfinished run of {run.count:,} tokens ({told}): continuing"
+
+
+def _must_draw_the_same(run: Run, generator: Generator) -> None:
+    """Refuse to continue with anything that would draw other pixels or write other bytes than the run began with."""
+    now = _provenance(generator, run.size)
+    for what in ("weights_sha256", "renderer", "encoder"):
+        planned, found = getattr(run, what), getattr(now, what)
+        if planned != found:
+            raise GenerationError(
+                reason=f"the unfinished run was planned with {what} {planned}, and this installation has {found}",
+                hint="finish it with the version that began it, or mint into another --workspace",
+            )
+
+
+def _provenance(generator: Generator, size: int) -> Provenance:
+    from pipeline.generate import provenance
+
+    return provenance(generator, size)
+
+
+# ── the run ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _walk(
+    config: Config, run: Run, ledger: Ledger, workspace: Workspace, tools: Tools, observer: Observer
+) -> dict[str, float]:
+    """Draw, pin and mint whatever is missing of a run; return the busy seconds of each stage."""
+    from pipeline.mint.indexer import sync
+    from pipeline.mint.sender import Sender
+    from pipeline.mint.stage import mint
+    from pipeline.pin.stage import pin
+
+    flow = _Flow(run, ledger, workspace, tools, observer)
+    flow.ensure_info()
+    sender = Sender(ledger, tools.chain, tools.signer, _limits(config), run.id, config["confirmations"])
+    for line in sender.recover():
+        observer.notice(line)
+
+    draw, pinning, minting = _Clock(), _Clock(), _Clock()
+    with Ahead(draw.busy(flow.artworks()), DRAWN_AHEAD) as artworks:
+        pinned = pin(
+            pinning.waiting(flow.grouped(artworks)), flow.describe, tools.store, tools.pinners, flow.collection.name
+        )
+        with Ahead(pinning.busy(flow.sealed(pinned)), PINNED_AHEAD) as sealed:
+            for batch in minting.busy(mint(minting.waiting(sealed), sender, flow.collection.id)):
+                flow.minted += batch.plan.quantity
+                observer.progress("mint", flow.minted, run.count)
+    sync(ledger, tools.chain, flow.collection.id)
+    return {"draw": draw.seconds, "pin": pinning.seconds, "mint": minting.seconds}
+
+
+class _Flow:
+    """The parts of one run between its stages: what is left to do, and recording what is done."""
+
+    def __init__(self, run: Run, ledger: Ledger, workspace: Workspace, tools: Tools, observer: Observer) -> None:
+        self.run, self.ledger, self.workspace, self.tools, self.observer = run, ledger, workspace, tools, observer
+        self.plans = Plans(ledger)
+        self.collection = self.plans.collection_by_id(run.collection)
+        self.provenance = _provenance(tools.generator, run.size)
+        self.undrawn = self.plans.undrawn_batches(run.id)
+        self.earlier = self.plans.unminted_batches(run.id)
+        self.drawn = self.pinned = run.count - sum(plan.quantity for plan in self.undrawn)
+        self.minted = self.drawn - sum(batch.plan.quantity for batch in self.earlier)
+
+    def artworks(self) -> Iterator[Artwork]:
+        """The artworks of all unsealed batches in order: those of an earlier process where they are intact."""
+        from pipeline.generate.stage import generate
+
+        drawing = generate(self._missing_specs(), self.tools.generator, self.run.size, self._image)
+        for plan in self.undrawn:
+            kept = self._intact(plan)
+            for spec in self.plans.specs(plan):
+                artwork = kept.get(spec.token_id)
+                if artwork is None:
+                    artwork = next(drawing)
+                    self.plans.record_artwork(self.collection.id, artwork)
+                self.drawn += 1
+                self.observer.progress("draw", self.drawn, self.run.count)
+                yield artwork
+
+    def grouped(self, artworks: Iterable[Artwork]) -> Iterator[tuple[BatchPlan, list[Artwork]]]:
+        """Gather each batch's artworks; they arrive in the order of the plan."""
+        upstream = iter(artworks)
+        for plan in self.undrawn:
+            yield plan, [next(upstream) for _ in plan.token_ids]
+
+    def sealed(self, batches: Iterable[PinnedBatch]) -> Iterator[PinnedBatch]:
+        """First the batches that an earlier process sealed, then each new one once the ledger holds it."""
+        yield from self.earlier
+        for batch in batches:
+            self.plans.seal(batch, self.collection.name, self.tools.pinner_names)
+            self.pinned += batch.plan.quantity
+            self.observer.progress("pin", self.pinned, self.run.count)
+            yield batch
+
+    def describe(self, artwork: Artwork, images: CID) -> bytes:
+        """A token's metadata: canonical bytes, so that the same artwork has the same CID."""
+        from pipeline.pin.metadata import token_metadata
+
+        return token_metadata(
+            name=f"{self.collection.name} #{artwork.token_id}",
+            description=self.collection.description,
+            image=f"ipfs://{images}/{artwork.token_id}.png",
+            artwork=artwork,
+            provenance=self.provenance,
+            external_url=self.collection.external_url,
+        )
+
+    def ensure_info(self) -> None:
+        """Draw the cover and pin the directory behind contractURI(), unless an earlier process did."""
+        if self.collection.info_root is not None:
+            return
+        from pipeline.cover import pin_info
+
+        tools, cover_file = self.tools, self.run.arguments["cover"]
+        cover, info = pin_info(
+            self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.pinners
+        )
+        self.plans.set_info(self.collection.id, cover, info, self.tools.pinner_names)
+        self.collection = self.plans.collection_by_id(self.collection.id)
+
+    def _missing_specs(self) -> Iterator[TokenSpec]:
+        for plan in self.undrawn:
+            kept = self._intact(plan)
+            yield from (spec for spec in self.plans.specs(plan) if spec.token_id not in kept)
+
+    def _intact(self, plan: BatchPlan) -> dict[int, Artwork]:
+        """Recorded artworks of a batch whose files still have their digest; the others are drawn again."""
+        return {
+            token_id: artwork
+            for token_id, artwork in self.plans.drawn(plan, self._image).items()
+            if artwork.path.exists() and hashlib.sha256(artwork.path.read_bytes()).digest() == artwork.image_sha256
+        }
+
+    def _image(self, token_id: int) -> Path:
+        return self.workspace.image(self.collection.id, token_id)
+
+
+# ── threads ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Ahead(Generic[T]):
+    """Iterate `upstream` in a thread of its own, at most `depth` items ahead of the reader.
+
+    Use it as a context manager: leaving it stops the thread at its next item and closes `upstream`. What upstream
+    raises comes out of the reader's `next`.
+    """
+
+    _END = object()
+
+    def __init__(self, upstream: Iterator[T], depth: int) -> None:
+        self._upstream = upstream
+        self._queue: queue.Queue[object] = queue.Queue(depth)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._produce, daemon=True)
+
+    def __enter__(self) -> Iterator[T]:
+        self._thread.start()
+        return self._consume()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _produce(self) -> None:
+        try:
+            for item in self._upstream:
+                if not self._put((item, None)):
+                    return
+            self._put((self._END, None))
+        except BaseException as error:  # the reader raises it: see _consume
+            self._put((self._END, error))
+        finally:
+            close = getattr(self._upstream, "close", None)
+            if close:
+                close()
+
+    def _put(self, entry: tuple[object, BaseException | None]) -> bool:
+        """Wait for room; False when the reader has gone."""
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def _consume(self) -> Iterator[T]:
+        while True:
+            item, error = self._queue.get()  # type: ignore[misc]
+            if error is not None:
+                raise error
+            if item is self._END:
+                return
+            yield item
+
+
+class _Clock:
+    """How long a stage works: the time inside its `next`, less the time it waits there for its upstream."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def busy(self, items: Iterable[T]) -> Iterator[T]:
+        return self._timed(items, +1)
+
+    def waiting(self, items: Iterable[T]) -> Iterator[T]:
+        return self._timed(items, -1)
+
+    def _timed(self, items: Iterable[T], sign: int) -> Iterator[T]:
+        upstream = iter(items)
+        while True:
+            began = time.monotonic()
+            try:
+                item = next(upstream)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += sign * (time.monotonic() - began)
+            yield item

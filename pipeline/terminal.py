@@ -1,0 +1,81 @@
+"""Progress on stderr: bars on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from pipeline.run import Observer
+
+LINE_EVERY_S = 5.0  # often enough to see that it lives, seldom enough for a log
+LABELS = {"draw": "drawing", "pin": "pinning", "mint": "minting", "verify": "verifying"}
+
+
+@contextmanager
+def progress_on_stderr() -> Iterator[Observer]:
+    """Give an observer that shows a run's progress in whatever way stderr can."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield _Bars(progress)
+
+
+class _Bars:
+    """One bar for each stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def notice(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        with self._lock:
+            if stage not in self._tasks:
+                self._tasks[stage] = self._progress.add_task(LABELS[stage], total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+
+
+class _Lines:
+    """One line per stage every few seconds, and one when it ends. A closed stderr is no reason to stop a run."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+
+    def notice(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == total or now - self._told.setdefault(stage, now - LINE_EVERY_S + 1) >= LINE_EVERY_S:
+            self._told[stage] = now
+            self.notice(f"{LABELS[stage]} {done:,} of {total:,}")

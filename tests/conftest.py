@@ -1,0 +1,60 @@
+"""What all tests share: a clean environment, and the program as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the person who runs the tests reaches them."""
+    for variable in [name for name in os.environ if name.startswith("PIPELINE_")]:
+        monkeypatch.delenv(variable)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished command: what it printed where, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Pipeline = Callable[..., Ended]
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    """Run `python -m pipeline` as a process of its own, in the test's folder."""
+
+    def run(
+        *words: str | Path, env: dict[str, str] | None = None, timeout: float = 240, cwd: Path | None = None
+    ) -> Ended:
+        process = subprocess.run(
+            [sys.executable, "-m", "pipeline", *map(str, words)],
+            cwd=cwd or tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        return Ended(process.returncode, process.stdout, process.stderr)
+
+    return run

@@ -1,0 +1,227 @@
+"""The ledger file: commits that last, an event chain that tells, and files that are not ours or no longer whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+from pipeline.errors import Corrupt, NewerSchema, WorkspaceUnwritable
+from pipeline.ledger import Ledger
+from pipeline.ledger.schema import MIGRATIONS
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+def _log(ledger: Ledger, *refs: str) -> None:
+    for ref in refs:
+        with ledger.atomic():
+            ledger.log("test", ref, number=1)
+
+
+def _refs(path: Path) -> list[str]:
+    with Ledger(path, readonly=True) as ledger:
+        return [row["ref"] for row in ledger.rows("SELECT ref FROM event ORDER BY seq")]
+
+
+def test_a_commit_is_there_for_the_next_reader(path: Path) -> None:
+    with Ledger(path) as ledger:
+        _log(ledger, "one", "two")
+        assert _refs(path) == ["one", "two"]
+
+
+def test_a_failed_block_leaves_nothing(path: Path) -> None:
+    with Ledger(path) as ledger:
+        with pytest.raises(RuntimeError), ledger.atomic():
+            ledger.log("test", "lost")
+            raise RuntimeError
+        _log(ledger, "kept")
+    assert _refs(path) == ["kept"]
+
+
+def test_a_nested_block_stands_or_falls_with_the_outer_one(path: Path) -> None:
+    with Ledger(path) as ledger:
+        with pytest.raises(RuntimeError), ledger.atomic():
+            with ledger.atomic():
+                ledger.log("test", "inner")
+            raise RuntimeError
+    assert _refs(path) == []
+
+
+def test_a_write_outside_of_a_block_is_refused(path: Path) -> None:
+    with Ledger(path) as ledger, pytest.raises(AssertionError):
+        ledger.execute("DELETE FROM event")
+
+
+def test_a_killed_process_keeps_what_it_committed_and_nothing_else(path: Path) -> None:
+    script = (
+        "import sys, pathlib\nfrom pipeline.ledger import Ledger\n"
+        "ledger = Ledger(pathlib.Path(sys.argv[1]))\n"
+        "for number in range(3):\n"
+        "    with ledger.atomic(): ledger.log('test', str(number))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PIPELINE_CRASH_AT": "inside_ledger_commit:3"}
+    killed = subprocess.run([sys.executable, "-c", script, str(path)], env=environment)
+    assert killed.returncode == -signal.SIGKILL
+    assert _refs(path) == ["0", "1"]
+    with Ledger(path) as ledger:
+        ledger.check_integrity()
+
+
+def test_events_can_neither_be_changed_nor_deleted(path: Path) -> None:
+    with Ledger(path) as ledger:
+        _log(ledger, "one")
+        for sql in ("UPDATE event SET ref = 'two'", "DELETE FROM event"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"), ledger.atomic():
+                ledger.execute(sql)
+
+
+@pytest.mark.parametrize("column", ["time", "kind", "ref", "data", "prev_hash", "hash"])
+def test_a_changed_event_is_found_whatever_was_changed(path: Path, column: str) -> None:
+    with Ledger(path) as ledger:
+        _log(ledger, "one", "two", "three")
+    raw = sqlite3.connect(path)
+    raw.execute("DROP TRIGGER event_is_never_changed")
+    changed = {"time": "time + 1", "prev_hash": "randomblob(32)", "hash": "randomblob(32)"}.get(
+        column, f"{column} || 'x'"
+    )
+    raw.execute(f"UPDATE event SET {column} = {changed} WHERE seq = 2")
+    raw.commit()
+    raw.close()
+    with Ledger(path) as ledger, pytest.raises(Corrupt, match="event 2"):
+        ledger.check_integrity()
+
+
+def test_a_removed_event_is_found(path: Path) -> None:
+    with Ledger(path) as ledger:
+        _log(ledger, "one", "two", "three")
+    raw = sqlite3.connect(path)
+    raw.execute("DROP TRIGGER event_is_never_deleted")
+    raw.execute("DELETE FROM event WHERE seq = 2")
+    raw.commit()
+    raw.close()
+    with Ledger(path) as ledger, pytest.raises(Corrupt, match="event 3"):
+        ledger.check_integrity()
+
+
+def test_every_flipped_bit_in_an_event_is_found_or_harmless(path: Path) -> None:
+    """Flip bits all over a copy of the file: either the ledger complains, or all events still read as written."""
+    with Ledger(path) as ledger:
+        _log(ledger, *(f"event {number}" for number in range(40)))
+    wal = path.with_name(path.name + "-wal")
+    assert not wal.exists()  # closing the last connection folds it in
+    written, size = _refs(path), path.stat().st_size
+    copy = path.with_name("flipped.sqlite")
+    complaints = 0
+    for position in range(0, size, size // 150):
+        shutil.copy(path, copy)
+        for leftover in ("-wal", "-shm"):
+            copy.with_name(copy.name + leftover).unlink(missing_ok=True)
+        with copy.open("r+b") as file:
+            file.seek(position)
+            byte = file.read(1)[0]
+            file.seek(position)
+            file.write(bytes([byte ^ 4]))
+        try:
+            with Ledger(copy) as ledger:
+                ledger.check_integrity()
+            assert _refs(copy) == written
+        except (Corrupt, NewerSchema, WorkspaceUnwritable):
+            complaints += 1
+    assert complaints > 10
+
+
+def test_a_ledger_of_a_newer_version_is_refused(path: Path) -> None:
+    Ledger(path).close()
+    raw = sqlite3.connect(path)
+    raw.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    raw.close()
+    with pytest.raises(NewerSchema, match=f"schema {len(MIGRATIONS) + 1}"):
+        Ledger(path)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to have a header" * 4, None])
+def test_a_file_that_is_no_ledger_is_refused(path: Path, content: bytes | None) -> None:
+    if content:
+        path.write_bytes(content)
+    else:  # somebody else's SQLite database
+        raw = sqlite3.connect(path)
+        raw.execute("PRAGMA application_id = 7")
+        raw.execute("CREATE TABLE theirs (x)")
+        raw.close()
+    before = path.read_bytes()
+    with pytest.raises(Corrupt):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+def test_a_torn_write_ahead_log_leaves_a_consistent_beginning(path: Path) -> None:
+    ledger = Ledger(path)
+    _log(ledger, *(str(number) for number in range(20)))
+    copy, wal = path.with_name("torn.sqlite"), path.with_name("ledger.sqlite-wal")
+    for keep in range(0, wal.stat().st_size, wal.stat().st_size // 12):
+        shutil.copy(path, copy)
+        copy.with_name("torn.sqlite-wal").write_bytes(wal.read_bytes()[:keep])
+        with Ledger(copy) as torn:
+            torn.check_integrity()
+            refs = [row["ref"] for row in torn.rows("SELECT ref FROM event ORDER BY seq")]
+        assert refs == [str(number) for number in range(len(refs))]
+    ledger.close()
+
+
+def test_a_full_disk_keeps_what_was_acknowledged(path: Path) -> None:
+    """`max_page_count` makes SQLite answer as it does on a full disk."""
+    with Ledger(path) as ledger:
+        _log(ledger, "kept")
+        pages = ledger.row("PRAGMA page_count")
+        assert pages is not None
+        ledger.rows(f"PRAGMA max_page_count = {pages[0] + 1}")
+        with pytest.raises(WorkspaceUnwritable, match="full"), ledger.atomic():
+            ledger.log("test", "too large", data="x" * 100_000)
+        assert _refs(path) == ["kept"]
+
+
+def test_threads_take_turns(path: Path) -> None:
+    with Ledger(path) as ledger:
+        threads = [threading.Thread(target=_log, args=(ledger, *(f"{n}-{k}" for k in range(20)))) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        ledger.check_integrity()
+    assert len(_refs(path)) == 80
+
+
+def test_a_reader_neither_waits_for_a_writer_nor_writes(path: Path) -> None:
+    with Ledger(path) as ledger:
+        _log(ledger, "one")
+        with ledger.atomic():
+            ledger.log("test", "not yet")
+            assert _refs(path) == ["one"]
+            with Ledger(path, readonly=True) as reader, pytest.raises(WorkspaceUnwritable), reader.atomic():
+                reader.log("test", "never")
+
+
+def test_a_missing_ledger_is_not_made_by_reading(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Ledger(path, readonly=True)
+    assert not path.exists()
+
+
+def test_a_backup_is_a_whole_ledger(path: Path, tmp_path: Path) -> None:
+    with Ledger(path) as ledger:
+        _log(ledger, "one")
+        ledger.backup(tmp_path / "copies" / "copy.sqlite")
+        _log(ledger, "two")
+    assert _refs(tmp_path / "copies" / "copy.sqlite") == ["one"]
