@@ -3,7 +3,7 @@ pragma solidity ^0.8.37;
 
 import {ICollection} from "./ICollection.sol";
 
-/// @title  What a contract implements to take part in `safeTransferFrom`.
+/// @title  What a contract implements to receive tokens by `safeTransferFrom`.
 interface IERC721Receiver {
     /// @return The selector of this function, when the token is welcome.
     function onERC721Received(address operator, address from, uint256 tokenId, bytes calldata data)
@@ -13,43 +13,46 @@ interface IERC721Receiver {
 
 /// @title  An ERC-721 collection whose tokens are minted in batches, with one storage entry per batch.
 /// @notice Signatures, events, errors and their meaning are those of ICollection.
-/// @dev    A batch is two adjacent slots: [last token id | owner] and [digest of its metadata directory]. The owner of
-///         a token is its own slot if it has one, which it has since its first transfer or its airdrop, and else the
-///         owner of its batch, found by binary search. A lookup so costs the same at every position of a batch, and
-///         grows with the logarithm of the number of batches.
+/// @dev    A token belongs to the account in its own owner slot, if it has one, and else to the owner of its batch. It
+///         gets a slot of its own with its first transfer or by an airdrop. Batches are found by binary search, so a
+///         token costs the same wherever it stands in its batch: minting writes nothing per token but an event.
+///
+///         Bytes of code are what a small collection pays for most. Where that made the code less than obvious, a
+///         comment says so; the three assembly blocks have a plain twin in tests that they are fuzzed against.
 contract Collection is ICollection {
     // ───────────────────────────── Types and constants ─────────────────────────
 
-    /// @dev One storage slot, so that a mint reads and writes its rights, its start and its limits at once.
+    /// @dev One storage slot: a mint reads its rights, its start and its limits at once.
     struct State {
         address owner;
-        uint48 supply; // tokens minted, and the last token id: ids start at 1 and have no gaps
-        uint32 batches; // more than any chain has blocks in a lifetime
+        uint48 supply; // tokens minted; also the last token id, as ids start at 1 and have no gaps
+        uint32 batches; // counted with overflow check
         bool frozen;
         bool closed;
     }
 
     /// @dev Two storage slots. The first token id is one more than the `end` of the batch before.
     struct Batch {
+        address owner; // of the tokens without an owner slot of their own
         uint48 end; // last token id
-        address owner; // of tokens without a slot of their own; zero after an airdrop, where every token has one
         bytes32 cidDigest;
     }
 
-    /// @dev 10,000 Transfer events need about 19.4 M gas: the block gas limit is the real bound, this one keeps
-    ///      `quantity` far from every overflow.
+    /// @dev The block gas limit binds earlier: 10,000 Transfer events take 19.4 M gas.
     uint256 private constant MAX_BATCH = 10_000;
     uint256 private constant BASIS_POINTS = 10_000;
 
-    bytes32 private constant BASE32_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
-
     // ───────────────────────────── Storage ─────────────────────────────────────
 
-    /// @dev Name and symbol as Solidity stores short strings: up to 31 bytes, then the length in the last byte.
+    /// @dev Short strings as Solidity stores them: up to 31 bytes, and the length in the last byte.
     bytes32 private immutable _name;
     bytes32 private immutable _symbol;
-    address private immutable _royaltyReceiver;
-    uint96 private immutable _royaltyBps;
+
+    /// @dev Not a constant, for which the optimizer would write `_ipfsURI` into the code a second time.
+    bytes32 private immutable _collectionFile = _pack("collection");
+
+    /// @dev [receiver 160 | basis points 96]
+    uint256 private immutable _royalty;
 
     /// @inheritdoc ICollection
     uint256 public immutable maxSupply;
@@ -63,11 +66,9 @@ contract Collection is ICollection {
     address public minter;
 
     bytes32 private _contractCidDigest;
-
-    /// @dev An array without a length: its slots follow each other, and finding one takes no hashing.
     mapping(uint256 index => Batch) private _batches;
 
-    /// @dev Owners of the tokens that have left the owner of their batch.
+    /// @dev Of tokens that were transferred or airdropped.
     mapping(uint256 tokenId => address) private _owners;
     mapping(uint256 tokenId => address) private _approvals;
     mapping(address account => uint256) private _balances;
@@ -97,8 +98,7 @@ contract Collection is ICollection {
 
         _name = _pack(name_);
         _symbol = _pack(symbol_);
-        _royaltyReceiver = royaltyReceiver;
-        _royaltyBps = royaltyBps;
+        _royalty = uint256(uint160(royaltyReceiver)) << 96 | royaltyBps;
         maxSupply = maxSupply_;
 
         _state.owner = owner_;
@@ -124,8 +124,8 @@ contract Collection is ICollection {
 
     /// @inheritdoc ICollection
     function mintBatch(uint256 expectedStart, address to, uint256 quantity, bytes32 cidDigest) external {
+        _addBatch(expectedStart, to, quantity, cidDigest);
         require(to != address(0), ERC721InvalidReceiver(to));
-        _addBatch(expectedStart, quantity, cidDigest).owner = to;
 
         // Cannot overflow: there are fewer than 2^48 tokens.
         unchecked {
@@ -138,7 +138,9 @@ contract Collection is ICollection {
 
     /// @inheritdoc ICollection
     function airdrop(uint256 expectedStart, address[] calldata to, bytes32 cidDigest) external {
-        _addBatch(expectedStart, to.length, cidDigest);
+        // Every token gets an owner slot, so the owner of the batch is never asked for. It is this contract and not
+        // the zero address because, given a constant, the optimizer would write `_addBatch` into the code twice.
+        _addBatch(expectedStart, address(this), to.length, cidDigest);
 
         // Cannot overflow: there are fewer than 2^48 tokens.
         unchecked {
@@ -176,7 +178,7 @@ contract Collection is ICollection {
 
     /// @inheritdoc ICollection
     function batchOf(uint256 tokenId) external view returns (uint256 start, uint256 end, bytes32 cidDigest) {
-        return _batchRange(_batchIndex(tokenId));
+        return _batchAt(_batchIndex(tokenId));
     }
 
     // ───────────────────────────── Metadata ────────────────────────────────────
@@ -185,8 +187,8 @@ contract Collection is ICollection {
     function setBatchCid(uint256 tokenId, bytes32 cidDigest) external onlyOwner whileNotFrozen {
         require(cidDigest != 0, InvalidDigest());
         uint256 index = _batchIndex(tokenId);
+        (uint256 start, uint256 end,) = _batchAt(index);
         _batches[index].cidDigest = cidDigest;
-        (uint256 start, uint256 end,) = _batchRange(index);
         emit BatchMetadataUpdate(start, end);
     }
 
@@ -208,9 +210,9 @@ contract Collection is ICollection {
     }
 
     /// @inheritdoc ICollection
-    function contractURI() external view returns (string memory) {
+    function contractURI() external view returns (string memory uri) {
         bytes32 cidDigest = _contractCidDigest;
-        return cidDigest == 0 ? "" : _ipfsURI(cidDigest, _pack("collection"));
+        if (cidDigest != 0) uri = _ipfsURI(cidDigest, _collectionFile);
     }
 
     /// @inheritdoc ICollection
@@ -271,16 +273,14 @@ contract Collection is ICollection {
     /// @inheritdoc ICollection
     function approve(address to, uint256 tokenId) external {
         address tokenOwner = _ownerOf(tokenId);
-        require(
-            msg.sender == tokenOwner || isApprovedForAll[tokenOwner][msg.sender], ERC721InvalidApprover(msg.sender)
-        );
+        require(_speaksFor(tokenOwner), ERC721InvalidApprover(msg.sender));
         _approvals[tokenId] = to;
         emit Approval(tokenOwner, to, tokenId);
     }
 
     /// @inheritdoc ICollection
     function getApproved(uint256 tokenId) external view returns (address) {
-        _ownerOf(tokenId);
+        _ownerOf(tokenId); // for its revert: the token exists
         return _approvals[tokenId];
     }
 
@@ -312,7 +312,7 @@ contract Collection is ICollection {
 
     /// @inheritdoc ICollection
     function royaltyInfo(uint256, uint256 salePrice) external view returns (address receiver, uint256 amount) {
-        return (_royaltyReceiver, salePrice * _royaltyBps / BASIS_POINTS);
+        return (address(uint160(_royalty >> 96)), salePrice * uint96(_royalty) / BASIS_POINTS);
     }
 
     /// @inheritdoc ICollection
@@ -324,37 +324,39 @@ contract Collection is ICollection {
             || interfaceId == 0x49064906; // ERC-4906
     }
 
-    // ───────────────────────────── Internal ────────────────────────────────────
+    // ───────────────────────────── Internal: state ─────────────────────────────
 
-    /// @dev Checks a mint and records its batch. What is minted to whom is left to the caller.
-    ///      The start is compared first: after a repeated transaction the reason is that, whatever else has changed.
-    function _addBatch(uint256 expectedStart, uint256 quantity, bytes32 cidDigest) private returns (Batch storage batch) {
+    /// @dev Checks a mint and records its batch; owner slots, balances and events are left to the caller.
+    ///      The start is compared before all that can change between two sendings of a transaction: whoever sends one
+    ///      again learns that it was mined, not that minting has been closed since.
+    function _addBatch(uint256 expectedStart, address batchOwner, uint256 quantity, bytes32 cidDigest) private {
         uint256 supply = _state.supply;
-        uint256 batches = _state.batches;
+        uint256 index = _state.batches;
         require(msg.sender == _state.owner || msg.sender == minter, UnauthorizedMinter(msg.sender));
+
+        // Cannot overflow: supply is below 2^48. A quantity of zero wraps to one that is too large.
         unchecked {
-        require(expectedStart == supply + 1, UnexpectedStart(expectedStart, supply + 1));
-        require(!_state.closed, MintingIsClosed());
-        require(quantity != 0 && quantity <= MAX_BATCH, InvalidQuantity(quantity));
-        require(cidDigest != 0, InvalidDigest());
+            require(expectedStart == supply + 1, UnexpectedStart(expectedStart, supply + 1));
+            require(!_state.closed, MintingIsClosed());
+            require(quantity - 1 < MAX_BATCH, InvalidQuantity(quantity));
+            require(cidDigest != 0, InvalidDigest());
 
-        uint256 available = (maxSupply == 0 ? type(uint48).max : maxSupply) - supply;
-        require(quantity <= available, MaxSupplyExceeded(quantity, available));
-
-        supply += quantity;
-        batch = _batches[batches];
-        batch.end = uint48(supply);
-        batch.cidDigest = cidDigest;
-        (_state.supply, _state.batches) = (uint48(supply), uint32(batches + 1));
+            uint256 available = (maxSupply == 0 ? type(uint48).max : maxSupply) - supply;
+            require(quantity <= available, MaxSupplyExceeded(quantity, available));
+            supply += quantity;
         }
+
+        Batch storage batch = _batches[index];
+        (batch.owner, batch.end, batch.cidDigest) = (batchOwner, uint48(supply), cidDigest);
+        _state.supply = uint48(supply);
+        ++_state.batches;
     }
 
     function _transfer(address from, address to, uint256 tokenId) private {
         require(to != address(0), ERC721InvalidReceiver(to));
         address tokenOwner = _ownerOf(tokenId);
         require(
-            msg.sender == tokenOwner || isApprovedForAll[tokenOwner][msg.sender] || msg.sender == _approvals[tokenId],
-            ERC721InsufficientApproval(msg.sender, tokenId)
+            _speaksFor(tokenOwner) || msg.sender == _approvals[tokenId], ERC721InsufficientApproval(msg.sender, tokenId)
         );
         require(from == tokenOwner, ERC721IncorrectOwner(from, tokenId, tokenOwner));
 
@@ -369,30 +371,38 @@ contract Collection is ICollection {
     }
 
     /// @dev Comes last, when all is written: a receiver that calls back finds the transfer done.
+    ///      What a receiver reverts with goes up as it is; silence and any other answer are a refusal.
     function _checkReceiver(address from, address to, uint256 tokenId, bytes memory data) private {
         if (to.code.length == 0) return;
-        try IERC721Receiver(to).onERC721Received(msg.sender, from, tokenId, data) returns (bytes4 answer) {
-            require(answer == IERC721Receiver.onERC721Received.selector, ERC721InvalidReceiver(to));
-        } catch (bytes memory reason) {
-            require(reason.length != 0, ERC721InvalidReceiver(to));
-            // The receiver's own reason goes up as it is.
-            assembly ("memory-safe") {
-                revert(add(reason, 32), mload(reason))
+        bytes memory call_ = abi.encodeCall(IERC721Receiver.onERC721Received, (msg.sender, from, tokenId, data));
+        bytes32 answer;
+        assembly ("memory-safe") {
+            switch call(gas(), to, 0, add(call_, 32), mload(call_), 0, 32)
+            case 0 {
+                if returndatasize() {
+                    let reason := mload(64)
+                    returndatacopy(reason, 0, returndatasize())
+                    revert(reason, returndatasize())
+                }
+            }
+            default {
+                if gt(returndatasize(), 31) { answer := mload(0) }
             }
         }
+        require(answer == bytes32(IERC721Receiver.onERC721Received.selector), ERC721InvalidReceiver(to));
     }
 
-    /// @dev Never zero: reverts for a token that does not exist.
+    /// @dev Never the zero address: reverts for a token that does not exist.
     function _ownerOf(uint256 tokenId) private view returns (address tokenOwner) {
         tokenOwner = _owners[tokenId];
         if (tokenOwner == address(0)) tokenOwner = _batches[_batchIndex(tokenId)].owner;
     }
 
-    /// @dev The first batch whose end is not before `tokenId`; reverts for a token that does not exist.
+    /// @dev The first batch that does not end before `tokenId`; reverts for a token that does not exist.
     function _batchIndex(uint256 tokenId) private view returns (uint256 low) {
-        require(tokenId != 0 && tokenId <= _state.supply, ERC721NonexistentToken(tokenId));
-        // A token exists, so there is a batch; indices are below 2^32.
+        // Token id 0 wraps to one that is too large. Where there is a token there is a batch.
         unchecked {
+            require(tokenId - 1 < _state.supply, ERC721NonexistentToken(tokenId));
             uint256 high = _state.batches - 1;
             while (low < high) {
                 uint256 middle = (low + high) / 2;
@@ -402,45 +412,62 @@ contract Collection is ICollection {
         }
     }
 
-    function _batchRange(uint256 index) private view returns (uint256 start, uint256 end, bytes32 cidDigest) {
+    function _batchAt(uint256 index) private view returns (uint256 start, uint256 end, bytes32 cidDigest) {
         Batch storage batch = _batches[index];
-        unchecked { start = uint256(_batches[index - 1].end) + 1; }
+        // Before index 0 lies index 2^256 - 1, which is empty and so ends at 0.
+        unchecked {
+            start = uint256(_batches[index - 1].end) + 1;
+        }
         return (start, batch.end, batch.cidDigest);
     }
 
-    /// @dev `ipfs://<cid>/<file>.json` with the CIDv1 (dag-pb, sha2-256) of a digest in lower-case base32.
-    ///      Its 290 bits are: 01 70 12 20, the 256 bits of the digest, 00. The first 30 bits never change: "afybei"
-    ///      after the multibase letter "b"; two zero bits of the prefix are left to lead the digest.
-    function _ipfsURI(bytes32 cidDigest, bytes32 file) private pure returns (string memory) {
-        unchecked {
-        bytes memory uri = bytes.concat("ipfs://bafybei", bytes32(0), bytes20(0), "/", bytes(_unpack(file)), ".json");
-        uint256 bits = uint256(cidDigest);
-        uint256 digit = bits >> 253;
-        bits <<= 3;
-        for (uint256 i = 14; i < 66; ++i) {
-            uri[i] = bytes1(uint8(digit + (digit < 26 ? 97 : 24)));
-            digit = bits >> 251;
-            bits <<= 5;
-        }
-        return string(uri);
-        }
-    }
-
-    function _decimal(uint256 value) private pure returns (bytes32) {
-        unchecked {
-        uint256 digits;
-        uint256 length;
-        do {
-            digits = (digits >> 8) | ((48 + value % 10) << 248);
-            value /= 10;
-            ++length;
-        } while (value != 0);
-        return bytes32(digits | length);
-        }
+    function _speaksFor(address tokenOwner) private view returns (bool) {
+        return msg.sender == tokenOwner || isApprovedForAll[tokenOwner][msg.sender];
     }
 
     function _requireSender(address expected) private view {
         require(msg.sender == expected, OwnableUnauthorizedAccount(msg.sender));
+    }
+
+    // ───────────────────────────── Internal: text ──────────────────────────────
+
+    /// @dev `ipfs://<cid>/<file>.json` with the CIDv1 (dag-pb, sha2-256) of a digest in lower-case base32.
+    ///      A CID has the bits of 01 70 12 20, of the digest, and 00 to fill the last digit. The first 30 of its 290
+    ///      bits make "afybei" after the multibase letter "b"; the two zeros left of the prefix lead the digest, so
+    ///      that 3, 50 × 5 and 3 bits of it make the other 52 digits.
+    function _ipfsURI(bytes32 cidDigest, bytes32 file) private pure returns (string memory uri) {
+        assembly ("memory-safe") {
+            uri := mload(64)
+            mstore(add(uri, 32), "ipfs://bafybei")
+            let cursor := add(uri, 46)
+            let digit := shr(253, cidDigest)
+            let bits := shl(3, cidDigest)
+            for { let end := add(cursor, 52) } lt(cursor, end) { cursor := add(cursor, 1) } {
+                mstore8(cursor, byte(digit, "abcdefghijklmnopqrstuvwxyz234567"))
+                digit := shr(251, bits)
+                bits := shl(5, bits)
+            }
+            mstore8(cursor, 0x2f) // a slash
+            mstore(add(cursor, 1), file)
+            cursor := add(cursor, and(file, 31))
+            mstore(add(cursor, 1), ".json")
+            mstore(uri, sub(cursor, add(uri, 26))) // cursor is 6 before the end of the text, which starts at uri + 32
+            mstore(64, add(cursor, 33))
+        }
+    }
+
+    /// @dev The decimal digits of a token id as a packed string: 2^48 has 15.
+    function _decimal(uint256 tokenId) private pure returns (bytes32) {
+        unchecked {
+            uint256 digits = 0;
+            uint256 length = 0;
+            do {
+                digits = (digits >> 8) | ((0x30 + tokenId % 10) << 248);
+                tokenId /= 10;
+                ++length;
+            } while (tokenId != 0);
+            return bytes32(digits | length);
+        }
     }
 
     function _pack(string memory text) private pure returns (bytes32) {
@@ -450,8 +477,10 @@ contract Collection is ICollection {
     }
 
     function _unpack(bytes32 packed) private pure returns (string memory text) {
-        text = new string(uint256(packed) & 31);
         assembly ("memory-safe") {
+            text := mload(64)
+            mstore(64, add(text, 64))
+            mstore(text, and(packed, 31))
             mstore(add(text, 32), packed)
         }
     }

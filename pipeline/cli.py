@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 DEFAULT_WORKSPACE = "workspace"
 WIDE = 200  # columns of a table that nobody's terminal has to show
+LONG_TABLE = 100  # rows after which nobody reads on
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
-_MINT_FLAGS = (
+_MINT_SETTINGS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
     *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "keystore"),
     *("confirmations", "to", "batch", "max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth"),
 )
-_CHAIN_FLAGS = ("chain", "rpc_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,11 @@ def _show(call: Call) -> int:
     if call.as_json:
         _print_json(report)
         return 0
-    rows = [(key.replace("_", " "), value) for key, value in report.items() if key != "attributes"]
+    rows = [
+        (key.replace("_", " "), ", ".join(value) if isinstance(value, list) else value)
+        for key, value in report.items()
+        if key != "attributes"
+    ]
     _print_table(("", ""), rows, wrap=True)
     if report["attributes"]:
         _print_table(("attribute", "value"), [(a["trait_type"], a["value"]) for a in report["attributes"]])
@@ -369,13 +373,103 @@ class _Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
+@dataclass(frozen=True, slots=True)
+class _Verb:
+    """One line of the command line: what it runs, its own arguments, and the settings that it takes as flags."""
+
+    name: str
+    run: Callable[[Call], int]
+    help: str
+    examples: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    arguments: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+    def add_to(self, verbs: Any, everywhere: argparse.ArgumentParser) -> None:
+        parser = verbs.add_parser(
+            self.name,
+            parents=[everywhere],
+            help=self.help,
+            description=self.help[0].upper() + self.help[1:] + ".",
+            epilog="examples:\n" + "\n".join(f"  pipeline {example}" for example in self.examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.set_defaults(run=self.run)
+        for word, options in self.arguments:
+            parser.add_argument(word, **options)
+        for setting in SETTINGS:
+            if setting.name in self.settings:
+                parser.add_argument(setting.flag, dest=setting.name, metavar=setting.form, help=setting.help)
+
+
+VERBS = (
+    _Verb(
+        "mint",
+        _mint,
+        "draw, pin and mint tokens; given again, continue",
+        (
+            "mint --count 50",
+            "mint --count 10 --more",
+            "mint --count 500 --new --name 'Night Linos' --size 1024 --to 0x…",
+            "mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
+        ),
+        _MINT_SETTINGS,
+        (
+            ("--count", {"metavar": "N", "required": True, "help": f"number of tokens, 1 to {MAX_COUNT:,}"}),
+            ("--more", {"action": "store_true", "help": "add tokens to the last (or --name'd) collection"}),
+            ("--new", {"action": "store_true", "help": "start another collection in this workspace"}),
+        ),
+    ),
+    _Verb("status", _status, "how far everything is", ("status", "status --json"), ("rpc_url",)),
+    _Verb(
+        "show",
+        _show,
+        "one token: picture, traits, CIDs, owner",
+        ("show 7", "show 7 --name 'Night Linos' --json"),
+        ("name",),
+        (("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),),
+    ),
+    _Verb("owners", _owners, "who owns what, read from the chain", ("owners", "owners --json"), ("name", "rpc_url")),
+    _Verb(
+        "verify",
+        _verify,
+        "check everything from the chain back to the pixels",
+        ("verify", "verify --json"),
+        ("name", "rpc_url"),
+    ),
+    _Verb(
+        "export",
+        _export,
+        "write the collection as CARs, CSV and JSON",
+        ("export", "export --format csv --out /tmp/drop"),
+        ("name",),
+        (
+            ("--format", {"metavar": "NAME,…", "default": "car,csv,json", "help": "car, csv, json (all)"}),
+            ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),
+        ),
+    ),
+    _Verb(
+        "devnet",
+        _devnet,
+        "run the embedded chain in the foreground, for wallets",
+        ("devnet", "devnet --chain ganache"),
+        ("chain",),
+    ),
+    _Verb(
+        "config",
+        _config,
+        "every setting, its value, and where it came from",
+        ("config", "config --json"),
+        _MINT_SETTINGS,
+    ),
+)
+
+
 def _parser() -> argparse.ArgumentParser:
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument(
         "--workspace", metavar="DIR", default=argparse.SUPPRESS, help="folder of the run (./workspace)"
     )
     everywhere.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="the result as JSON")
-
     parser = _Parser(
         prog="pipeline",
         parents=[everywhere],
@@ -392,66 +486,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
     parser.set_defaults(workspace=DEFAULT_WORKSPACE, json=False, verb=None)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
-
-    def verb(
-        name: str, run: Callable[[Call], int], help: str, flags: Sequence[str], examples: str
-    ) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(
-            name,
-            parents=[everywhere],
-            help=help,
-            description=help[0].upper() + help[1:] + ".",
-            epilog=f"examples:\n{examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(run=run)
-        for setting in SETTINGS:
-            if setting.name in flags:
-                sub.add_argument(setting.flag, dest=setting.name, metavar=_metavar(setting.default), help=setting.help)
-        return sub
-
-    mint = verb(
-        "mint",
-        _mint,
-        "draw, pin and mint tokens; given again, continue",
-        _MINT_FLAGS,
-        "  pipeline mint --count 50\n"
-        "  pipeline mint --count 500 --size 1024 --name 'Linocuts' --to 0x…\n"
-        "  pipeline mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
-    )
-    mint.add_argument("--count", metavar="N", required=True, help=f"number of tokens, 1 to {MAX_COUNT:,}")
-    mint.add_argument("--more", action="store_true", help="add tokens to the last (or --name'd) collection")
-    mint.add_argument("--new", action="store_true", help="start another collection in this workspace")
-    verb("status", _status, "how far everything is", ("name", "rpc_url"), "  pipeline status\n  pipeline status --json")
-    show = verb("show", _show, "one token: picture, traits, CIDs, owner", ("name",), "  pipeline show 7")
-    show.add_argument("token_id", metavar="TOKEN_ID", help="id of the token")
-    verb("owners", _owners, "who owns what, read from the chain", ("name", *_CHAIN_FLAGS), "  pipeline owners")
-    verb(
-        "verify",
-        _verify,
-        "check everything from the chain back to the pixels",
-        ("name", *_CHAIN_FLAGS),
-        "  pipeline verify --json",
-    )
-    export = verb(
-        "export",
-        _export,
-        "write the collection as CARs, CSV and JSON",
-        ("name",),
-        "  pipeline export\n  pipeline export --format csv --out /tmp/drop",
-    )
-    export.add_argument("--format", metavar="NAME,…", default="car,csv,json", help="car, csv, json (all)")
-    export.add_argument("--out", metavar="DIR", help="folder to write to (export/ in the workspace)")
-    verb(
-        "devnet",
-        _devnet,
-        "run the embedded chain in the foreground",
-        ("chain",),
-        "  pipeline devnet\n  pipeline devnet --chain ganache",
-    )
-    verb("config", _config, "every setting, its value, and where it came from", _MINT_FLAGS, "  pipeline config")
+    for verb in VERBS:
+        verb.add_to(verbs, everywhere)
     return parser
-
-
-def _metavar(default: Any) -> str:
-    return "N" if isinstance(default, int) else "TEXT"

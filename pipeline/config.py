@@ -28,6 +28,7 @@ class Setting:
 
     section: str
     name: str
+    form: str  # what stands for the value in `--help`
     read: Callable[[str], Any]
     default: Any
     help: str
@@ -106,31 +107,35 @@ def optional(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("collection", "name", text, "Lino", "name of the collection, 1 to 31 bytes"),
-    Setting("collection", "symbol", text, "", "ticker, 1 to 31 bytes; empty: made from the name"),
-    Setting("collection", "description", text, "", "text for marketplaces; empty: written from the model"),
-    Setting("collection", "external_url", optional(http_url), "", "the project's page"),
-    Setting("collection", "royalty_bps", whole(0, MAX_ROYALTY_BPS), 500, "ERC-2981 royalty, hundredths of a percent"),
-    Setting("collection", "royalty_receiver", text, "", "who gets royalties; empty: the owner"),
-    Setting("collection", "cover", text, "", "image file for the collection; empty: drawn by the model"),
-    Setting("collection", "max_supply", whole(0, 2**48 - 1), 0, "greatest number of tokens ever; 0: no maximum"),
-    Setting("generate", "model", text, "default", "generator: a built-in name or a checkpoint file"),
-    Setting("generate", "size", whole(16, 4096), 512, "width and height of the artworks in pixels"),
-    Setting("generate", "seed", optional(whole(0, 2**53 - 1)), "", "seed of the collection; empty: drawn at random"),
-    Setting("generate", "device", text, "auto", "cpu, cuda, cuda:1, mps; auto: the best there is"),
-    Setting("generate", "threads", whole(0, 1024), 0, "CPU threads of the generator; 0: one for each core"),
-    Setting("pin", "pin", names, "embedded", "where content is pinned: embedded, kubo"),
-    Setting("pin", "ipfs_api", text, "/ip4/127.0.0.1/tcp/5001", "Kubo RPC, multiaddr or http URL"),
-    Setting("chain", "chain", one_of("anvil", "ganache"), "anvil", "embedded chain"),
-    Setting("chain", "rpc_url", optional(http_url), "", "a chain of your own; empty: the embedded one"),
-    Setting("chain", "keystore", text, "", "keystore file of the signing account"),
-    Setting("chain", "confirmations", whole(1, 1_000), 1, "blocks until a token counts as minted; 1 on devnets"),
-    Setting("mint", "to", text, "", "recipient of the tokens; empty: the signing account"),
-    Setting("mint", "batch", whole(0, MAX_BATCH), 0, "tokens per transaction; 0: 50, or 500 above 500 tokens"),
-    Setting("mint", "max_fee_gwei", decimal, "200", "never pay more per gas than this"),
-    Setting("mint", "max_transaction_eth", decimal, "0.5", "never risk more on one transaction than this"),
-    Setting("mint", "max_run_eth", decimal, "2", "never risk more on one run than this"),
-    Setting("mint", "max_day_eth", decimal, "5", "never risk more in 24 hours than this"),
+    Setting("collection", "name", "TEXT", text, "Lino", "name of the collection, 1 to 31 bytes"),
+    Setting("collection", "symbol", "TEXT", text, "", "ticker, 1 to 31 bytes; empty: made from the name"),
+    Setting("collection", "description", "TEXT", text, "", "text for marketplaces; empty: written from the model"),
+    Setting("collection", "external_url", "URL", optional(http_url), "", "the project's page"),
+    Setting(
+        "collection", "royalty_bps", "N", whole(0, MAX_ROYALTY_BPS), 500, "ERC-2981 royalty, hundredths of a percent"
+    ),
+    Setting("collection", "royalty_receiver", "ADDRESS", text, "", "who gets royalties; empty: the owner"),
+    Setting("collection", "cover", "FILE", text, "", "image file for the collection; empty: drawn by the model"),
+    Setting("collection", "max_supply", "N", whole(0, 2**48 - 1), 0, "greatest number of tokens ever; 0: no maximum"),
+    Setting("generate", "model", "NAME|FILE", text, "default", "generator: a built-in name or a checkpoint file"),
+    Setting("generate", "size", "PX", whole(16, 4096), 512, "width and height of the artworks in pixels"),
+    Setting(
+        "generate", "seed", "INT", optional(whole(0, 2**53 - 1)), "", "seed of the collection; empty: drawn at random"
+    ),
+    Setting("generate", "device", "NAME", text, "auto", "cpu, cuda, cuda:1, mps; auto: the best there is"),
+    Setting("generate", "threads", "N", whole(0, 1024), 0, "CPU threads of the generator; 0: one for each core"),
+    Setting("pin", "pin", "NAME,…", names, "embedded", "where content is pinned: embedded, kubo"),
+    Setting("pin", "ipfs_api", "ADDRESS", text, "/ip4/127.0.0.1/tcp/5001", "Kubo RPC, multiaddr or http URL"),
+    Setting("chain", "chain", "NAME", one_of("anvil", "ganache"), "anvil", "embedded chain"),
+    Setting("chain", "rpc_url", "URL", optional(http_url), "", "a chain of your own; empty: the embedded one"),
+    Setting("chain", "keystore", "FILE", text, "", "keystore file of the signing account"),
+    Setting("chain", "confirmations", "N", whole(1, 1_000), 1, "blocks until a token counts as minted; 1 on devnets"),
+    Setting("mint", "to", "ADDRESS", text, "", "recipient of the tokens; empty: the signing account"),
+    Setting("mint", "batch", "N", whole(0, MAX_BATCH), 0, "tokens per transaction; 0: 50, or 500 above 500 tokens"),
+    Setting("mint", "max_fee_gwei", "GWEI", decimal, "200", "never pay more per gas than this"),
+    Setting("mint", "max_transaction_eth", "ETH", decimal, "0.5", "never risk more on one transaction than this"),
+    Setting("mint", "max_run_eth", "ETH", decimal, "2", "never risk more on one run than this"),
+    Setting("mint", "max_day_eth", "ETH", decimal, "5", "never risk more in 24 hours than this"),
 )
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -158,7 +163,7 @@ class Config:
         return self.values[name].source != "default"
 
 
-def load_config(flags: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> Config:
+def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str], folder: Path) -> Config:
     """The settings in force for flags by name, an environment and the `pipeline.toml` of a folder.
 
     Raises UnknownSetting with a near name, or BadArgument saying which source holds the bad value.
@@ -169,8 +174,9 @@ def load_config(flags: Mapping[str, str], environ: Mapping[str, str], folder: Pa
     for setting in SETTINGS:
         if setting.variable in environ:
             values[setting.name] = Value(_read(setting, environ[setting.variable], setting.variable), setting.variable)
-        if flags.get(setting.name) is not None:
-            values[setting.name] = Value(_read(setting, flags[setting.name], setting.flag), setting.flag)
+        flag = flags.get(setting.name)
+        if flag is not None:
+            values[setting.name] = Value(_read(setting, flag, setting.flag), setting.flag)
     return Config(values)
 
 

@@ -75,7 +75,7 @@ class PinnedRoot:
 
     cid: CID
     blocks: int
-    bytes: int  # sum of block sizes, without CAR framing
+    block_bytes: int  # sum of block sizes, without CAR framing
     car_sha256: bytes
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import BadArgument
+from pipeline.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Collection, Plans, Token
@@ -16,6 +17,8 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.run import Outcome
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -133,7 +136,7 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
             **_token(token, owner),
             "state": token.state,
             "block_number": token.block_number,
-            "image_sha256": _hex(token.image_sha256),
+            "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
             "file": str(workspace.image(collection.id, token_id)) if token.image_sha256 else None,
             "pinned_at": list(plans.pinned_at(token.metadata_root)) if token.metadata_root else [],
             "attributes": [
@@ -144,3 +147,51 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
 
 def _hex(value: bytes | None) -> str | None:
     return "0x" + value.hex() if value else None
+
+
+def owners_report(workspace: Workspace, config: Config, name: str | None) -> dict[str, Any]:
+    """Who owns what now: reads the Transfer events that are new since the last call, and groups tokens by owner."""
+    from pipeline.mint.chain import connect
+    from pipeline.mint.indexer import sync
+    from pipeline.run import chain_url
+
+    with reading(workspace, name) as (_, collection):
+        pass
+    with chain_url(config, workspace, collection.chain_kind) as url, Ledger(workspace.ledger) as ledger:
+        chain = connect(url)
+        chain.check_identity(collection.chain_id, collection.genesis_hash)
+        block_number = sync(ledger, chain, collection.id)
+        return {
+            "collection": collection.name,
+            "contract": collection.contract,
+            "block_number": block_number,
+            "owners": [
+                {"owner": owner, "token_ids": token_ids}
+                for owner, token_ids in Owners(ledger).tokens_by_owner(collection.id).items()
+            ],
+        }
+
+
+def _record_finality(workspace: Workspace, config: Config) -> None:
+    """Note what has become final meanwhile, where the chain answers at once; the embedded one is not started for it."""
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        plans = Plans(ledger)
+        waiting = [c for c in plans.collections() if plans.counts(c.id).get("mined")]
+    for kind, collection in {collection.chain_kind: collection for collection in waiting}.items():
+        port = workspace.chain / kind / "port"
+        url = f"http://127.0.0.1:{port.read_text().strip()}" if port.exists() else config["rpc_url"]
+        if url:
+            _finalize_at(url, workspace, collection)
+
+
+def _finalize_at(url: str, workspace: Workspace, collection: Collection) -> None:
+    from pipeline.mint.chain import connect
+    from pipeline.mint.sender import finalize
+
+    try:
+        chain = connect(url, patience_s=0)
+        chain.check_identity(collection.chain_id, collection.genesis_hash)
+        with Ledger(workspace.ledger) as ledger:
+            finalize(ledger, chain)
+    except (ChainError, WorkspaceUnwritable) as error:  # told by the next command that needs the chain
+        log.info("finality was not looked up: %s", error)

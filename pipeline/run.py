@@ -1,9 +1,9 @@
 """The orchestrator: plan, then let three stages run at once, recording each thing before the next stage sees it.
 
-    for batch in mint(ahead(sealed(pin(grouped(ahead(drawn(generate(specs)))))))): …
+    for batch in mint(sealed(pin(grouped(ahead(drawn(generate(specs))))))): …
 
-`Ahead` moves what is upstream to a thread of its own behind a bounded queue: that is the overlap and the
-back-pressure. Recording in the ledger before handing on is the resume.
+`Ahead` moves what is upstream to a thread of its own behind a bounded queue, as `mint` does with its own upstream: that
+is the overlap and the back-pressure. Recording in the ledger before handing on is the resume.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from pipeline.cid import CID
 from pipeline.config import Config
+from pipeline.crash import crash_point
 from pipeline.errors import BadArgument, GenerationError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Collection, Plans, Run
@@ -41,6 +43,8 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from pipeline.generate import Generator
     from pipeline.mint.chain import Chain
+    from pipeline.mint.devnet import Kind
+    from pipeline.mint.fees import Limits
     from pipeline.mint.signer import Signer
     from pipeline.pin import Pinner
     from pipeline.pin.store import CarStore
@@ -48,7 +52,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DRAWN_AHEAD = 16  # artworks waiting to be pinned: paths and digests, never pixels
-PINNED_AHEAD = 2  # batches waiting to be minted
+GWEI, ETHER = 10**9, 10**18  # in wei
+ROUTINE = ("signed", "sent", "mined")  # what happens to every transaction: the bars show it
 
 
 class Observer(Protocol):
@@ -123,7 +128,7 @@ def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
     from pipeline.mint.devnet import devnet
 
     if kind != "external":
-        with devnet(workspace.chain / kind, kind) as url:
+        with devnet(workspace.chain / kind, cast("Kind", kind)) as url:
             yield url
     elif config["rpc_url"]:
         yield config["rpc_url"]
@@ -212,6 +217,7 @@ def _planned(config: Config, count: int, ledger: Ledger, decision: Decision, too
     _show_settings(collection, count, recipient, tools, observer)
     run = plans.unfinished_run()
     assert run is not None
+    crash_point("run_planned")
     return run
 
 
@@ -267,27 +273,45 @@ def _walk(
 ) -> dict[str, float]:
     """Draw, pin and mint whatever is missing of a run; return the busy seconds of each stage."""
     from pipeline.mint.indexer import sync
-    from pipeline.mint.sender import Sender
+    from pipeline.mint.sender import ChainEvent, Sender
     from pipeline.mint.stage import mint
     from pipeline.pin.stage import pin
 
     flow = _Flow(run, ledger, workspace, tools, observer)
     flow.ensure_info()
-    sender = Sender(ledger, tools.chain, tools.signer, _limits(config), run.id, config["confirmations"])
-    for line in sender.recover():
+
+    def tell(event: ChainEvent) -> None:
+        if event.kind not in ROUTINE:
+            observer.notice(event.text)
+
+    sender = Sender(ledger, tools.chain, tools.signer, _limits(config), run.id, config["confirmations"], tell)
+    for line in sender.recover(flow.collection.id):
         observer.notice(line)
 
     draw, pinning, minting = _Clock(), _Clock(), _Clock()
     with Ahead(draw.busy(flow.artworks()), DRAWN_AHEAD) as artworks:
-        pinned = pin(
-            pinning.waiting(flow.grouped(artworks)), flow.describe, tools.store, tools.pinners, flow.collection.name
-        )
-        with Ahead(pinning.busy(flow.sealed(pinned)), PINNED_AHEAD) as sealed:
-            for batch in minting.busy(mint(minting.waiting(sealed), sender, flow.collection.id)):
-                flow.minted += batch.plan.quantity
-                observer.progress("mint", flow.minted, run.count)
+        groups = pinning.waiting(flow.grouped(artworks))
+        pinned = pin(groups, flow.describe, tools.store, tools.pinners, flow.collection.name)
+        sealed = pinning.busy(flow.sealed(pinned))  # `mint` reads it in a thread of its own
+        for batch in minting.busy(mint(minting.waiting(sealed), sender, flow.collection.id)):
+            flow.minted += batch.plan.quantity
+            observer.progress("mint", flow.minted, run.count)
     sync(ledger, tools.chain, flow.collection.id)
     return {"draw": draw.seconds, "pin": pinning.seconds, "mint": minting.seconds}
+
+
+def _limits(config: Config) -> Limits:
+    from pipeline.mint.fees import Limits
+
+    def wei(name: str, unit: int) -> int:
+        return int(Decimal(config[name]) * unit)
+
+    return Limits(
+        max_fee_wei=wei("max_fee_gwei", GWEI),
+        transaction_wei=wei("max_transaction_eth", ETHER),
+        run_wei=wei("max_run_eth", ETHER),
+        day_wei=wei("max_day_eth", ETHER),
+    )
 
 
 class _Flow:
@@ -358,6 +382,7 @@ class _Flow:
             self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.pinners
         )
         self.plans.set_info(self.collection.id, cover, info, self.tools.pinner_names)
+        crash_point("info_recorded")
         self.collection = self.plans.collection_by_id(self.collection.id)
 
     def _missing_specs(self) -> Iterator[TokenSpec]:
@@ -391,7 +416,7 @@ class Ahead(Generic[T]):
 
     def __init__(self, upstream: Iterator[T], depth: int) -> None:
         self._upstream = upstream
-        self._queue: queue.Queue[object] = queue.Queue(depth)
+        self._queue: queue.Queue[tuple[object, BaseException | None]] = queue.Queue(depth)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._produce, daemon=True)
 
@@ -427,13 +452,16 @@ class Ahead(Generic[T]):
         return False
 
     def _consume(self) -> Iterator[T]:
-        while True:
-            item, error = self._queue.get()  # type: ignore[misc]
+        while not self._stopped.is_set():
+            try:
+                item, error = self._queue.get(timeout=0.1)
+            except queue.Empty:
+                continue
             if error is not None:
                 raise error
             if item is self._END:
                 return
-            yield item
+            yield cast(T, item)
 
 
 class _Clock:

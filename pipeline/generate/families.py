@@ -129,9 +129,9 @@ def marble(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     """Ink floated on water: a warped turbulence that runs softly through all five inks."""
     sway, swell, bend = smooth(rng, x, y, 0.6), smooth(rng, x, y, 0.6), rng.uniform(0.1, 0.35)
     x, y = x + bend * sway, y + bend * swell
-    depth = sum(smooth(rng, x, y, 0.5 * 2**octave) * 0.5**octave for octave in range(4))
-    depth = torch.sin(depth * rng.uniform(1, 2.5)) * 1.5 if rng.random() < 0.5 else depth
-    place = (depth * 1.1 + 2).clamp(0, INKS - 1)
+    depth = sum(smooth(rng, x, y, 0.6 * 2**octave) * 0.55**octave for octave in range(5))
+    depth = torch.sin(depth * rng.uniform(1.5, 3.5)) * 1.5 if rng.random() < 0.6 else depth
+    place = (depth * 1.4 + 2).clamp(0, INKS - 1)
     weights = (1 - (place - torch.arange(INKS)[:, None, None]).abs()).clamp_min(0)  # (5, H, W)
     return weights, (sway * 0.2).clamp(-0.4, 0.4) * pick(rng, 0, 1, 1)
 
@@ -142,7 +142,7 @@ def kandinsky(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     if rng.random() < 0.4:
         ink = torch.where(tilt(x, y, rng.uniform(0, math.tau)) > rng.uniform(-0.3, 0.5), int(rng.integers(1, 4)), ink)
     for layer in range(int(rng.integers(6, 16))):
-        size, angle = rng.uniform(0.08, 0.45) * (1 - layer * 0.035), rng.uniform(0, math.tau)
+        size, angle = rng.uniform(0.12, 0.6) * (1 - layer * 0.04), rng.uniform(0, math.tau)
         dx, dy = x - rng.uniform(-0.9, 0.9), y - rng.uniform(-0.9, 0.9)
         u, v = tilt(dx, dy, angle) / size, tilt(dx, dy, angle + math.pi / 2) / size
         inside = shape(int(rng.integers(0, 6)), u, v, rng.uniform(0.08, 0.8))
@@ -161,7 +161,7 @@ def truchet(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     rim, width = (arc - 0.5).abs(), rng.uniform(0.08, 0.2)
     inside = (arc < 0.5) ^ ((column + row) % 2 == 0) ^ flipped
     one, two, line = INK_TRIOS[int(rng.integers(len(INK_TRIOS)))]
-    base, kind = torch.where(inside, one, two), int(rng.integers(4))
+    base, kind = torch.where(inside, one, two), int(rng.integers(0 if one != two else 1, 4))  # two equal inks need a line
     if kind == 3:
         ink = torch.where(((rim / (width * 0.55)).floor() % 2 == 0) & (rim < width * 2.2), line, one)
     else:
@@ -210,8 +210,8 @@ def cutout(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     for left, top, right, bottom in rectangles(rng, int(rng.integers(0, 5))):
         inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
         ink = torch.where(inside, int(rng.integers(0, 4)), ink)
-    for _ in range(int(rng.integers(2, 8))):
-        size, angle, lobes = rng.uniform(0.25, 0.65), rng.uniform(0, math.tau), int(pick(rng, 2, 3, 5, 5, 6, 7, 9))
+    for _ in range(int(rng.integers(3, 10))):
+        size, angle, lobes = rng.uniform(0.25, 0.75), rng.uniform(0, math.tau), int(pick(rng, 2, 3, 5, 5, 6, 7, 9))
         dx, dy = x - rng.uniform(-0.8, 0.8), y - rng.uniform(-0.8, 0.8)
         u, v = tilt(dx, dy, angle) / size, tilt(dx, dy, angle + math.pi / 2) / size * rng.uniform(1, 2)
         reach = 0.65 + rng.uniform(0.1, 0.35) * torch.cos(torch.atan2(v, u) * lobes)

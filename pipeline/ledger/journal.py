@@ -111,20 +111,17 @@ class Journal:
 
     # ── chains and collections ───────────────────────────────────────────────────────────────────────────────
 
-    def remember_chain(self, chain_id: int, genesis_hash: bytes) -> int:
-        """The key of a chain; it is written when it is new."""
-        known = self.ledger.row(
-            "SELECT id FROM chain WHERE chain_id = ? AND genesis_hash = ?", (chain_id, genesis_hash)
-        )
-        if known:
-            return int(known["id"])
-        with self.ledger.atomic():
-            return self.ledger.execute(
-                "INSERT INTO chain (chain_id, genesis_hash) VALUES (?, ?)", (chain_id, genesis_hash)
-            )
+    def chain_key(self, chain_id: int, genesis_hash: bytes) -> int | None:
+        """The ledger key of a chain, None when this ledger has nothing to do with it."""
+        row = self.ledger.row("SELECT id FROM chain WHERE chain_id = ? AND genesis_hash = ?", (chain_id, genesis_hash))
+        return int(row["id"]) if row else None
 
-    def chain_row(self, key: int) -> sqlite3.Row:
-        return self._one("SELECT * FROM chain WHERE id = ?", (key,))
+    def chain_of(self, collection: int) -> sqlite3.Row:
+        """The `chain` row of a collection."""
+        return self._one(
+            "SELECT chain.* FROM chain JOIN collection ON collection.chain = chain.id WHERE collection.id = ?",
+            (collection,),
+        )
 
     def collection(self, collection: int) -> sqlite3.Row:
         return self._one("SELECT * FROM collection WHERE id = ?", (collection,))
@@ -295,13 +292,14 @@ class Journal:
             )
             self.ledger.log("reorg", f"{table}/{key}", reason="the adopted block is gone")
 
-    def adopted(self, table: Literal["batch", "collection"], collection: int) -> list[sqlite3.Row]:
-        """Mined rows that stand on no slot of this ledger."""
+    def adopted(self, table: Literal["batch", "collection"], chain: int) -> list[sqlite3.Row]:
+        """Mined rows of a chain that stand on no slot of this ledger."""
         column = "collection" if table == "batch" else "id"
         return self.ledger.rows(
-            f"SELECT * FROM {table} WHERE {column} = ? AND state = 'mined' AND NOT EXISTS (SELECT 1 FROM slot"
-            f" WHERE slot.{table} = {table}.id AND purpose = ? AND slot.state IN ('live', 'mined', 'final'))",
-            (collection, "mint" if table == "batch" else "deploy"),
+            f"SELECT * FROM {table} WHERE {column} IN (SELECT id FROM collection WHERE chain = ?) AND state = 'mined'"
+            f" AND NOT EXISTS (SELECT 1 FROM slot WHERE slot.{table} = {table}.id AND purpose = ?"
+            " AND slot.state IN ('live', 'mined', 'final'))",
+            (chain, "mint" if table == "batch" else "deploy"),
         )
 
     def finalize(self, chain: int, blocks: Iterable[tuple[int, bytes]]) -> int:

@@ -241,7 +241,7 @@ class Plans:
         """Enter a root and who proved to hold it; to be called inside `atomic`. Doing it again changes nothing."""
         self._ledger.execute(
             "INSERT INTO root (cid, name, blocks, bytes, car_sha256) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (str(root.cid), name, root.blocks, root.bytes, root.car_sha256),
+            (str(root.cid), name, root.blocks, root.block_bytes, root.car_sha256),
         )
         for pinner in pinners:
             self._ledger.execute(

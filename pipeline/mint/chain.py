@@ -6,7 +6,6 @@ for its form here, so that nobody further in handles `nonce=None`.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,10 +82,10 @@ class Chain:
     def is_ganache(self) -> bool:
         return self.client_version.lower().startswith("ganache")
 
-    def check_identity(self, row: sqlite3.Row) -> None:
-        """Raise WrongChain unless this is the chain of a ledger's `chain` row: same chain id and genesis block."""
-        expect_chain(self.rpc, "chain id", self.chain_id, row["chain_id"])
-        expect_chain(self.rpc, "the genesis block", "0x" + self.genesis_hash.hex(), "0x" + row["genesis_hash"].hex())
+    def check_identity(self, chain_id: int, genesis_hash: bytes) -> None:
+        """Raise WrongChain unless this is the chain that a ledger knows by its chain id and genesis block."""
+        expect_chain(self.rpc, "chain id", self.chain_id, chain_id)
+        expect_chain(self.rpc, "the genesis block", hex_data(self.genesis_hash), hex_data(genesis_hash))
 
     # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.cid import CID
 from pipeline.errors import BadArgument, BadRecipient, RpcError, RpcUnavailable
 from pipeline.mint.chain import Chain, Log, Receipt, accepted, checksummed, hex_data
+from pipeline.mint.compile import load_artifact
 from pipeline.mint.rpc import Rpc
 from pipeline.records import Address
 
 if TYPE_CHECKING:
+    from eth_typing import HexAddress
     from web3 import Web3
     from web3.contract import Contract
-    from web3.types import RPCEndpoint, RPCResponse
+    from web3.types import Nonce, RPCEndpoint, RPCResponse
 
 ZERO_ADDRESS = Address("0x" + "0" * 40)
 DELEGATION = bytes.fromhex("ef0100")  # EIP-7702: an account of a person, with code lent to it
@@ -180,7 +182,7 @@ def predicted_address(sender: Address, nonce: int) -> Address:
     """Where a contract created by `sender` with `nonce` will be: known before anything is sent (CREATE)."""
     from web3.utils.address import get_create_address
 
-    return Address(get_create_address(sender, nonce))
+    return Address(get_create_address(cast("HexAddress", sender), cast("Nonce", nonce)))
 
 
 def contract_uri(info_digest: bytes) -> str:
@@ -278,14 +280,8 @@ def web3_over(rpc: Rpc) -> Web3:
 
 def contract_at(chain: Chain, address: Address) -> Contract:
     """web3.py's own object for the contract, for what is not asked often enough to be here."""
-    artifact = _artifact()
-    return cast("Contract", web3_over(chain.rpc).eth.contract(address=address, abi=artifact["abi"]))
-
-
-def _artifact() -> Any:
-    from pipeline.mint.compile import load_artifact
-
-    return load_artifact()
+    eth: Any = web3_over(chain.rpc).eth
+    return cast("Contract", eth.contract(address=address, abi=load_artifact().abi))
 
 
 @cache
@@ -293,8 +289,8 @@ def _codec() -> Any:
     """web3.py's class of the contract, without a node."""
     from web3 import Web3
 
-    artifact = _artifact()
-    return Web3().eth.contract(abi=artifact["abi"], bytecode=artifact["bytecode"])
+    artifact = load_artifact()
+    return Web3().eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
 
 
 def _encoded(name: str, arguments: list[Any]) -> bytes:

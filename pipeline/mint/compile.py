@@ -34,7 +34,16 @@ SETTINGS: dict[str, Any] = {
     "viaIR": True,
     # No metadata hash in the code: 53 bytes less to deploy, and comments do not move the bytecode.
     "metadata": {"appendCBOR": False, "bytecodeHash": "none"},
-    "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode"]}},
+    "outputSelection": {
+        "*": {
+            "*": [
+                "abi",
+                "evm.bytecode.object",
+                "evm.deployedBytecode.object",
+                "evm.deployedBytecode.immutableReferences",
+            ]
+        }
+    },
 }
 
 

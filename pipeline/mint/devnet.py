@@ -4,6 +4,7 @@ A folder is one chain: its port and its genesis block stay the same for ever. It
 
     port           chosen once; the URL of the chain is the same tomorrow
     gas_limit      of every block; its random part makes this chain's genesis block unlike any other's
+    born           time of its genesis block, so that this block can be made again
     genesis        hash of block 0, in hex, as first seen
     pid            the node's process and the one that started it
     anvil.json     Anvil's state; anvil.good.json is the last copy known to be whole
@@ -37,6 +38,7 @@ from typing import IO, Literal
 
 from pipeline.errors import ChainError, RpcError, RpcUnavailable
 from pipeline.files import write_whole
+from pipeline.mint.chain import quantity
 from pipeline.mint.rpc import Rpc
 
 log = logging.getLogger(__name__)
@@ -116,15 +118,12 @@ def _start(folder: Path, kind: Kind, url: str, port: int) -> subprocess.Popen[by
         node = _spawn(_command(folder, kind, port), output)
     write_whole(folder / "pid", f"{node.pid} {os.getpid()}\n".encode())
     try:
-        genesis = _wait_until_up(node, folder, url)
         known = _read(folder / "genesis")
+        genesis = _wait_until_up(node, folder, url, known)
+        if kind == "anvil":
+            _set_clock(url)
         if known is None:
             write_whole(folder / "genesis", f"{genesis}\n".encode())
-        elif genesis != known:
-            raise ChainError(
-                reason=f"the chain in {folder} came up with another genesis block than before",
-                hint="its state was removed or replaced; put it back, or use another --workspace",
-            )
     except BaseException:
         _stop(node, folder)
         raise
@@ -139,7 +138,7 @@ def _command(folder: Path, kind: Kind, port: int) -> list[str]:
             *("--host", "127.0.0.1", "--port", str(port), "--no-cors", "--silent"),
             *("--chain-id", str(CHAIN_IDS[kind]), "--hardfork", HARDFORKS[kind], "--gas-limit", gas_limit),
             *("--accounts", str(ACCOUNTS), "--balance", str(BALANCE_ETHER), "--enable-tx-gas-limit"),
-            *("--state", str(folder / "anvil.json"), "--state-interval", "1"),
+            *("--state", str(folder / "anvil.json"), "--state-interval", "1", "--timestamp", _birth(folder)),
         ]
     return [
         *map(str, find_ganache()),
@@ -202,12 +201,17 @@ def _spawn(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait_until_up(node: subprocess.Popen[bytes], folder: Path, url: str) -> str:
+def _wait_until_up(node: subprocess.Popen[bytes], folder: Path, url: str, known: str | None) -> str:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         genesis = _genesis(url)
-        if genesis is not None:
+        if genesis is not None and known in (None, genesis):
             return genesis
+        if genesis is not None:
+            raise ChainError(
+                reason=f"the chain in {folder} came up with another genesis block than before",
+                hint="its state was replaced; put it back, or use another --workspace",
+            )
         if node.poll() is not None:
             said = (folder / "node.log").read_text("utf-8", "replace").strip()[-500:]
             raise ChainError(reason=f"the embedded chain ended while starting: {said or node.returncode}", hint="")
@@ -236,6 +240,29 @@ def _gas_limit(folder: Path) -> int:
         known = str(GAS_LIMIT + secrets.randbelow(1 << 20))
         write_whole(folder / "gas_limit", f"{known}\n".encode())
     return int(known)
+
+
+def _birth(folder: Path) -> str:
+    """The time of the genesis block, chosen once.
+
+    Anvil makes a genesis block at every start, beside the one in its state, and answers with either: with the same time
+    they are the same. It also lets a chain be born again that lost its state; signed bytes are good for it as before.
+    """
+    born = _read(folder / "born")
+    if born is None:
+        born = str(int(time.time()))
+        write_whole(folder / "born", f"{born}\n".encode())
+    return born
+
+
+def _set_clock(url: str) -> None:
+    """Let Anvil's next block have the present time, and none before its predecessor: it begins at its birth otherwise."""
+    rpc = Rpc(url)
+    try:
+        latest = quantity(rpc.call("eth_getBlockByNumber", ["latest", False])["timestamp"])
+        rpc.call("anvil_setTime", [max(int(time.time()), latest + 1)])
+    finally:
+        rpc.close()
 
 
 def _is_free(port: int) -> bool:

@@ -45,6 +45,11 @@ def market_fees(base_fee_wei: int, rewards_wei: Sequence[int]) -> Fees:
     return Fees(2 * base_fee_wei + priority, priority)
 
 
+def least_fee_wei(market: Fees) -> int:
+    """What a transaction must be able to pay per gas to enter the next block of this market."""
+    return (market.max_fee_wei - market.priority_fee_wei) // 2 + market.priority_fee_wei
+
+
 def bumped(last: Fees, market: Fees) -> Fees:
     """Fees that replace a transaction with `last` in every node's pool, and are not below the market."""
     priority = max(market.priority_fee_wei, _raise(last.priority_fee_wei))

@@ -278,6 +278,11 @@ class Rpc:
         return text
 
 
+def shown(url: str) -> str:
+    """What of an RPC URL may be shown: scheme, host and port. Raises BadArgument for a URL that cannot be one."""
+    return _split(url)[1]
+
+
 class _Unusable(Exception):
     """An answer that is not read any further."""
 

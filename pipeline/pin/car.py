@@ -14,8 +14,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from pipeline.cid import CID, DAG_PB, IDENTITY, MAX_VARINT, RAW, varint
@@ -44,19 +44,17 @@ class CarWriter:
         """`root_version` is the CID version of the root to come: it decides how long the header is."""
         self._file = file
         self._seen: set[CID] = set()
-        self._header_bytes = file.write(_header(CID(root_version, DAG_PB, bytes(32))))
+        self._header_bytes = file.write(car_header(CID(root_version, DAG_PB, bytes(32))))
 
     def put(self, cid: CID, block: bytes) -> None:
         """Append a block, unless it is there already."""
         if cid not in self._seen:
             self._seen.add(cid)
-            name = cid.bytes
-            self._file.write(varint(len(name) + len(block)) + name)
-            self._file.write(block)
+            self._file.write(car_section(cid, block))
 
     def finish(self, root: CID) -> None:
         """Name the root. The caller still has to flush and sync the file."""
-        header = _header(root)
+        header = car_header(root)
         assert len(header) == self._header_bytes, f"{root} does not fit a header of {self._header_bytes} bytes"
         self._file.seek(0)
         self._file.write(header)
@@ -98,7 +96,7 @@ class CarReader:
             cid = CID.decode(root[2:])
         except ValueError as error:
             raise self._bad(f"its root is not a CID: {error}") from error
-        if _header(cid)[1:] != header:
+        if car_header(cid)[1:] != header:
             raise self._bad("its header is not that of a CARv1 with one root")
         return cid
 
@@ -132,23 +130,32 @@ class CarReader:
         return BadCar(path=self._path, reason=f"{reason} (at byte {self._offset})")
 
 
-class Car:
-    """A CAR on disk, checked when opened, with its blocks at hand. Close it, or use it in a `with` block."""
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where each block of a CAR is: offset and length."""
 
-    def __init__(self, path: Path) -> None:
-        """Open and hash the whole file. Raises BadCar, or FileNotFoundError."""
+    root: CID
+    places: dict[CID, tuple[int, int]]
+
+
+def index_car(path: Path) -> Index:
+    """Hash every block of a CAR and note its place. Raises BadCar, or FileNotFoundError."""
+    with path.open("rb") as file:
+        reader = CarReader(file, path)
+        return Index(reader.root, {cid: (offset, len(block)) for cid, offset, block in reader})
+
+
+class Car:
+    """An open CAR, with its blocks at hand. Close it, or use it in a `with` block. Any thread may read."""
+
+    def __init__(self, path: Path, index: Index | None = None) -> None:
+        """Open a CAR; without an index made before, all of it is hashed first. Raises BadCar, FileNotFoundError."""
         self.path = path
-        self._file = path.open("rb")
-        try:
-            reader = CarReader(self._file, path)
-            self.root = reader.root
-            self._places = {cid: (offset, len(block)) for cid, offset, block in reader}
-        except BaseException:
-            self._file.close()
-            raise
+        self._places = (index or index_car(path)).places
+        self._file = path.open("rb", buffering=0)
 
     def get_block(self, cid: CID) -> bytes:
-        """Read one block; it is hashed again. Raises BadCar when it is missing or has changed. Any thread may call."""
+        """Read one block; it is hashed again. Raises BadCar when it is missing or has changed."""
         if cid not in self._places:
             raise BadCar(path=self.path, reason=f"block {cid} is missing")
         offset, length = self._places[cid]
@@ -157,22 +164,20 @@ class Car:
             raise BadCar(path=self.path, reason=f"the bytes of block {cid} do not hash to it")
         return block
 
-    def __contains__(self, cid: CID) -> bool:
-        return cid in self._places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
     def close(self) -> None:
         self._file.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
+
+    def __contains__(self, cid: CID) -> bool:
+        return cid in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def check_car(file: Readable, path: Path | str, max_blocks: int | None = None) -> PinnedRoot:
@@ -200,10 +205,17 @@ def check_car(file: Readable, path: Path | str, max_blocks: int | None = None) -
         raise BadCar(path=path, reason=f"{len(linked - found)} of its blocks are missing, {min(linked - found)} first")
     if found - linked:
         raise BadCar(path=path, reason=f"{len(found - linked)} blocks do not belong to its root")
-    return PinnedRoot(cid=reader.root, blocks=len(found), bytes=size, car_sha256=reader.sha256.digest())
+    return PinnedRoot(cid=reader.root, blocks=len(found), block_bytes=size, car_sha256=reader.sha256.digest())
 
 
-def _header(root: CID) -> bytes:
+def car_header(root: CID) -> bytes:
+    """How a CAR of this root begins."""
     name = b"\0" + root.bytes  # the identity multibase prefix, which DAG-CBOR wants before a CID
     header = _BEFORE_ROOT + bytes([len(name)]) + name + _AFTER_ROOT
     return varint(len(header)) + header
+
+
+def car_section(cid: CID, block: bytes) -> bytes:
+    """How a block stands in a CAR."""
+    name = cid.bytes
+    return b"".join((varint(len(name) + len(block)), name, block))

@@ -139,14 +139,14 @@ class KuboPinner:
                     raise DigestMismatch(where=where, got=error.fields["reason"], expected=root.cid) from error
         if found.cid.digest != root.cid.digest:
             raise DigestMismatch(where=where, got=found.cid, expected=root.cid)
-        self._compare(root, found.blocks, found.bytes, "dag/export")
+        self._compare(root, found.blocks, found.block_bytes, "dag/export")
 
     def _compare(self, root: PinnedRoot, blocks: Any, size: Any, command: str) -> None:
-        if (blocks, size) != (root.blocks, root.bytes):
+        if (blocks, size) != (root.blocks, root.block_bytes):
             raise DigestMismatch(
                 where=f"{self.name}, {command}",
                 got=f"{blocks} blocks of {size} bytes",
-                expected=f"{root.cid} with {root.blocks} blocks of {root.bytes} bytes",
+                expected=f"{root.cid} with {root.blocks} blocks of {root.block_bytes} bytes",
             )
 
     def _ask(self, command: str, *cids: CID, **options: str) -> dict[str, Any]:
@@ -194,6 +194,8 @@ class KuboPinner:
         exceptions = _library().exceptions
         try:
             yield
+        except exceptions.ErrorResponse as error:  # a StatusError too, with Kubo's own words
+            raise _Refused(pinner=self.name, reason=f"{command}: {error.args[0]}") from error
         except exceptions.StatusError as error:
             status = error.original.response.status_code
             if status in (401, 403):
@@ -202,8 +204,6 @@ class KuboPinner:
                     hint="put the secret of its API.Authorizations into PIPELINE_IPFS_TOKEN",
                 ) from error
             raise PinnerUnavailable(pinner=self.name, reason=f"{command} answered HTTP {status}") from error
-        except exceptions.ErrorResponse as error:
-            raise _Refused(pinner=self.name, reason=f"{command}: {error.args[0]}") from error
         except exceptions.TimeoutError as error:
             raise PinnerUnavailable(pinner=self.name, reason=f"{command} gave no answer in time") from error
         except (exceptions.Error, requests.RequestException, urllib3.exceptions.HTTPError) as error:

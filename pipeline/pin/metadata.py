@@ -38,22 +38,17 @@ class BadJson(PinError):
     sentence = "{what} is not acceptable: {reason}"
 
 
-def image_uri(images: CID, token_id: int) -> str:
-    """Where a token's image is, for as long as anybody keeps it."""
-    return f"ipfs://{CID.dag_pb(images.digest)}/{token_id}.png"
-
-
 def token_metadata(
     name: str,
     description: str,
     artwork: Artwork,
-    image_uri: str,
+    image: str,
     provenance: Provenance,
     *,
     external_url: str = "",
     background_color: str = "",
 ) -> bytes:
-    """Write the document of one token. `external_url` and `background_color` are left out where empty.
+    """Write the document of one token, whose image is at the URI `image`. `external_url` and `background_color` are left out where empty.
 
     Raises BadArgument for text with control or direction characters, numbers that JSON cannot hold, and URLs of other
     kinds than `https:`, `http:` and, for the image, `ipfs:`.
@@ -61,7 +56,7 @@ def token_metadata(
     document: dict[str, Any] = {
         "name": clean_text("name", name, MAX_NAME),
         "description": clean_text("description", description, MAX_DESCRIPTION, lines=True),
-        "image": image_uri,
+        "image": image,
         "image_sha256": artwork.image_sha256.hex(),
         "attributes": [_attribute(attribute) for attribute in artwork.attributes],
         "generator": {

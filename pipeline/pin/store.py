@@ -21,11 +21,12 @@ from pipeline.crash import crash_point
 from pipeline.errors import BadArgument, BadCar, Corrupt, WorkspaceUnwritable
 from pipeline.files import sync_folder, whole_file
 from pipeline.pin import unixfs
-from pipeline.pin.car import Car, CarWriter, check_car
+from pipeline.pin.car import Car, CarWriter, Index, check_car, index_car
 from pipeline.records import PinnedRoot
 
 log = logging.getLogger(__name__)
 
+MAX_INDEXES = 64  # kept in memory: a few hundred bytes per block
 MAX_READ = 256 << 20  # bytes of one file read into memory at once
 _serial = itertools.count()
 
@@ -49,6 +50,7 @@ class CarStore:
     def __init__(self, folder: Path, profile: unixfs.Profile = unixfs.DEFAULT_PROFILE) -> None:
         self.folder = folder
         self.profile = profile
+        self._indexes: dict[tuple[CID, int, int, int], Index] = {}  # by root and state of the file, oldest first
 
     def path(self, root: CID) -> Path:
         """Where the CAR of `root` is, or would be."""
@@ -64,6 +66,7 @@ class CarStore:
         incoming = self.folder / "incoming" / f"{os.getpid()}-{next(_serial)}.car"
         in_order = sorted(entries, key=lambda entry: entry[0].encode(errors="replace"))
         with _writing(incoming.parent):
+            incoming.parent.mkdir(parents=True, exist_ok=True)
             self._sweep(incoming.parent)
         try:
             with whole_file(incoming) as file:
@@ -94,17 +97,26 @@ class CarStore:
         return found
 
     def open(self, root: CID) -> Car:
-        """Open a CAR of this store for reading; the caller closes it. Raises Corrupt."""
+        """The blocks of one root; the caller closes it. A file is hashed when it is new here or has changed.
+
+        Raises Corrupt.
+        """
         path = self.path(root)
         try:
-            return Car(path)
+            state = path.stat()
+            key = (root, state.st_ino, state.st_size, state.st_mtime_ns)
+            index = self._indexes.get(key) or index_car(path)
+            while len(self._indexes) >= MAX_INDEXES:
+                self._indexes.pop(next(iter(self._indexes)), None)
+            self._indexes[key] = index
+            return Car(path, index)
         except FileNotFoundError as error:
             raise Corrupt(what=path, reason="it is missing") from error
         except BadCar as error:
             raise Corrupt(what=path, reason=error.fields["reason"]) from error
 
     def read(self, root: CID, path: str, limit: int = MAX_READ) -> bytes:
-        """Read one file below `root`. Raises unixfs.NotInDag, unixfs.BadDag when over the limit, Corrupt."""
+        """Read one file below `root`. Raises unixfs.NotInDag, unixfs.BadDag when over the limit, Corrupt, BadCar."""
         with self.open(root) as car:
             return unixfs.read_bytes(unixfs.resolve(root, path, car.get_block), car.get_block, limit)
 
@@ -149,7 +161,7 @@ class CarStore:
 
     def _sweep(self, incoming: Path) -> None:
         """Remove what a killed process left: the workspace has one writer at a time, so only our own files are alive."""
-        for path in incoming.glob("*") if incoming.exists() else ():
+        for path in incoming.iterdir():
             if not path.name.lstrip(".").startswith(f"{os.getpid()}-"):
                 log.info("removing the unfinished %s", path)
                 path.unlink(missing_ok=True)

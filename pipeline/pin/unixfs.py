@@ -310,6 +310,14 @@ def entries(cid: CID, get_block: GetBlock, level: int = 0) -> Iterator[tuple[str
             raise BadDag(cid=cid, reason="its shards go deeper than its hash")
 
 
+def shards(cid: CID, get_block: GetBlock, level: int = 0) -> Iterator[CID]:
+    """Yield the CIDs of the nodes that a sharded directory consists of, its root first."""
+    yield cid
+    for name, below in decode_block(cid, _get(cid, get_block)).links:
+        if len(name) == 2 and level < 8:
+            yield from shards(below, get_block, level + 1)
+
+
 def read_file(cid: CID, get_block: GetBlock, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
     """Yield the bytes of a file, or those from `start` to before `stop`; other leaves are not even fetched.
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -21,7 +22,6 @@ from pipeline.pin import unixfs
 from pipeline.records import Artwork, Attribute, BatchPlan
 
 HARDHAT_FREE_ENV = Path(__file__).parents[2] / "hardhat-free-env"
-KUBO_VERSION = "0.42.0"
 PROFILE_FLAGS = {
     "unixfs-v1-2025": [],
     "unixfs-v0-2015": [],
@@ -40,7 +40,9 @@ def keystream(seed: str, size: int) -> Iterator[bytes]:
 
 @pytest.fixture(scope="session")
 def kubo_binary() -> Path:
-    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / f"nft-pipeline/kubo-{KUBO_VERSION}/ipfs"
+    version = re.search(r"github.com/ipfs/kubo v([\d.]+)", (HARDHAT_FREE_ENV / "kubo/go.mod").read_text())
+    assert version
+    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / f"nft-pipeline/kubo-{version[1]}/ipfs"
     assert path.exists(), f"{path} is missing: run scripts/build-kubo"
     return path
 
@@ -55,11 +57,11 @@ class Repo:
         if profile != "kubo-cidv1":
             self.run("config", "profile", "apply", profile)
         self.run("bootstrap", "rm", "--all")
-        self.api_port, gateway_port, swarm_port = _free_ports(3)
+        self.api_port, self.gateway_port, swarm_port = _free_ports(3)
         self._config(
             Addresses={
                 "API": f"/ip4/127.0.0.1/tcp/{self.api_port}",
-                "Gateway": f"/ip4/127.0.0.1/tcp/{gateway_port}",
+                "Gateway": f"/ip4/127.0.0.1/tcp/{self.gateway_port}",
                 "Swarm": [f"/ip4/127.0.0.1/tcp/{swarm_port}"],
             },
             AutoConf={"Enabled": False},
@@ -190,7 +192,9 @@ class Blocks(dict[CID, bytes]):
         return self[cid]
 
     def tree(self, files: dict[str, bytes], profile: unixfs.Profile) -> unixfs.Node:
-        return unixfs.add_directory(((path, self.file(data, profile)) for path, data in files.items()), self.put, profile)
+        return unixfs.add_directory(
+            ((path, self.file(data, profile)) for path, data in files.items()), self.put, profile
+        )
 
     def file(self, data: bytes, profile: unixfs.Profile) -> unixfs.Node:
         chunks = (data[at : at + profile.chunk] for at in range(0, len(data), profile.chunk))

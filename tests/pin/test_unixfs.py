@@ -171,7 +171,11 @@ def test_token_directories_are_what_kubo_builds(
 
 @EVERY_PROFILE
 def test_a_nested_tree_with_unicode_names_is_what_kubo_builds(
-    profile: unixfs.Profile, repos: dict[str, Any], blocks: Any, tmp_path: Path, random_bytes: Callable[[str, int], bytes]
+    profile: unixfs.Profile,
+    repos: dict[str, Any],
+    blocks: Any,
+    tmp_path: Path,
+    random_bytes: Callable[[str, int], bytes],
 ) -> None:
     files = {
         "1.png": random_bytes("png", 1_300_000),
@@ -219,7 +223,14 @@ def test_a_range_fetches_only_the_leaves_it_needs(blocks: Any) -> None:
 def test_a_path_that_leads_nowhere_is_not_in_the_dag(blocks: Any) -> None:
     flat = blocks.tree({"a/b": b"x"}, V1).cid
     sharded = blocks.tree({f"{index}.json": b"x" for index in range(5_000)}, V1).cid
-    for root, path in (flat, "c"), (flat, "a/b/c"), (flat, "../a"), (sharded, "5000.json"), (sharded, "00"), (sharded, "C3"):
+    for root, path in (
+        (flat, "c"),
+        (flat, "a/b/c"),
+        (flat, "../a"),
+        (sharded, "5000.json"),
+        (sharded, "00"),
+        (sharded, "C3"),
+    ):
         with pytest.raises(NotInDag):
             unixfs.resolve(root, path, blocks.get_block)
     assert unixfs.resolve(flat, "/a//b", blocks.get_block) == CID.raw(b"x")
@@ -273,7 +284,10 @@ LINK = b"\x0a\x24" + LEAF.bytes + b"\x12\x00\x18\x04"
         (node(b"\x08\x01", b"\x12\x00" + LINK)[1], "in order"),
         (node(b"\x08\x01", b"\x0a\x02\x01\x55\x12\x00")[1], "inside a varint"),
         (node(b"\x12\x02\x08\x01\x08\x80\x00")[1], "padded"),
-        (b"\x12" + bytes([len(LINK)]) + LINK + b"\x0a\x02\x08\x01" + b"\x12" + bytes([len(LINK)]) + LINK, "stand together"),
+        (
+            b"\x12" + bytes([len(LINK)]) + LINK + b"\x0a\x02\x08\x01" + b"\x12" + bytes([len(LINK)]) + LINK,
+            "stand together",
+        ),
     ],
 )
 def test_a_block_that_is_not_unixfs_is_refused_with_the_reason(block: bytes, reason: str) -> None:

@@ -1,0 +1,134 @@
+"""The artifact: what it holds, and that it is what contracts/ compiles to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import Corrupt, PipelineError
+from pipeline.mint import compile as module
+from pipeline.mint.compile import (
+    ARTIFACT,
+    compile_contracts,
+    load_artifact,
+    matches_source,
+    standard_json_input,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def fresh_cache() -> Iterator[None]:
+    load_artifact.cache_clear()
+    yield
+    load_artifact.cache_clear()
+
+
+def test_a_fresh_compile_is_the_artifact_byte_by_byte() -> None:
+    assert compile_contracts().to_json() == ARTIFACT.read_bytes()
+
+
+def test_what_is_read_is_what_is_written() -> None:
+    assert load_artifact().to_json() == ARTIFACT.read_bytes()
+
+
+def test_the_artifact_names_compiler_settings_and_sources() -> None:
+    artifact = load_artifact()
+    assert artifact.compiler == "0.8.37+commit.f401782d"
+    assert artifact.settings["evmVersion"] == "shanghai"
+    assert artifact.settings["viaIR"] is True
+    assert artifact.settings["optimizer"] == {"enabled": True, "runs": 200}
+    for path, digest in artifact.source_sha256.items():
+        assert digest == hashlib.sha256((ROOT / path).read_bytes()).hexdigest()
+
+
+def test_explorers_get_the_sources_that_are_on_the_disk() -> None:
+    sources = standard_json_input()["sources"]
+    assert sorted(sources) == ["contracts/Collection.sol", "contracts/ICollection.sol"]
+    for path, source in sources.items():
+        assert source["content"] == (ROOT / path).read_text()
+
+
+def test_the_code_fits_its_budget() -> None:
+    assert len(load_artifact().deployed_bytecode) <= 5_200  # EIP-170 allows 24,576; each byte costs 216 gas
+
+
+def test_code_with_other_immutables_matches_and_other_code_does_not() -> None:
+    artifact = load_artifact()
+    filled = bytearray(artifact.deployed_bytecode)
+    for start, length in artifact.immutables:
+        filled[start : start + length] = b"\xab" * length
+    assert matches_source(bytes(filled))
+    assert not matches_source(b"")
+    assert not matches_source(bytes(filled) + b"\x00")
+    assert not matches_source(bytes(filled[:-1]))
+    changed = bytearray(filled)
+    changed[40] ^= 1
+    assert not matches_source(bytes(changed))
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"{}", b"[]"])
+def test_a_damaged_artifact_is_refused(
+    damage: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_cache: None
+) -> None:
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / ARTIFACT.name).write_bytes(damage)
+    monkeypatch.setattr(module, "files", lambda package: tmp_path)
+    with pytest.raises(Corrupt) as caught:
+        load_artifact()
+    assert "scripts/build-contracts" in caught.value.hint
+
+
+def test_an_artifact_with_another_source_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_cache: None
+) -> None:
+    content: dict[str, Any] = json.loads(ARTIFACT.read_bytes())
+    content["standardJsonInput"]["sources"]["contracts/Collection.sol"]["content"] += "\n"
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / ARTIFACT.name).write_text(json.dumps(content))
+    monkeypatch.setattr(module, "files", lambda package: tmp_path)
+    with pytest.raises(Corrupt):
+        load_artifact()
+
+
+def test_a_source_that_does_not_compile_gives_the_compilers_words(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    for path in module.SOURCES:
+        (tmp_path / path).write_text("pragma solidity ^0.8.37; contract Collection { nonsense }")
+    with pytest.raises(PipelineError, match="do not compile"):
+        compile_contracts(tmp_path)
+
+
+def test_without_a_compiler_the_next_step_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import solcx
+
+    monkeypatch.setattr(module, "SOLC_SHIM", tmp_path / "solc")
+    monkeypatch.setattr(solcx, "get_installed_solc_versions", list)
+    with pytest.raises(PipelineError) as caught:
+        compile_contracts()
+    assert "npm ci" in caught.value.hint
+
+
+def test_reading_the_artifact_imports_neither_web3_nor_the_compiler() -> None:
+    program = "import sys; from pipeline.mint.compile import load_artifact; load_artifact()\n"
+    program += "assert not {'web3', 'solcx', 'eth_utils'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_build_contracts_check_accepts_the_artifact() -> None:
+    done = subprocess.run([ROOT / "scripts" / "build-contracts", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_build_contracts_refuses_other_words() -> None:
+    done = subprocess.run([ROOT / "scripts" / "build-contracts", "--chekc"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "usage" in done.stderr

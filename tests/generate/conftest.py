@@ -1,0 +1,33 @@
+"""Shared by the tests of generation: one generator with the weights that ship, and one that was never trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.generate import Generator, load_generator
+from pipeline.generate.artist import Artist
+from pipeline.generate.checkpoint import write_checkpoint
+from pipeline.generate.models.painter import Painter, PainterConfig
+
+SHIPPED = Path(__file__).parents[2] / "pipeline/generate/weights/default.safetensors"
+
+
+@pytest.fixture(scope="session")
+def generator() -> Generator:
+    return load_generator("default", threads=2)
+
+
+@pytest.fixture(scope="session")
+def untrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    painter, path = Painter(PainterConfig()), tmp_path_factory.mktemp("weights") / "untrained.safetensors"
+    write_checkpoint(path, painter.state_dict(), painter.config, {})
+    return path
+
+
+@pytest.fixture
+def untrained(untrained_weights: Path) -> Artist:
+    return Artist(untrained_weights, threads=1)

@@ -1,0 +1,104 @@
+"""The stage: streaming, in order, bounded, and whole files only."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import BadArgument
+from pipeline.generate import Drawing, Generator, generate, provenance
+from pipeline.generate.stage import IN_FLIGHT
+from pipeline.records import Address, Attribute, TokenSpec
+
+OWNER = Address("0x" + "00" * 20)
+
+
+class Flat:
+    """A generator that paints one colour, and counts."""
+
+    name, weights_sha256, renderer, device, threads = "flat", "0" * 64, "flat-1", "cpu", 1
+
+    def __init__(self) -> None:
+        self.drawn: list[int] = []
+
+    def draw(self, seed: int, size: int) -> Drawing:
+        self.drawn.append(seed)
+        return Drawing(seed, np.full((size, size, 3), seed % 256, np.uint8), (Attribute("Tone", seed),))
+
+
+def specs(count: int) -> list[TokenSpec]:
+    return [TokenSpec(token_id, 100 + token_id, OWNER) for token_id in range(1, count + 1)]
+
+
+def test_artworks_come_in_order_with_their_files_whole(tmp_path: Path) -> None:
+    artworks = list(generate(specs(20), Flat(), 16, lambda i: tmp_path / "deep" / f"{i}.png"))
+    assert [a.token_id for a in artworks] == list(range(1, 21))
+    for artwork in artworks:
+        data = artwork.path.read_bytes()
+        assert (artwork.image_sha256, artwork.image_bytes) == (hashlib.sha256(data).digest(), len(data))
+        with Image.open(io.BytesIO(data)) as image:
+            assert hashlib.sha256(image.tobytes()).digest() == artwork.pixel_sha256
+        assert artwork.attributes == (Attribute("Tone", artwork.seed),)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_specs_are_taken_only_as_they_are_needed(tmp_path: Path) -> None:
+    taken = 0
+
+    def endless() -> Iterator[TokenSpec]:
+        nonlocal taken
+        for spec in specs(10_000):
+            taken += 1
+            yield spec
+
+    artworks = generate(endless(), Flat(), 16, lambda i: tmp_path / f"{i}.png")
+    assert taken == 0
+    for seen in range(1, 8):
+        next(artworks)
+        assert taken <= seen + IN_FLIGHT
+    artworks.close()  # type: ignore[attr-defined]
+    assert len(list(tmp_path.iterdir())) <= taken
+
+
+@pytest.mark.parametrize("size", [0, 7, 15, 4097, 100_000, -1])
+def test_a_size_out_of_range_is_refused_before_anything_is_drawn(tmp_path: Path, size: int) -> None:
+    flat = Flat()
+    with pytest.raises(BadArgument, match="16 to 4096"):
+        generate(specs(1), flat, size, lambda i: tmp_path / f"{i}.png")
+    assert not flat.drawn
+
+
+def test_provenance_says_what_made_the_images(generator: Generator) -> None:
+    found = provenance(generator, 512)
+    assert (found.model, found.weights_sha256) == ("default", generator.weights_sha256)
+    assert found.encoder.endswith("png-6") and found.size == 512
+
+
+CRASH = """
+from pathlib import Path
+from tests_stage import Flat, generate, specs
+for artwork in generate(specs(5), Flat(), 16, lambda i: Path({folder!r}) / f"{{i}}.png"):
+    pass
+"""
+
+
+@pytest.mark.parametrize(("place", "files"), [("image_not_written", 0), ("image_written", 1)])
+def test_a_kill_leaves_whole_files_or_none(tmp_path: Path, place: str, files: int) -> None:
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})" + CRASH.format(folder=str(tmp_path / "images"))
+    (tmp_path / "tests_stage.py").write_text(Path(__file__).read_text())
+    ended = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PIPELINE_CRASH_AT": place}, cwd=Path.cwd())
+    assert ended.returncode == -signal.SIGKILL
+    images = list((tmp_path / "images").glob("[0-9]*.png"))
+    assert len(images) >= files
+    for image in images:
+        Image.open(image).load()

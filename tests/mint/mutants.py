@@ -1,0 +1,50 @@
+"""Senders with one safeguard taken out. The kill tests must find each of them, or they prove nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from pipeline.ledger.journal import Slot
+from pipeline.mint import sender
+from pipeline.mint.collection import mint_call
+from pipeline.mint.sender import Sender
+
+
+class SendsBeforeWriting(Sender):
+    """Hands the bytes to the node first, and writes them down when that went well."""
+
+    def _sign(self, *arguments: Any, **options: Any) -> Slot:
+        def send_early(signer: Any, tx: Any) -> tuple[bytes, bytes]:
+            raw, tx_hash = sender_signed(signer, tx)
+            self.chain.send(raw)
+            sender.crash_point("sent_not_recorded")
+            return raw, tx_hash
+
+        sender_signed = sender.signed
+        with mock.patch.object(sender, "signed", send_early):
+            return super()._sign(*arguments, **options)
+
+
+class TakesStartFromChain(SendsBeforeWriting):
+    """Mints at whatever token id comes next, so that the contract has nothing to compare with the plan."""
+
+    def _mint_next(self) -> bool:
+        unit = self._queue[0]
+        contract = self._contract(self.journal.batch(unit.batch.plan.id)["collection"])
+        with _start_from(contract.next_token_id()):
+            return super()._mint_next()
+
+    def _present(self, contract: Any, tokens: range, digest: bytes) -> range:
+        return range(tokens.start, tokens.start)
+
+    def _did_it(self, *_: Any) -> bool:
+        return True
+
+
+@contextmanager
+def _start_from(start: int) -> Iterator[None]:
+    with mock.patch.object(sender, "mint_call", lambda _, recipients, digest: mint_call(start, recipients, digest)):
+        yield

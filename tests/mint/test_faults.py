@@ -1,0 +1,618 @@
+"""What a node, a network, a chain or a stranger may do to a run. Each ends with exactly the planned tokens, or a stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mint.conftest import House, Opener
+from mint.faultproxy import FaultProxy
+from mint.plans import sealed_batches
+
+from pipeline.errors import (
+    ChainError,
+    ForeignTransaction,
+    InsufficientFunds,
+    LimitReached,
+    Reverted,
+    RpcUnavailable,
+    WrongChain,
+)
+from pipeline.mint.chain import Chain, connect
+from pipeline.mint.devnet import devnet
+from pipeline.mint.fees import GWEI, Fees, Limits, bumped
+from pipeline.mint.rpc import Rpc
+from pipeline.mint.sender import Sender
+from pipeline.mint.stage import mint
+
+SEND = "eth_sendRawTransaction"
+READS = ("eth_getTransactionReceipt", "eth_getTransactionCount", "eth_getBlockByNumber", "eth_call", "eth_estimateGas")
+
+
+class FakeTime:
+    """A clock that only moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"clock": self.clock, "sleep": self.sleep}
+
+
+def impatient(house: House, patience_s: float = 10.0) -> Chain:
+    """The house's chain with a short read timeout."""
+    url = house.chain.rpc._target
+    rpc = Rpc(url, read_timeout_s=0.3, patience_s=patience_s)
+    return Chain(rpc, house.chain.chain_id, house.chain.genesis_hash, house.chain.client_version)
+
+
+def deployed(house: House, **options: Any) -> Sender:
+    """A sender whose contract is on the chain, with mining by hand from here on."""
+    sender = house.sender(**options)
+    sender.recover(1)
+    sender.ensure_deployed(1)
+    house.node("evm_setAutomine", False)
+    return sender
+
+
+def submitted(house: House, **options: Any) -> Sender:
+    """A sender with all three batches in the node's pool, unmined."""
+    sender = deployed(house, **options)
+    for batch in sealed_batches(house.ledger):
+        sender.submit(batch)
+    sender.settle()
+    assert house.states("slot") == ["mined", "live", "live", "live"]
+    return sender
+
+
+def finish(house: House, sender: Sender) -> None:
+    """Mine by itself again, and settle to the end."""
+    house.node("evm_setAutomine", True)
+    house.node("evm_mine")
+    deadline = time.monotonic() + 20
+    while not sender.is_idle or sender._queue:
+        assert time.monotonic() < deadline
+        sender.settle()
+        sender.take_minted()
+        sender.pause()
+
+
+# ── 13 to 18: the way to the node ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "action", ["drop_before", "drop_after", "hang_after", "fail_after", "truncate", "null", "wrong_id", "limit", "html"]
+)
+def test_whatever_sending_answers_the_transaction_is_looked_up_and_sent_once(
+    faulty: House, proxy: FaultProxy, action: str
+) -> None:
+    proxy.spoil(SEND, action, times=3)
+    faulty.mint(chain=impatient(faulty))
+    faulty.assert_exact(transactions=4)
+
+
+@pytest.mark.parametrize("action", ["drop_after", "truncate", "null", "wrong_id", "limit", "html"])
+def test_reads_that_fail_are_asked_again(faulty: House, proxy: FaultProxy, action: str) -> None:
+    for method in READS:
+        proxy.spoil(method, action, times=2)
+    faulty.mint(chain=impatient(faulty))
+    faulty.assert_exact(transactions=4)
+
+
+def test_a_storm_of_refusals_burns_no_nonce(faulty: House, proxy: FaultProxy) -> None:
+    for method in (*READS, SEND):
+        proxy.spoil(method, "limit", times=None, probability=0.2)
+    faulty.mint(chain=impatient(faulty, patience_s=30))
+    faulty.assert_exact(transactions=4)
+
+
+def test_a_node_that_hangs_is_waited_for(house: House, tmp_path: Path) -> None:
+    node = int((tmp_path / "anvil" / "pid").read_text().split()[0])
+    minted = mint(sealed_batches(house.ledger), house.sender(chain=impatient(house)), 1)
+    next(minted)
+    os.kill(node, signal.SIGSTOP)
+    timer = threading.Timer(1.0, os.kill, (node, signal.SIGCONT))
+    timer.start()
+    list(minted)
+    timer.join()
+    house.assert_exact(transactions=4)
+
+
+def test_a_node_that_is_down_is_waited_for_and_then_gone_on_with(tmp_path: Path, open_house: Opener) -> None:
+    folder = tmp_path / "chain"
+    with devnet(folder) as url:
+        house = open_house(url)
+        minted = mint(sealed_batches(house.ledger), house.sender(), 1)
+        next(minted)
+    over = threading.Event()
+
+    def again() -> None:
+        time.sleep(0.5)
+        with devnet(folder):
+            over.wait(30)
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    try:
+        list(minted)
+        house.assert_exact(transactions=4)
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_node_that_stays_away_is_an_error_that_says_so(tmp_path: Path, open_house: Opener) -> None:
+    with devnet(tmp_path / "chain") as url:
+        house = open_house(url)
+    with pytest.raises(RpcUnavailable, match="gave no usable answer"):
+        house.mint(chain=impatient(house, patience_s=0.5))
+
+
+# ── 19, 20, 25 to 27: the pool, and fees ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("dropped", [0, 1, 2])
+def test_a_dropped_transaction_is_sent_again_with_the_same_bytes(house: House, dropped: int) -> None:
+    time_ = FakeTime()
+    sender = submitted(house, **time_.options)
+    attempts = house.ledger.rows("SELECT hash FROM attempt ORDER BY id")
+    house.node("anvil_dropTransaction", "0x" + attempts[1 + dropped]["hash"].hex())  # Anvil drops its followers too
+    time_.now += 1
+    sender.settle()
+    assert "resent" in house.kinds()
+    finish(house, sender)
+    assert house.ledger.rows("SELECT hash FROM attempt ORDER BY id") == attempts
+    house.assert_exact(transactions=4)
+
+
+def test_a_pool_that_lost_everything_gets_everything_again_in_order(house: House) -> None:
+    time_ = FakeTime()
+    sender = submitted(house, **time_.options)
+    house.node("anvil_dropAllTransactions")
+    time_.now += 1
+    house.events.clear()
+    sender.settle()
+    resent = [event.text.split(":")[0] for event in house.events if event.kind == "resent"]
+    assert resent == ["tokens 1-5", "tokens 6-10", "tokens 11-15"]
+    finish(house, sender)
+    house.assert_exact(transactions=4)
+
+
+def test_a_stuck_transaction_is_bumped_by_an_eighth_after_48_seconds(house: House) -> None:
+    time_ = FakeTime()
+    sender = submitted(house, **time_.options)
+    time_.now += 47
+    sender.settle()
+    assert "bumped" not in house.kinds()
+    time_.now += 2
+    sender.settle()
+    first, second = house.ledger.rows("SELECT * FROM attempt WHERE slot = 2 ORDER BY id")
+    old = Fees(int(first["max_fee_wei"]), int(first["priority_fee_wei"]))
+    assert int(second["max_fee_wei"]) >= bumped(old, old).max_fee_wei
+    assert int(second["priority_fee_wei"]) >= bumped(old, old).priority_fee_wei
+    finish(house, sender)
+    house.assert_exact(transactions=4)
+
+
+def test_a_stuck_transaction_is_bumped_after_three_blocks(faulty: House, proxy: FaultProxy) -> None:
+    sender = submitted(faulty)
+    first = faulty.ledger.rows("SELECT hash FROM attempt WHERE slot = 2")[0]["hash"]
+    faulty.node("anvil_dropAllTransactions")
+    proxy.spoil(SEND, "error", times=None, value={"code": -32000, "message": "transaction underpriced"})
+    faulty.node("anvil_mine", hex(3))
+    sender.settle()
+    assert "bumped" in faulty.kinds()
+    assert faulty.ledger.rows("SELECT hash FROM attempt WHERE slot = 2")[0]["hash"] == first
+    proxy.heal()
+    finish(faulty, sender)
+    faulty.assert_exact(transactions=4)
+
+
+def test_a_replacement_the_node_calls_underpriced_leaves_the_old_attempt_watched(
+    faulty: House, proxy: FaultProxy
+) -> None:
+    time_ = FakeTime()
+    sender = submitted(faulty, **time_.options)
+    refusal = {"code": -32000, "message": "replacement transaction underpriced"}
+    proxy.spoil(SEND, "error", times=1, value=refusal)
+    time_.now += 49
+    sender.settle()
+    assert [e.text for e in faulty.events if e.kind == "refused"][0].endswith(refusal["message"])
+    finish(faulty, sender)  # the first attempt is mined
+    assert faulty.ledger.rows("SELECT state FROM attempt WHERE slot = 2 ORDER BY id")[0]["state"] == "mined"
+    assert faulty.ledger.rows("SELECT state FROM attempt WHERE slot = 2 ORDER BY id")[1]["state"] == "superseded"
+    faulty.assert_exact(transactions=4)
+
+
+class MinesWhileSigning:
+    """The block that holds the old attempt comes just while its replacement is signed."""
+
+    def __init__(self, house: House) -> None:
+        self.house, self.address, self.armed = house, house.signer.address, False
+
+    def sign(self, tx: Mapping[str, Any]) -> bytes:
+        if self.armed:
+            self.house.node("evm_mine")
+        return self.house.signer.sign(tx)
+
+
+def test_an_old_attempt_that_is_mined_during_a_bump_settles_the_slot(house: House) -> None:
+    time_, signer = FakeTime(), MinesWhileSigning(house)
+    sender = submitted(house, signer=signer, **time_.options)
+    signer.armed = True
+    time_.now += 49
+    sender.settle()
+    signer.armed = False
+    finish(house, sender)
+    states = [row["state"] for row in house.ledger.rows("SELECT state FROM attempt WHERE slot = 2 ORDER BY id")]
+    assert states == ["mined", "superseded"]
+    house.assert_exact(transactions=4)
+
+
+def test_a_base_fee_above_the_cap_is_waited_out_and_never_paid(house: House) -> None:
+    time_ = FakeTime()
+    sender = submitted(house, limits=Limits(max_fee_wei=3 * GWEI), **time_.options)
+    house.node("anvil_setNextBlockBaseFeePerGas", hex(500 * GWEI))
+    house.node("evm_mine")  # Anvil evicts what cannot pay
+    for _ in range(5):
+        time_.now += 20
+        sender.settle()
+    assert "waiting" in house.kinds()
+    assert all(int(row["max_fee_wei"]) <= 3 * GWEI for row in house.ledger.rows("SELECT max_fee_wei FROM attempt"))
+    house.node("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+    finish(house, sender)
+    house.assert_exact(transactions=4)
+
+
+def test_a_base_fee_that_stays_above_the_cap_ends_the_run_resumably(house: House) -> None:
+    time_ = FakeTime()
+    sender = submitted(house, limits=Limits(max_fee_wei=3 * GWEI), patience_s=100, **time_.options)
+    house.node("anvil_setNextBlockBaseFeePerGas", hex(500 * GWEI))
+    house.node("evm_mine")
+    with pytest.raises(LimitReached, match="highest fee per gas"):
+        for _ in range(10):
+            time_.now += 20
+            house.node("anvil_setNextBlockBaseFeePerGas", hex(500 * GWEI))
+            sender.settle()
+    house.node("anvil_setNextBlockBaseFeePerGas", hex(GWEI))
+    house.node("evm_setAutomine", True)
+    house.node("evm_mine")
+    house.mint()
+    house.assert_exact(transactions=4)
+
+
+# ── 21 to 24: reorgs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_reorg_is_seen_by_block_hash_and_the_same_bytes_are_sent_again(house: House, depth: int) -> None:
+    house.mint()
+    before = house.ledger.rows("SELECT hash FROM attempt ORDER BY id")
+    house.node("anvil_reorg", depth, [])
+    found = house.sender().recover(1)
+    assert sum("no longer part of the chain" in line for line in found) == depth
+    assert house.mint() or True
+    assert house.ledger.rows("SELECT hash FROM attempt ORDER BY id") == before
+    house.assert_exact(transactions=4)
+
+
+def test_a_reorg_in_the_middle_of_a_run_is_healed_by_the_run(house: House) -> None:
+    minted = mint(sealed_batches(house.ledger), house.sender(), 1)
+    next(minted)
+    next(minted)
+    house.node("anvil_reorg", 2, [])
+    list(minted)
+    house.assert_exact(transactions=4)
+
+
+def test_a_reorg_that_removes_the_contract_sends_its_deployment_first(house: House) -> None:
+    house.mint()
+    house.node("anvil_reorg", 4, [])
+    assert not house.contract.exists()
+    house.mint()
+    house.assert_exact(transactions=4)
+
+
+def test_a_reorg_with_a_strangers_transaction_at_our_nonce_stops_and_then_takes_a_new_nonce(house: House) -> None:
+    house.mint()
+    stranger = house.signer.sign(transfer(house, nonce=3))
+    house.node("anvil_reorg", 1, [["0x" + stranger.hex(), 0]])
+    with pytest.raises(ForeignTransaction, match="nonce 3 of .* signed for tokens 11-15"):
+        house.mint()
+    assert house.states("batch") == ["mined", "mined", "sealed"]
+    house.mint()
+    house.assert_exact(transactions=5)  # theirs, and one more of ours at nonce 4; the lost one is not on the chain
+
+
+def test_a_reorg_below_what_was_final_stops_everything(house: House) -> None:
+    house.mint()
+    house.node("anvil_mine", hex(70))
+    assert house.sender().finalize() == 3
+    assert house.states("batch") == ["final"] * 3
+    house.node("anvil_reorg", 72, [])
+    with pytest.raises(ChainError, match="was final and is no longer part of the chain"):
+        house.sender().recover(1)
+
+
+def transfer(house: House, nonce: int) -> dict[str, Any]:
+    return {
+        "type": 2,
+        "chainId": 31337,
+        "nonce": nonce,
+        "to": house.signer.address,
+        "value": 1,
+        "data": b"",
+        "gas": 21000,
+        "maxFeePerGas": 100 * GWEI,
+        "maxPriorityFeePerGas": 2 * GWEI,
+    }
+
+
+# ── 28 to 33: strangers, stale nodes, other chains, other ledgers ────────────────────────────────────────────────
+
+
+def test_a_strangers_transaction_at_our_nonce_is_an_alarm_and_nothing_is_sent_blindly(house: House) -> None:
+    sender = submitted(house)
+    house.node("anvil_dropAllTransactions")
+    stranger = connect(house.url)
+    stranger.send(house.signer.sign(transfer(house, nonce=1)))
+    house.node("evm_mine")
+    with pytest.raises(ForeignTransaction, match="nonce 1"):
+        for _ in range(10):
+            sender.settle()
+    assert house.contract.next_token_id() == 1
+    house.node("evm_setAutomine", True)
+    with pytest.raises(Reverted, match="UnexpectedStart"):  # the later batches of the same plan had been sent again
+        house.node("evm_mine")
+        house.mint()
+    house.mint()
+    house.assert_exact()
+
+
+def test_tokens_that_somebody_else_minted_are_not_taken_for_ours(house: House) -> None:
+    house.sender().ensure_deployed(1)
+    from pipeline.mint.collection import mint_call
+
+    call = {"to": house.contract.address, "from": house.signer.address}
+    data = mint_call(1, [house.signer.address] * 5, b"\x07" * 32)
+    house.node("eth_sendTransaction", call | {"data": "0x" + data.hex()})
+    with pytest.raises(ForeignTransaction, match="somebody else minted tokens 1-5"):
+        house.mint()
+
+
+@pytest.mark.parametrize("method", ["eth_blockNumber", "eth_getTransactionCount", "eth_getTransactionReceipt"])
+def test_stale_answers_of_a_load_balanced_node_mint_nothing_twice(
+    faulty: House, proxy: FaultProxy, method: str
+) -> None:
+    sender = faulty.sender()
+    sender.ensure_deployed(1)
+    proxy.spoil(method, "stale", times=12)
+    faulty.mint(sender)
+    faulty.assert_exact(transactions=4)
+
+
+def test_a_node_minutes_behind_is_waited_for(faulty: House, proxy: FaultProxy) -> None:
+    sender = faulty.sender()
+    minted = mint(sealed_batches(faulty.ledger), sender, 1)
+    next(minted)
+    old = faulty.node("eth_getBlockByNumber", "0x1", False)
+    proxy.spoil(
+        "eth_getBlockByNumber", "replace", times=6, value=lambda got: old if got and got["number"] != "0x0" else got
+    )
+    list(minted)
+    faulty.assert_exact(transactions=4)
+
+
+def test_a_chain_that_was_replaced_is_refused_at_the_start(tmp_path: Path, house: House, open_house: Opener) -> None:
+    house.mint()
+    with devnet(tmp_path / "other") as url, pytest.raises(WrongChain, match="genesis"):
+        house.sender(chain=connect(url))
+
+
+def test_a_chain_that_is_replaced_during_a_run_is_refused(tmp_path: Path, faulty: House, proxy: FaultProxy) -> None:
+    minted = mint(sealed_batches(faulty.ledger), faulty.sender(), 1)
+    next(minted)
+    with devnet(tmp_path / "other") as url:
+        proxy.upstream = url
+        with pytest.raises(WrongChain, match="the genesis block"):
+            list(minted)
+        assert connect(url).nonce(faulty.signer.address) == 0
+
+
+def test_a_wrong_chain_id_is_refused_before_anything_is_signed(house: House) -> None:
+    with pytest.raises(WrongChain, match="chain id is 31337, the ledger has 1"):
+        connect(house.url, expected_chain_id=1)
+    sender = house.sender()
+    sender.ensure_deployed(1)
+    signed = len(house.states("attempt"))
+    house.node("anvil_setChainId", 31338)
+    for batch in sealed_batches(house.ledger):
+        sender.submit(batch)
+    with pytest.raises(WrongChain, match="chain id is 31338"):
+        sender.settle()
+    assert len(house.states("attempt")) == signed
+
+
+def test_a_chain_that_lost_its_last_blocks_gets_the_same_bytes_again(tmp_path: Path, open_house: Opener) -> None:
+    folder = tmp_path / "chain"
+    with devnet(folder) as url:
+        house = open_house(url)
+        minted = mint(sealed_batches(house.ledger), house.sender(), 1)
+        next(minted)
+        time.sleep(1.5)  # Anvil writes its state each second
+        shutil.copy(folder / "anvil.json", tmp_path / "old.json")
+        list(minted)
+    shutil.copy(tmp_path / "old.json", folder / "anvil.json")
+    with devnet(folder):
+        assert house.contract.next_token_id() < 16
+        hashes = house.ledger.rows("SELECT hash FROM attempt")
+        house.mint()
+        assert house.ledger.rows("SELECT hash FROM attempt") == hashes
+        house.assert_exact(transactions=4)
+
+
+def test_a_node_killed_while_writing_its_state_starts_from_the_last_whole_copy(
+    tmp_path: Path, open_house: Opener
+) -> None:
+    folder = tmp_path / "chain"
+    with devnet(folder) as url:
+        house = open_house(url)
+        minted = mint(sealed_batches(house.ledger), house.sender(), 1)
+        next(minted)
+    with devnet(folder):
+        list(minted)
+    (folder / "anvil.good.json").write_bytes((folder / "anvil.json").read_bytes())
+    (folder / "anvil.json").write_bytes((folder / "anvil.json").read_bytes()[:1000])
+    with devnet(folder):
+        house.mint()
+        house.assert_exact(transactions=4)
+
+
+@pytest.mark.parametrize("taken", ["planned", "deployed", "half"])
+def test_an_older_ledger_adopts_what_the_chain_has_and_sends_only_the_rest(
+    house: House, open_house: Opener, tmp_path: Path, taken: str
+) -> None:
+    if taken == "deployed":
+        house.sender().ensure_deployed(1)
+    if taken == "half":
+        minted = mint(sealed_batches(house.ledger), house.sender(), 1)
+        next(minted)
+        minted.close()
+    house.ledger.backup(tmp_path / "older.sqlite")
+    house.mint()
+    sent = house.chain.nonce(house.signer.address)
+
+    restored = open_house(house.url, name="older.sqlite")
+    minted_again = restored.mint()
+    assert restored.chain.nonce(house.signer.address) == sent
+    assert set(restored.states("batch")) == {"mined"}
+    assert restored.contract.address == house.contract.address
+    assert [batch.tx_hash for batch in minted_again if batch.tx_hash is None] == []
+    house.assert_exact(transactions=4)
+
+
+# ── 34, 35: gas and money ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_batches_too_big_for_the_chain_are_split_with_root_and_ids_as_planned(anvil: str, open_house: Opener) -> None:
+    house = open_house(anvil, batches=2, size=64)
+    house.sender().ensure_deployed(1)
+    house.node("evm_setBlockGasLimit", hex(400_000))
+    minted = house.mint()
+    assert [batch.plan.quantity for batch in minted] == [64, 64]
+    assert "split" in house.kinds()
+    assert len(house.states("slot")) > 3
+    house.assert_exact()
+
+
+def test_a_split_batch_that_was_interrupted_is_finished(anvil: str, open_house: Opener) -> None:
+    house = open_house(anvil, batches=1, size=64)
+    sender = house.sender(window=1)
+    sender.ensure_deployed(1)
+    house.node("evm_setBlockGasLimit", hex(400_000))
+    for batch in sealed_batches(house.ledger):
+        sender.submit(batch)
+    sender.settle()
+    sender.settle()
+    sender.settle()
+    assert house.states("batch") == ["live"]
+    house.mint()
+    house.assert_exact()
+
+
+def test_running_out_of_money_is_said_and_resumed_after_a_top_up(house: House) -> None:
+    minted = mint(sealed_batches(house.ledger), house.sender(), 1)
+    next(minted)
+    house.node("anvil_setBalance", house.signer.address, "0x0")
+    with pytest.raises(InsufficientFunds, match="has 0 wei and needs"):
+        list(minted)
+    house.node("anvil_setBalance", house.signer.address, hex(10**18))
+    house.mint()
+    house.assert_exact(transactions=4)
+
+
+def test_money_that_vanishes_after_signing_is_said_and_the_same_bytes_are_sent_later(house: House) -> None:
+    time_ = FakeTime()
+    sender = submitted(house, **time_.options)
+    before = house.ledger.rows("SELECT hash FROM attempt")
+    house.node("anvil_dropAllTransactions")
+    house.node("anvil_setBalance", house.signer.address, "0x0")
+    time_.now += 1
+    with pytest.raises(InsufficientFunds):
+        sender.settle()
+    house.node("anvil_setBalance", house.signer.address, hex(10**18))
+    house.node("evm_setAutomine", True)
+    house.mint()
+    assert house.ledger.rows("SELECT hash FROM attempt") == before
+    house.assert_exact(transactions=4)
+
+
+def test_spending_stops_before_a_limit_is_passed(house: House) -> None:
+    sender = house.sender()
+    sender.ensure_deployed(1)
+    spent = sender.journal.spent_or_reserved_wei(run=1)
+    with pytest.raises(LimitReached, match="per run"):
+        house.mint(limits=Limits(run_wei=spent + 1))
+    with pytest.raises(LimitReached, match="per day"):
+        house.mint(limits=Limits(day_wei=spent + 1))
+    with pytest.raises(LimitReached, match="per transaction"):
+        house.mint(limits=Limits(transaction_wei=1))
+    house.mint()
+    house.assert_exact(transactions=4)
+
+
+# ── refusals of the contract ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_mint_that_the_contract_would_refuse_is_not_sent(house: House) -> None:
+    from pipeline.mint.collection import web3_over
+    from pipeline.mint.compile import load_artifact
+
+    house.sender().ensure_deployed(1)
+    eth: Any = web3_over(connect(house.url).rpc).eth
+    contract = eth.contract(address=house.contract.address, abi=load_artifact().abi)
+    house.node(
+        "eth_sendTransaction",
+        {"from": house.signer.address, "to": house.contract.address, "data": contract.encode_abi("close")},
+    )
+    with pytest.raises(Reverted, match=r"minting tokens 1-5 reverted: MintingIsClosed\(\)"):
+        house.mint()
+    assert house.states("slot") == ["mined"]
+
+
+def test_a_mint_that_reverts_on_the_chain_is_told_with_its_reason_and_not_repeated(house: House) -> None:
+    from pipeline.mint.collection import web3_over
+    from pipeline.mint.compile import load_artifact
+
+    sender = submitted(house)
+    house.node("anvil_dropAllTransactions")
+    eth: Any = web3_over(connect(house.url).rpc).eth
+    contract = eth.contract(address=house.contract.address, abi=load_artifact().abi)
+    close = transfer(house, nonce=1) | {
+        "to": house.contract.address,
+        "value": 0,
+        "gas": 100_000,
+        "data": bytes.fromhex(contract.encode_abi("close")[2:]),
+    }
+    house.chain.send(house.signer.sign(close))
+    for row in house.ledger.rows("SELECT raw FROM attempt WHERE slot > 2 ORDER BY id"):
+        house.chain.send(row["raw"])
+    house.node("evm_mine")
+    with pytest.raises(Reverted, match=r"for tokens 6-10 reverted: MintingIsClosed\(\)"):
+        sender.settle()
+    assert house.states("slot") == ["mined", "live", "reverted", "reverted"]
+    assert house.states("batch") == ["live", "sealed", "sealed"]

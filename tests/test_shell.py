@@ -1,0 +1,120 @@
+"""The command line as scripts and people meet it: speed, help, forms of output."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, Pipeline
+
+from pipeline.cli import VERBS, _parser, _ranges, _short_uri
+
+HEAVY = ("torch", "web3", "numpy", "PIL", "eth_account", "ipfshttpclient", "solcx", "coincurve")
+
+
+@pytest.fixture(scope="module")
+def minted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("minted")
+    words = ["mint", "--count", "4", "--batch", "2", "--size", "32", "--seed", "1"]
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", *words],
+        cwd=folder,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+@pytest.mark.parametrize("words", [["--help"], ["mint", "--help"], ["status"], ["show", "1"], ["config"]])
+def test_quick_verbs_import_nothing_heavy(minted: Path, words: list[str]) -> None:
+    """Their time is their imports: `-X importtime` names each. What it costs in seconds, scripts/bench-shell measures."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pipeline", *words], cwd=minted, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ended.stderr.splitlines()}
+    assert "argparse" in imported  # the list is real
+    assert imported.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
+def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _parser().parse_args([verb, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "examples:" in text and f"pipeline {verb}" in text
+    assert "--workspace" in text and "--json" in text
+
+
+def test_the_readme_names_every_verb() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+    assert [verb.name for verb in VERBS if f"`pipeline {verb.name}" not in readme] == []
+
+
+def test_common_flags_may_stand_before_or_after_the_verb(pipeline: Pipeline, minted: Path, tmp_path: Path) -> None:
+    workspace = str(minted / "workspace")
+    after = pipeline("status", "--workspace", workspace, "--json")
+    before = pipeline("--workspace", workspace, "--json", "status")
+    assert before.json == after.json and before.json["collections"][0]["minted"] == 4
+    assert list(tmp_path.iterdir()) == []  # nothing is written elsewhere
+
+
+def test_json_and_table_tell_the_same(pipeline: Pipeline, minted: Path) -> None:
+    table, result = pipeline("show", "2", cwd=minted).out, pipeline("show", "2", "--json", cwd=minted).json
+    for key in ("contract", "token_uri", "image", "owner", "tx", "seed"):
+        assert str(result[key]) in table
+    for attribute in result["attributes"]:
+        assert attribute["trait_type"] in table and str(attribute["value"]) in table
+
+
+def test_the_result_of_mint_has_what_scripts_rely_on(pipeline: Pipeline, minted: Path) -> None:
+    words = ("mint", "--count", "4", "--batch", "2", "--size", "32", "--seed", "1", "--json")
+    result = pipeline(*words, cwd=minted).json
+    assert {
+        "contract",
+        "chain_id",
+        "rpc_url",
+        "deploy_tx",
+        "transactions",
+        "images_roots",
+        "metadata_roots",
+        "tokens",
+    } <= set(result)
+    assert len(result["transactions"]) == 3 and result["transactions"][0] == result["deploy_tx"]
+    for number, token in enumerate(result["tokens"], 1):
+        assert set(token) == {"token_id", "owner", "token_uri", "image", "seed", "tx"}
+        root = result["metadata_roots"][(number - 1) // 2]
+        assert token["token_id"] == number and token["token_uri"] == f"ipfs://{root}/{number}.json"
+        assert token["tx"] == result["transactions"][1 + (number - 1) // 2]
+        assert (minted / "workspace" / "car" / f"{root}.car").exists()
+
+
+def test_export_writes_cars_a_table_and_a_manifest(pipeline: Pipeline, minted: Path, tmp_path: Path) -> None:
+    written = pipeline("export", "--out", tmp_path / "out", "--json", cwd=minted).json["files"]
+    assert len([path for path in written if path.endswith(".car")]) == 6  # cover, collection, and two for each batch
+    rows = (tmp_path / "out" / "tokens.csv").read_text().splitlines()
+    assert rows[0].startswith("token_id,owner,token_uri") and len(rows) == 5
+    assert '"tokens"' in (tmp_path / "out" / "collection.json").read_text()
+    assert pipeline("export", "--format", "cvs", cwd=minted).code == 2
+
+
+def test_config_shows_where_each_value_came_from(pipeline: Pipeline, tmp_path: Path) -> None:
+    (tmp_path / "pipeline.toml").write_text("[generate]\nsize = 64\n")
+    rows = {
+        row["setting"]: row
+        for row in pipeline("config", "--json", env={"PIPELINE_RPC_URL": "https://u:p@example.org/key"}).json
+    }
+    assert (rows["generate.size"]["value"], rows["generate.size"]["source"]) == (64, "pipeline.toml")
+    assert rows["chain.rpc_url"]["value"] == "https://example.org"
+
+
+def test_numbers_and_uris_are_folded_for_people() -> None:
+    assert _ranges([1, 2, 3, 5, 8, 9]) == "1-3, 5, 8-9"
+    assert (
+        _short_uri("ipfs://bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi/7.json")
+        == "ipfs://bafybei…bzdi/7.json"
+    )
