@@ -72,9 +72,10 @@ def _terminate(*_: object) -> NoReturn:
 def main(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     try:
-        arguments = _parser().parse_args(words)
+        parser = _parser()
+        arguments = parser.parse_args(words, argparse.Namespace(workspace=DEFAULT_WORKSPACE, json=False))
         if arguments.verb is None:
-            _parser().print_help()
+            parser.print_help()
             return 0
         flags = {setting.name: getattr(arguments, setting.name, None) for setting in SETTINGS}
         config = load_config(flags, os.environ, Path.cwd())
@@ -484,7 +485,6 @@ def _parser() -> argparse.ArgumentParser:
         "`pipeline VERB --help` tells more.",
     )
     parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
-    parser.set_defaults(workspace=DEFAULT_WORKSPACE, json=False, verb=None)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     for verb in VERBS:
         verb.add_to(verbs, everywhere)

@@ -151,15 +151,12 @@ def _hex(value: bytes | None) -> str | None:
 
 def owners_report(workspace: Workspace, config: Config, name: str | None) -> dict[str, Any]:
     """Who owns what now: reads the Transfer events that are new since the last call, and groups tokens by owner."""
-    from pipeline.mint.chain import connect
+    from pipeline.connection import open_chain
     from pipeline.mint.indexer import sync
-    from pipeline.run import chain_url
 
     with reading(workspace, name) as (_, collection):
         pass
-    with chain_url(config, workspace, collection.chain_kind) as url, Ledger(workspace.ledger) as ledger:
-        chain = connect(url)
-        chain.check_identity(collection.chain_id, collection.genesis_hash)
+    with open_chain(config, workspace, collection) as chain, Ledger(workspace.ledger) as ledger:
         block_number = sync(ledger, chain, collection.id)
         return {
             "collection": collection.name,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from pipeline.cid import CID
 from pipeline.config import Config
+from pipeline.connection import chain_url
 from pipeline.crash import crash_point
 from pipeline.errors import BadArgument, GenerationError
 from pipeline.ledger.ledger import Ledger
@@ -43,7 +44,6 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from pipeline.generate import Generator
     from pipeline.mint.chain import Chain
-    from pipeline.mint.devnet import Kind
     from pipeline.mint.fees import Limits
     from pipeline.mint.signer import Signer
     from pipeline.pin import Pinner
@@ -110,7 +110,7 @@ def mint_run(config: Config, count: int, workspace: Workspace, observer: Observe
         if isinstance(decision, Finished):
             return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
-        with _tools(config, workspace, plans, decision) as tools:
+        with _tools(config, workspace, plans, decision, observer) as tools:
             run = _planned(config, count, ledger, decision, tools, observer)
             seconds = _walk(config, run, ledger, workspace, tools, observer)
         plans.finish(run.id)
@@ -123,21 +123,9 @@ def mint_run(config: Config, count: int, workspace: Workspace, observer: Observe
 
 
 @contextmanager
-def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
-    """Give the RPC URL of a chain: the configured one, or that of the embedded chain, running while the block does."""
-    from pipeline.mint.devnet import devnet
-
-    if kind != "external":
-        with devnet(workspace.chain / kind, cast("Kind", kind)) as url:
-            yield url
-    elif config["rpc_url"]:
-        yield config["rpc_url"]
-    else:
-        raise BadArgument(name="--rpc-url", value="", expected="the address of the chain that this collection lives on")
-
-
-@contextmanager
-def _tools(config: Config, workspace: Workspace, plans: Plans, decision: Decision) -> Iterator[Tools]:
+def _tools(
+    config: Config, workspace: Workspace, plans: Plans, decision: Decision, observer: Observer
+) -> Iterator[Tools]:
     """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
     from pipeline.cover import read_cover
     from pipeline.generate import load_generator
@@ -159,6 +147,7 @@ def _tools(config: Config, workspace: Workspace, plans: Plans, decision: Decisio
             read_cover(Path(config["cover"]))
         store = CarStore(workspace.cars)
         pinners = load_pinners(config["pin"].split(","), store, config)
+        observer.notice("opening the generator and the chain")
         generator = load_generator(
             config["model"],
             device=run.device if run else config["device"],
@@ -214,7 +203,7 @@ def _planned(config: Config, count: int, ledger: Ledger, decision: Decision, too
             count,
             batch_size(config, count),
         )
-    _show_settings(collection, count, recipient, tools, observer)
+    _show_settings(collection, config["cover"], count, recipient, tools, observer)
     run = plans.unfinished_run()
     assert run is not None
     crash_point("run_planned")
@@ -229,12 +218,15 @@ def _collection_for(config: Config, plans: Plans, decision: Add | Begin, tools: 
     return plans.collection_by_id(plans.plan_collection(chain, settings))
 
 
-def _show_settings(collection: Collection, count: int, recipient: Address, tools: Tools, observer: Observer) -> None:
+def _show_settings(
+    collection: Collection, cover: str, count: int, recipient: Address, tools: Tools, observer: Observer
+) -> None:
     observer.notice(
         f"collection  {collection.name} ({collection.symbol}), seed {collection.seed}\n"
         f"  text      {collection.description}\n"
         f"  royalty   {collection.royalty_bps / 100:g} % to {collection.royalty_receiver}\n"
         f"  link      {collection.external_url or 'none'}\n"
+        f"  cover     {cover or 'drawn by the generator'}\n"
         f"  owner     {collection.owner}\n"
         f"  chain     {collection.chain_id} at {tools.chain.rpc.shown}\n"
         f"{count:,} tokens to {recipient}"

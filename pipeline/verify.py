@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cid import CID
 from pipeline.config import Config
+from pipeline.connection import open_chain
 from pipeline.errors import PipelineError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Collection, Plans, Token
 from pipeline.records import BatchPlan
 from pipeline.report import reading
-from pipeline.run import Observer, chain_url
+from pipeline.run import Observer
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -111,7 +112,6 @@ def _check_chain(
     workspace: Workspace, config: Config, ledger: Ledger, collection: Collection, observer: Observer
 ) -> list[_Tally]:
     """What the contract says, against what was planned: code, supply, digests, owners, token URIs."""
-    from pipeline.mint.chain import connect
     from pipeline.mint.collection import Collection as Contract
     from pipeline.mint.compile import matches_source
 
@@ -123,9 +123,7 @@ def _check_chain(
     if collection.contract is None:
         code.failures.append("the contract is not deployed yet")
         return [code]
-    with chain_url(config, workspace, collection.chain_kind) as url:
-        chain = connect(url)
-        chain.check_identity(collection.chain_id, collection.genesis_hash)
+    with open_chain(config, workspace, collection) as chain:
         contract = Contract(chain, collection.contract)
         code.expect(matches_source(chain.code(collection.contract)), True, "the code's match with its source")
         if code.failures:

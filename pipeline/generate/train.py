@@ -52,6 +52,8 @@ class TrainConfig:
     gamma: float = 0.5  # weight of R1 and R2
     penalty_every: int = 8
     gate_price: float = 0.02
+    prune_at: int = 1500  # the step at which gates that training left nearly shut are shut for good
+    prune_below: float = 0.13
     ema: float = 0.998
     seed: int = 0
 
@@ -155,6 +157,9 @@ class Trainer:
         if self.gallery is None:
             self.gallery = Gallery(config)
         self._set_learning_rates()
+        if self.step == config.prune_at:
+            for painter in (self.painter, self.average):
+                painter.shut_gates(self.painter.openness() < config.prune_below)
         families = torch.randint(len(FAMILIES), (config.tokens,), generator=self.rng)
         weights = F.one_hot(families, len(FAMILIES)).float()
         views = self._views()

@@ -132,3 +132,33 @@ def test_build_contracts_refuses_other_words() -> None:
     done = subprocess.run([ROOT / "scripts" / "build-contracts", "--chekc"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "usage" in done.stderr
+
+
+SHIM = ROOT / "hardhat-free-env" / "solc"
+
+
+def test_the_compiler_has_nothing_to_remark() -> None:
+    asked = json.dumps(standard_json_input())
+    done = subprocess.run([SHIM, "--standard-json"], input=asked, capture_output=True, text=True, check=True)
+    assert "errors" not in json.loads(done.stdout)
+
+
+def test_the_shim_answers_slither(tmp_path: Path) -> None:
+    (tmp_path / "Base.sol").write_text("pragma solidity ^0.8.37; contract Base { uint256 public x; }")
+    (tmp_path / "Top.sol").write_text('pragma solidity ^0.8.37; import "./Base.sol"; contract Top is Base {}')
+    words = [SHIM, "Top.sol", "--combined-json", "abi,ast,bin,srcmap-runtime,hashes", "--allow-paths", "."]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    output = json.loads(done.stdout)
+    assert output["sourceList"] == ["Base.sol", "Top.sol"]
+    assert output["contracts"]["Top.sol:Top"]["hashes"] == {"x()": "0c55699c"}
+    assert output["contracts"]["Top.sol:Top"]["bin"]
+    assert output["sources"]["Top.sol"]["AST"]["nodeType"] == "SourceUnit"
+
+
+def test_the_shim_fails_as_a_compiler_does(tmp_path: Path) -> None:
+    (tmp_path / "Broken.sol").write_text("pragma solidity ^0.8.37; contract Broken { oops }")
+    words = [SHIM, "Broken.sol", "--combined-json", "abi"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Broken.sol" in done.stderr
+    assert subprocess.run([SHIM], capture_output=True).returncode == 1

@@ -12,8 +12,6 @@ from pipeline.generate.artist import Artist
 from pipeline.generate.checkpoint import write_checkpoint
 from pipeline.generate.models.painter import Painter, PainterConfig
 
-SHIPPED = Path(__file__).parents[2] / "pipeline/generate/weights/default.safetensors"
-
 
 @pytest.fixture(scope="session")
 def generator() -> Generator:

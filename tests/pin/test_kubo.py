@@ -46,6 +46,8 @@ def test_a_car_is_imported_pinned_by_name_and_read_back(kubo: Any, store: CarSto
     pinner.pin(store.path(root.cid), root, "Lino 1-50 ü images")
     pinner.check(root)
     assert "Lino 1-50 ü images" in kubo.run("pin", "ls", "--type=recursive", "--names", str(root.cid))
+    kubo.run("repo", "gc")
+    pinner.check(root)
     assert kubo.run("cat", f"{root.cid}/7.json") == store.read(root.cid, "7.json").decode()
 
 

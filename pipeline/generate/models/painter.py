@@ -129,6 +129,11 @@ class Painter(nn.Module):
         """(families, groups): how far each family opens each group."""
         return OPEN * torch.sigmoid(self.gates)
 
+    @torch.no_grad()
+    def shut_gates(self, which: Tensor) -> None:
+        """Shut the gates of a (families, groups) mask: no gradient opens them again."""
+        self.gates.masked_fill_(which, -20.0)
+
     def style(self, z: Tensor, families: Tensor) -> Tensor:
         w = torch.cat([z, families @ self.embedding], 1)
         for layer in self.mapping:

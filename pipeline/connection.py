@@ -1,0 +1,64 @@
+"""The way to a collection's chain: the embedded one, running while it is needed, or one of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from pipeline.config import Config
+from pipeline.errors import BadArgument, WorkspaceLocked, WorkspaceUnwritable
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plans import Collection
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.mint.chain import Chain
+    from pipeline.mint.devnet import Kind
+
+
+@contextmanager
+def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
+    """Give the RPC URL of a chain: `external` is the configured one, another kind an embedded chain of that program."""
+    from pipeline.mint.devnet import devnet
+
+    if kind != "external":
+        with devnet(workspace.chain / kind, cast("Kind", kind)) as url:
+            yield url
+    elif config["rpc_url"]:
+        yield config["rpc_url"]
+    else:
+        raise BadArgument(name="--rpc-url", value="", expected="the address of the chain that this collection lives on")
+
+
+@contextmanager
+def open_chain(config: Config, workspace: Workspace, collection: Collection) -> Iterator[Chain]:
+    """Give the chain that a collection lives on, for reading.
+
+    An embedded chain that lost its last blocks to a power failure is sent the ledger's signed bytes again first.
+    Raises WrongChain when the RPC URL leads elsewhere.
+    """
+    from pipeline.mint.chain import connect
+
+    with chain_url(config, workspace, collection.chain_kind) as url:
+        chain = connect(url)
+        chain.check_identity(collection.chain_id, collection.genesis_hash)
+        if collection.chain_kind != "external":
+            _bring_up_to_date(chain, workspace, collection)
+        yield chain
+
+
+def _bring_up_to_date(chain: Chain, workspace: Workspace, collection: Collection) -> None:
+    from pipeline.mint.fees import Limits
+    from pipeline.mint.sender import Sender
+    from pipeline.mint.signer import open_signer
+
+    try:
+        with workspace.lock(), Ledger(workspace.ledger) as ledger:
+            sender = Sender(ledger, chain, open_signer(chain, environment={}), Limits(), run_id=None)
+            sender.recover(collection.id)
+            while not sender.is_idle:
+                if not sender.settle():
+                    sender.pause()
+    except (WorkspaceLocked, WorkspaceUnwritable):
+        pass  # a run that holds the workspace does this itself, and a folder nobody may write is only read

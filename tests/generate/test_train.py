@@ -1,0 +1,162 @@
+"""Training: its pictures, its losses, its arithmetic, and stopping in the middle."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.generate.checkpoint import read_checkpoint
+from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES, paint
+from pipeline.generate.models.critic import Critic
+from pipeline.generate.models.painter import OPEN, Painter, PainterConfig, paint_fields
+from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, draw_numbers, fields
+from pipeline.generate.train import (
+    BatchNoise,
+    Gallery,
+    TrainConfig,
+    Trainer,
+    View,
+    gradient_penalty,
+    pairing_loss,
+    train,
+)
+
+TINY = TrainConfig(steps=20, tokens=3, canvas=32, crop=16, pictures=1, picture_side=48, penalty_every=4, warm_up=5)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> object:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("family", range(len(FAMILIES)), ids=FAMILIES)
+def test_a_family_paints_sound_planes_and_repeats_itself(family: int) -> None:
+    planes = paint(family, 3, 48)
+    assert planes.shape == (PLANES, 48, 48) and planes.isfinite().all()
+    assert torch.allclose(planes[:INKS].sum(0), torch.ones(48, 48), atol=1e-5)
+    assert planes[INKS].abs().max() <= MAX_SHADE
+    assert torch.equal(planes, paint(family, 3, 48)) and not torch.equal(planes, paint(family, 4, 48))
+
+
+def test_pictures_are_hardly_ever_blank() -> None:
+    shares = [paint(f, k, 32)[:INKS].mean((1, 2)).max() for f in range(len(FAMILIES)) for k in range(8)]
+    assert sum(share > 0.98 for share in shares) <= 2
+
+
+def test_fields_are_finite_and_of_even_size() -> None:
+    numbers = draw_numbers(BatchNoise(11, torch.Generator().manual_seed(1)), torch.eye(len(FAMILIES)))
+    x, y = View(torch.zeros(11, 2), torch.ones(11), 48).points()
+    found = fields(numbers, x, y)
+    assert found.shape == (11, CHANNELS, 48 * 48) and found.isfinite().all() and found.abs().max() < 8
+
+
+def test_a_group_alone_is_the_group_among_others() -> None:
+    numbers = draw_numbers(BatchNoise(2, torch.Generator().manual_seed(1)), torch.eye(len(FAMILIES))[:2])
+    x, y = View(torch.zeros(2, 2), torch.ones(2), 16).points()
+    alone = torch.cat([fields(numbers, x, y, [name]) for name in GROUPS], 1)
+    assert torch.equal(alone, fields(numbers, x, y))
+
+
+def test_a_point_does_not_depend_on_the_other_points() -> None:
+    numbers = draw_numbers(BatchNoise(1, torch.Generator().manual_seed(1)), torch.eye(len(FAMILIES))[:1])
+    x, y = View(torch.zeros(1, 2), torch.ones(1), 16).points()
+    assert torch.allclose(fields(numbers, x[:, 7:50], y[:, 7:50]), fields(numbers, x, y)[..., 7:50], atol=1e-5)
+
+
+def test_petals_repeat_as_often_as_they_say() -> None:
+    numbers = draw_numbers(BatchNoise(1, torch.Generator().manual_seed(4)), torch.zeros(1, len(FAMILIES)))
+    n = int(numbers["petals.fold"][0])
+    angle = torch.arange(n) / n * math.tau + 0.3
+    found = fields(numbers, (0.5 * angle.cos())[None], (0.5 * angle.sin())[None], ["petals"])
+    assert torch.allclose(found, found[..., :1].expand_as(found), atol=1e-3)
+
+
+def test_gates_start_small_except_for_namesakes() -> None:
+    gates = Painter(PainterConfig()).openness()
+    assert gates.shape == (len(FAMILIES), len(GROUPS)) and gates.max() < OPEN / 2
+    assert (gates < 0.11).float().mean() > 0.85
+
+
+def test_folding_the_style_changes_nothing() -> None:
+    """One token's folded matrices give what modulating every layer would."""
+    torch.manual_seed(2)
+    painter, x = Painter(PainterConfig()), torch.randn(2, CHANNELS, 5)
+    z, families = torch.randn(2, 32), torch.eye(len(FAMILIES))[:2]
+    w, gate = painter.style(z, families), (families @ painter.openness())[:, painter.channel_group]
+    gated = (x * gate[..., None]).mT  # (B, N, C)
+    turn = gated @ painter.phase.T * 2 * painter.phase_rate(w)[:, None] + painter.phase_shift(w)[:, None]
+    h = torch.cat([gated, turn.sin(), turn.cos()], -1) * painter.gains(w)[:, None]
+    for i, (layer, film) in enumerate(zip(painter.layers, painter.film, strict=True)):
+        scale, shift = film(w)[:, None].chunk(2, -1)
+        y = torch.nn.functional.leaky_relu(layer(h) * (1 + scale) + shift, 0.2)
+        h = y if i == 0 else h + y
+    own = painter.head_style(w).view(2, PLANES, -1)
+    answer = painter.head(h) + h @ own[..., :-1].mT / 8 + own[:, None, :, -1]
+    inks = torch.softmax(answer[..., :INKS] * painter.sharpness.exp(), -1)
+    expected = torch.cat([inks, torch.tanh(answer[..., INKS:] / 2) * MAX_SHADE], -1).mT
+    assert torch.allclose(paint_fields(painter.fold(z, families), x), expected, atol=1e-4)
+
+
+def test_the_pairing_loss_has_its_closed_form() -> None:
+    winner, loser = torch.tensor([0.0, 2.0, -1.0]), torch.tensor([0.0, -1.0, 3.0])
+    expected = sum(math.log1p(math.exp(b - a)) for a, b in zip(winner.tolist(), loser.tolist(), strict=True)) / 3
+    assert pairing_loss(winner, loser).item() == pytest.approx(expected, rel=1e-6)
+    assert pairing_loss(winner, winner).item() == pytest.approx(math.log(2))
+
+
+def test_the_gradient_penalty_of_a_linear_critic_is_its_squared_norm() -> None:
+    weight, planes = torch.randn(PLANES, 4, 4), torch.randn(5, PLANES, 4, 4, requires_grad=True)
+    penalty = gradient_penalty((planes * weight).sum((1, 2, 3)), planes)
+    assert penalty.item() == pytest.approx(weight.square().sum().item(), rel=1e-5)
+
+
+def test_a_critic_refuses_another_side() -> None:
+    critic = Critic(len(FAMILIES), 16, (8, 8))
+    with pytest.raises(AssertionError):
+        critic(torch.zeros(1, PLANES, 8, 8), torch.zeros(1, 3, 8, 8), torch.zeros(1, len(FAMILIES)))
+
+
+def test_the_gallery_reads_real_ink_weights() -> None:
+    gallery, rng = Gallery(TINY), torch.Generator().manual_seed(0)
+    squares = gallery.read(torch.arange(len(FAMILIES)), torch.zeros(11, 2), torch.ones(11), 16, rng)
+    assert squares.shape == (11, PLANES, 16, 16)
+    assert (squares[:, :INKS].sum(1) - 1).abs().max() < 0.02 and squares[:, INKS].abs().max() <= MAX_SHADE + 0.01
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
+    whole = Trainer(TINY)
+    for _ in range(20):
+        whole.advance()
+    first = Trainer(TINY)
+    for _ in range(9):
+        first.advance()
+    first.save(tmp_path / "state.pt")
+    second = Trainer(TINY)
+    second.restore(tmp_path / "state.pt")
+    while second.step < 20:
+        second.advance()
+    for name, tensor in whole.average.state_dict().items():
+        assert torch.equal(tensor, second.average.state_dict()[name]), name
+
+
+def test_a_state_of_another_configuration_is_refused(tmp_path: Path) -> None:
+    Trainer(TINY).save(tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="another configuration"):
+        Trainer(replace(TINY, gamma=1.0)).restore(tmp_path / "state.pt")
+
+
+def test_a_run_leaves_weights_a_log_and_nothing_half_done(tmp_path: Path) -> None:
+    weights = train(replace(TINY, steps=4), tmp_path / "run", save_every=2)
+    assert read_checkpoint(weights).notes["steps"] == 4
+    again = train(replace(TINY, steps=4), tmp_path / "run", save_every=2)
+    assert again.read_bytes() == weights.read_bytes()
+    assert not list(tmp_path.rglob("*.partial"))
+    assert all(json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines())
