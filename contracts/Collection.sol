@@ -18,7 +18,8 @@ interface IERC721Receiver {
 ///         token costs the same wherever it stands in its batch: minting writes nothing per token but an event.
 ///
 ///         Bytes of code are what a small collection pays for most. Where that made the code less than obvious, a
-///         comment says so; the three assembly blocks have a plain twin in tests that they are fuzzed against.
+///         comment says so. The assembly is fuzzed against plain Solidity (contracts/mocks/PlainText.sol) and
+///         against OpenZeppelin (receivers). Design and gas: docs/contract.md.
 contract Collection is ICollection {
     // ───────────────────────────── Types and constants ─────────────────────────
 
@@ -26,7 +27,7 @@ contract Collection is ICollection {
     struct State {
         address owner;
         uint48 supply; // tokens minted; also the last token id, as ids start at 1 and have no gaps
-        uint32 batches; // counted with overflow check
+        uint32 batches; // its increment is checked: it reverts, it does not wrap
         bool frozen;
         bool closed;
     }
@@ -376,6 +377,7 @@ contract Collection is ICollection {
         if (to.code.length == 0) return;
         bytes memory call_ = abi.encodeCall(IERC721Receiver.onERC721Received, (msg.sender, from, tokenId, data));
         bytes32 answer;
+        // Solidity's try would take 140 bytes of code more, and give no reason for an answer that is too short.
         assembly ("memory-safe") {
             switch call(gas(), to, 0, add(call_, 32), mload(call_), 0, 32)
             case 0 {
@@ -470,12 +472,15 @@ contract Collection is ICollection {
         }
     }
 
+    /// @dev See `_name`. Bytes after the end of a string in memory may be anything, which is why `bytes32(bytes)` is
+    ///      used: it cuts them off.
     function _pack(string memory text) private pure returns (bytes32) {
         uint256 length = bytes(text).length;
         require(length != 0 && length < 32, InvalidArgument());
         return bytes32(bytes(text)) | bytes32(length);
     }
 
+    /// @dev A string in memory may be followed by anything: the length in the last byte can stay where it is.
     function _unpack(bytes32 packed) private pure returns (string memory text) {
         assembly ("memory-safe") {
             text := mload(64)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.devnet import Kind
 
+FIRST_PATIENCE_S = 5.0  # a mistyped address should be told at once, a busy provider's first hiccup not
+
 
 @contextmanager
 def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
@@ -31,6 +33,14 @@ def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
         raise BadArgument(name="--rpc-url", value="", expected="the address of the chain that this collection lives on")
 
 
+def reach(url: str) -> Chain:
+    """The chain behind a URL, found within seconds or not at all; once found, a passing fault is waited out."""
+    from pipeline.mint.chain import connect
+
+    connect(url, patience_s=FIRST_PATIENCE_S)
+    return connect(url)
+
+
 @contextmanager
 def open_chain(config: Config, workspace: Workspace, collection: Collection) -> Iterator[Chain]:
     """Give the chain that a collection lives on, for reading.
@@ -38,10 +48,8 @@ def open_chain(config: Config, workspace: Workspace, collection: Collection) -> 
     An embedded chain that lost its last blocks to a power failure is sent the ledger's signed bytes again first.
     Raises WrongChain when the RPC URL leads elsewhere.
     """
-    from pipeline.mint.chain import connect
-
     with chain_url(config, workspace, collection.chain_kind) as url:
-        chain = connect(url)
+        chain = reach(url)
         chain.check_identity(collection.chain_id, collection.genesis_hash)
         if collection.chain_kind != "external":
             _bring_up_to_date(chain, workspace, collection)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from pipeline.cid import CID
 from pipeline.config import Config
-from pipeline.connection import chain_url
+from pipeline.connection import chain_url, reach
 from pipeline.crash import crash_point
 from pipeline.errors import BadArgument, GenerationError
 from pipeline.ledger.ledger import Ledger
@@ -129,7 +129,6 @@ def _tools(
     """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
     from pipeline.cover import read_cover
     from pipeline.generate import load_generator
-    from pipeline.mint.chain import connect
     from pipeline.mint.signer import open_signer
     from pipeline.pin import load_pinners
     from pipeline.pin.store import CarStore
@@ -153,7 +152,7 @@ def _tools(
             device=run.device if run else config["device"],
             threads=run.threads if run else config["threads"] or None,
         )
-        chain = connect(stack.enter_context(chain_url(config, workspace, kind)))
+        chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
         signer = open_signer(chain, Path(config["keystore"]) if config["keystore"] else None)

@@ -31,6 +31,7 @@ from pipeline.generate.palettes import NAMES, colour, palette_colours
 from pipeline.generate.stage import check_size
 from pipeline.generate.traits import (
     DETAIL_CUTS,
+    PROOF,
     VISIBLE,
     ink_entropy,
     measured_traits,
@@ -40,8 +41,7 @@ from pipeline.records import Attribute
 
 RENDERER = "vocabulary-1"  # goes up whenever pixels of the same seed and weights change
 CHUNK = 8192  # points per product: fields and activations stay in a core's cache
-PROOF = 96  # side of the small picture that is judged before the large one is drawn
-EDGE = 0.06  # colour difference between neighbours above which a pixel is sampled again
+EDGE = 0.1  # colour difference between neighbours above which a pixel is sampled again
 ROOKS = ((-3, -1), (-1, 3), (1, -3), (3, 1))  # in eighths of a pixel: no two share a row or a column
 TRUNCATION = 0.9  # latents a little nearer to the middle: fewer oddities, hardly less variety
 CROSSES = 0.3  # share of tokens that cross two families
@@ -170,7 +170,7 @@ class Artist:
     def proof(self, token: Token) -> Tensor:
         """The small picture, as planes (6, PROOF, PROOF)."""
         x, y = pixel_grid(PROOF, self._device)
-        parts = [token.planes(a, b) for a, b in zip(x.split(CHUNK), y.split(CHUNK), strict=True)]
+        parts = [token.planes(a, b) for a, b in zip(torch.split(x, CHUNK), torch.split(y, CHUNK), strict=True)]
         return torch.cat(parts, 1).view(-1, PROOF, PROOF)
 
     def _compose(self, seed: int) -> tuple[Token, Tensor]:
@@ -195,7 +195,7 @@ class Artist:
         return (*traits, *measured_traits(proof, self.notes.get("detail_cuts", DETAIL_CUTS)))
 
     def _shows(self, token: Token, group: str, proof: Tensor) -> bool:
-        return share_changed(proof, self.proof(token.without(group))) > VISIBLE
+        return len(token.groups) == 1 or share_changed(proof, self.proof(token.without(group))) > VISIBLE
 
     @torch.inference_mode()
     def _render(self, token: Token, size: int) -> NDArray[np.uint8]:
@@ -219,7 +219,7 @@ class Artist:
         def paint(points: tuple[Tensor, Tensor]) -> Tensor:
             return colour(token.planes(*points), colours)
 
-        chunks = zip(x.split(CHUNK), y.split(CHUNK), strict=True)
+        chunks = zip(torch.split(x, CHUNK), torch.split(y, CHUNK), strict=True)
         parts: Iterable[Tensor] = self._pool.map(paint, chunks)
         return torch.cat([x.new_empty(3, 0), *parts], 1)
 

@@ -93,5 +93,7 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
     return header
 
 
-def _refused(path: Path, reason: str, hint: str = "use the file as it was published, or another --model") -> GenerationError:
+def _refused(
+    path: Path, reason: str, hint: str = "use the file as it was published, or another --model"
+) -> GenerationError:
     return GenerationError(reason=f"cannot use {path}: {reason}", hint=hint)

@@ -93,7 +93,9 @@ def bauhaus(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     )
     choice = rng.integers(0, 8, (n, n))
     if rng.random() < 0.7:  # most sheets keep to two motifs
-        choice = np.where(rng.random((n, n)) < 0.7, *rng.integers(0, 8, 2))
+        often = rng.random((n, n)) < 0.7
+        usual, other = rng.integers(0, 8, 2)
+        choice = np.where(often, usual, other)
     inside = motifs.gather(0, torch.from_numpy(choice)[row, column][None])[0]
     paper = rng.integers(0, INKS, (n, n))
     figure = (paper + rng.integers(1, INKS, (n, n))) % INKS
@@ -110,7 +112,9 @@ def glass(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     ink = torch.from_numpy(rng.integers(0, 4, 1024))[pane]
     if rng.random() < 0.85:
         ink = torch.where(came < rng.uniform(0.03, 0.1), CONTRAST, ink)
-    glow = torch.from_numpy(rng.uniform(-0.25, 0.25, 1024)).float()[pane] + (0.25 - nearest * 0.5) * pick(rng, 0, 0.6, 1)
+    glow = torch.from_numpy(rng.uniform(-0.25, 0.25, 1024)).float()[pane] + (0.25 - nearest * 0.5) * pick(
+        rng, 0, 0.6, 1
+    )
     return ink, glow.clamp(-0.6, 0.6)
 
 
@@ -129,7 +133,9 @@ def marble(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     """Ink floated on water: a warped turbulence that runs softly through all five inks."""
     sway, swell, bend = smooth(rng, x, y, 0.6), smooth(rng, x, y, 0.6), rng.uniform(0.1, 0.35)
     x, y = x + bend * sway, y + bend * swell
-    depth = sum(smooth(rng, x, y, 0.6 * 2**octave) * 0.55**octave for octave in range(5))
+    depth = torch.zeros_like(x)
+    for octave in range(5):
+        depth += smooth(rng, x, y, 0.6 * 2**octave) * 0.55**octave
     depth = torch.sin(depth * rng.uniform(1.5, 3.5)) * 1.5 if rng.random() < 0.6 else depth
     place = (depth * 1.4 + 2).clamp(0, INKS - 1)
     weights = (1 - (place - torch.arange(INKS)[:, None, None]).abs()).clamp_min(0)  # (5, H, W)
@@ -161,7 +167,10 @@ def truchet(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     rim, width = (arc - 0.5).abs(), rng.uniform(0.08, 0.2)
     inside = (arc < 0.5) ^ ((column + row) % 2 == 0) ^ flipped
     one, two, line = INK_TRIOS[int(rng.integers(len(INK_TRIOS)))]
-    base, kind = torch.where(inside, one, two), int(rng.integers(0 if one != two else 1, 4))  # two equal inks need a line
+    base, kind = (
+        torch.where(inside, one, two),
+        int(rng.integers(0 if one != two else 1, 4)),
+    )  # two equal inks need a line
     if kind == 3:
         ink = torch.where(((rim / (width * 0.55)).floor() % 2 == 0) & (rim < width * 2.2), line, one)
     else:

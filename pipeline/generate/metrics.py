@@ -32,12 +32,12 @@ def fake_pictures(painter: Painter, count: int, seed: int, truncation: float = 0
     labels = torch.arange(count) % len(FAMILIES)
     rng = torch.Generator().manual_seed(seed)
     pictures = []
-    for part in labels.split(16):
+    for part in torch.split(labels, 16):
         noise, weights = BatchNoise(len(part), rng), F.one_hot(part, len(FAMILIES)).float()
         x, y = View(torch.zeros(len(part), 2), torch.ones(len(part)), SIDE).points()
         z = noise.normal("z", painter.config.z_dim) * truncation
         planes = paint_fields(painter.fold(z, weights), fields(draw_numbers(noise, weights), x, y))
-        pictures.append(planes.unflatten(2, (SIDE, SIDE)))
+        pictures.append(planes.reshape(-1, PLANES, SIDE, SIDE))
     return torch.cat(pictures), labels
 
 
@@ -67,7 +67,9 @@ def embedding(reference: Tensor) -> Callable[[Tensor], Tensor]:
     """Pictures to random features (N, 256), standardised on the reference and clipped."""
     rng = torch.Generator().manual_seed(20)
     widths = (PLANES, 32, 64, 128)
-    kernels = [torch.randn(b, a, 4, 4, generator=rng) / math.sqrt(8 * a) for a, b in zip(widths, widths[1:], strict=False)]
+    kernels = [
+        torch.randn(b, a, 4, 4, generator=rng) / math.sqrt(8 * a) for a, b in zip(widths, widths[1:], strict=False)
+    ]
 
     @torch.no_grad()
     def raw(pictures: Tensor) -> Tensor:
@@ -113,14 +115,16 @@ def family_classifier(pictures: Tensor, labels: Tensor, steps: int = 500, seed: 
         layers: list[nn.Module] = []
         for a, b in ((PLANES, 32), (32, 64), (64, 96)):
             layers += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
-        network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.3), nn.Linear(96 * 16, len(FAMILIES)))
+        network = nn.Sequential(
+            *layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.3), nn.Linear(96 * 16, len(FAMILIES))
+        )
         adam = torch.optim.Adam(network.parameters(), 1e-3)
         for _ in range(steps):
             pick = torch.randint(len(pictures), (32,))
             flipped = pictures[pick].flip(3) if torch.rand(()) < 0.5 else pictures[pick]
             loss = F.cross_entropy(network(flipped), labels[pick])
             adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             adam.step()
     return network.eval().requires_grad_(False)
 
@@ -133,7 +137,9 @@ def agreement(classifier: nn.Module, pictures: Tensor, labels: Tensor) -> float:
 def perceptual_hashes(pictures: Tensor) -> Tensor:
     """(N, 63) bits: signs of the low cosine frequencies of the ink ramp about their median, without the mean."""
     ramp = torch.arange(INKS, dtype=torch.float32) / (INKS - 1)
-    grey = F.interpolate(torch.einsum("k,nkhw->nhw", ramp, pictures[:, :INKS])[:, None], size=(32, 32), mode="area")[:, 0]
+    grey = F.interpolate(torch.einsum("k,nkhw->nhw", ramp, pictures[:, :INKS])[:, None], size=(32, 32), mode="area")[
+        :, 0
+    ]
     place = (torch.arange(32) + 0.5)[None] * torch.arange(8)[:, None] * math.pi / 32
     low = (place.cos() @ grey @ place.cos().T).flatten(1)[:, 1:]  # (N, 63)
     return low > low.median(1, keepdim=True).values

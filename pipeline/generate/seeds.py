@@ -28,7 +28,9 @@ def token_seed(collection_seed: int, token_id: int, attempt: int = 0) -> int:
 
 def uniform(seed: int, name: str, count: int) -> NDArray[np.float32]:
     """`count` multiples of 2^-24 in [0, 1), the same on every machine."""
-    return ((_words(seed, name, count) >> 8) * 2.0**-24).astype("float32")
+    import numpy as np
+
+    return ((_words(seed, name, count) >> 8) * 2.0**-24).astype(np.float32)
 
 
 def normal(seed: int, name: str, count: int) -> NDArray[np.float32]:
@@ -37,7 +39,8 @@ def normal(seed: int, name: str, count: int) -> NDArray[np.float32]:
 
     unit = ((_words(seed, name, 2 * count) >> 8) + 0.5) * 2.0**-24  # never 0, whose logarithm is infinite
     radius, angle = np.sqrt(-2 * np.log(unit[0::2])), 2 * np.pi * unit[1::2]
-    return (np.rint(radius * np.cos(angle) * NORMAL_GRID) / NORMAL_GRID).astype("float32")
+    normals: NDArray[np.float32] = (np.rint(radius * np.cos(angle) * NORMAL_GRID) / NORMAL_GRID).astype(np.float32)
+    return normals
 
 
 def _words(seed: int, name: str, count: int) -> NDArray[np.uint32]:

@@ -29,7 +29,8 @@ from pipeline.generate.checkpoint import write_checkpoint
 from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, ORDERED, PLANES, UPRIGHT, paint
 from pipeline.generate.models.critic import Critic
 from pipeline.generate.models.painter import Painter, PainterConfig, paint_fields
-from pipeline.generate.models.vocabulary import draw_numbers, fields
+from pipeline.generate.models.vocabulary import GROUPS, draw_numbers, fields
+from pipeline.generate.traits import PROOF, edge_density
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class TrainConfig:
     penalty_every: int = 8
     gate_price: float = 0.02
     prune_at: int = 1500  # the step at which gates that training left nearly shut are shut for good
-    prune_below: float = 0.13
+    prune_below: float = 0.12
     ema: float = 0.998
     seed: int = 0
 
@@ -158,8 +159,10 @@ class Trainer:
             self.gallery = Gallery(config)
         self._set_learning_rates()
         if self.step == config.prune_at:
+            unused = self.painter.openness() < config.prune_below
+            unused[:, list(GROUPS).index("place")] = False  # where a point lies is no noise: it cannot disturb
             for painter in (self.painter, self.average):
-                painter.shut_gates(self.painter.openness() < config.prune_below)
+                painter.shut_gates(unused)
         families = torch.randint(len(FAMILIES), (config.tokens,), generator=self.rng)
         weights = F.one_hot(families, len(FAMILIES)).float()
         views = self._views()
@@ -178,7 +181,7 @@ class Trainer:
             if with_penalty:
                 penalty = penalty + gradient_penalty(on_real, real) + gradient_penalty(on_fake, fake)
         self.critic_adam.zero_grad()
-        (loss_critic + penalty * (config.gamma / 2 * config.penalty_every)).backward()
+        torch.autograd.backward(loss_critic + penalty * (config.gamma / 2 * config.penalty_every))
         self.critic_adam.step()
 
         loss_painter = torch.zeros(())
@@ -188,7 +191,7 @@ class Trainer:
             critic.requires_grad_(True)
         price = self.painter.openness().sum(1).mean() * config.gate_price
         self.painter_adam.zero_grad()
-        (loss_painter + price).backward()
+        torch.autograd.backward(loss_painter + price)
         self.painter_adam.step()
 
         self._follow()
@@ -216,8 +219,8 @@ class Trainer:
         with torch.no_grad():
             vocabulary = fields(numbers, x, y)
         planes = paint_fields(self.painter.fold(z, weights), vocabulary)  # (B, 6, N)
-        parts = planes.split([v.side**2 for v in views], 2)
-        return [part.unflatten(2, (v.side, v.side)) for part, v in zip(parts, views, strict=True)]
+        parts = torch.split(planes, [v.side**2 for v in views], 2)
+        return [part.reshape(-1, PLANES, v.side, v.side) for part, v in zip(parts, views, strict=True)]
 
     def _set_learning_rates(self) -> None:
         config, done = self.config, self.step / self.config.steps
@@ -276,6 +279,21 @@ def _spread(planes: Tensor) -> float:
     return float(torch.pdist(F.avg_pool2d(planes[:, :INKS], 8).flatten(1)).mean())
 
 
+@torch.no_grad()
+def detail_cuts(painter: Painter, pictures: int = 66) -> list[float]:
+    """Quartiles of the edge density: where the degrees of the trait Detail begin."""
+    rng, found = torch.Generator().manual_seed(1), list[float]()
+    weights = torch.eye(len(FAMILIES))
+    x, y = View(torch.zeros(len(weights), 2), torch.ones(len(weights)), PROOF).points()
+    while len(found) < pictures:
+        noise = BatchNoise(len(weights), rng)
+        numbers, folded = draw_numbers(noise, weights), painter.fold(noise.normal("z", painter.config.z_dim), weights)
+        planes = paint_fields(folded, fields(numbers, x, y)).reshape(-1, PLANES, PROOF, PROOF)
+        found += [edge_density(picture) for picture in planes]
+    cuts: list[float] = torch.tensor(found).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+    return [round(cut, 4) for cut in cuts]
+
+
 def train(config: TrainConfig, folder: Path, save_every: int = 250) -> Path:
     """Run, or continue, the training in `folder`; the path of its weights."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -294,7 +312,10 @@ def train(config: TrainConfig, folder: Path, save_every: int = 250) -> Path:
                 journal.flush()
             if trainer.step % save_every == 0 or trainer.step == config.steps:
                 trainer.save(state)
-                write_checkpoint(weights, trainer.average.state_dict(), trainer.model, {"steps": trainer.step})
+                notes: dict[str, Any] = {"steps": trainer.step}
+                if trainer.step == config.steps:
+                    notes["detail_cuts"] = detail_cuts(trainer.average)
+                write_checkpoint(weights, trainer.average.state_dict(), trainer.model, notes)
                 log.info("step %d of %d: weights in %s", trainer.step, config.steps, weights)
     return weights
 
@@ -305,8 +326,10 @@ def main() -> None:
 
     shipped = Path(__file__).parent / "weights" / "default.safetensors"
     parser = argparse.ArgumentParser(description="Train the default generator, or continue its training.")
-    parser.add_argument("folder", nargs="?", type=Path, help="run folder; without one, the weights that ship are replaced")
-    parser.add_argument("--steps", type=int, default=TrainConfig.steps)
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="run folder; without one, the weights that ship are replaced"
+    )
+    parser.add_argument("--steps", type=int, default=TrainConfig().steps)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)  # sums in one order: the same machine trains the same weights

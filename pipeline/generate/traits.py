@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+PROOF = 96  # side of the small picture that is judged before the large one is drawn
 VISIBLE = 0.05  # share of points a group must change before a trait of its is claimed
 PRESENT = 0.03  # share of the canvas an ink must cover to count
 DETAIL = ("Calm", "Balanced", "Intricate", "Dense")

@@ -139,9 +139,9 @@ class Chain:
         return self._bytes("eth_call", [{"from": sender, "data": hex_data(init_code)}, "latest"])
 
     def estimate(self, sender: Address, to: Address | None, data: bytes) -> int:
-        """Gas that the transaction would use now, or RpcError with `data` when it would revert."""
+        """Gas that the transaction would use on the newest block, or RpcError with `data` when it would revert."""
         request = {"from": sender, "data": hex_data(data)} | ({"to": to} if to else {})
-        return self._quantity("eth_estimateGas", [request])
+        return self._quantity("eth_estimateGas", [request, "latest"])  # Anvil's own default is pending
 
     def fees(self) -> Fees:
         """What the market pays (eth_feeHistory; the last base fee is the next block's)."""

@@ -30,13 +30,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from pipeline.errors import ChainError, RpcError, RpcUnavailable
+from pipeline.errors import ChainError, RpcError, RpcUnavailable, WorkspaceUnwritable
 from pipeline.files import write_whole
 from pipeline.mint.chain import quantity
 from pipeline.mint.rpc import Rpc
@@ -131,14 +131,18 @@ def _start(folder: Path, kind: Kind, url: str, port: int) -> subprocess.Popen[by
 
 
 def _command(folder: Path, kind: Kind, port: int) -> list[str]:
-    gas_limit = str(_gas_limit(folder))
+    gas_limit = str(_kept(folder / "gas_limit", lambda: GAS_LIMIT + secrets.randbelow(1 << 20)))
     if kind == "anvil":
         return [
             str(find_anvil()),
             *("--host", "127.0.0.1", "--port", str(port), "--no-cors", "--silent"),
             *("--chain-id", str(CHAIN_IDS[kind]), "--hardfork", HARDFORKS[kind], "--gas-limit", gas_limit),
             *("--accounts", str(ACCOUNTS), "--balance", str(BALANCE_ETHER), "--enable-tx-gas-limit"),
-            *("--state", str(folder / "anvil.json"), "--state-interval", "1", "--timestamp", _birth(folder)),
+            *("--state", str(folder / "anvil.json"), "--state-interval", "1"),
+            # Anvil makes a genesis block at every start, beside those in its state, and answers with any of them: with
+            # the same time they are the same. It also lets a chain be born again that lost its state; signed bytes are
+            # good for it as before.
+            *("--timestamp", str(_kept(folder / "born", lambda: int(time.time())))),
         ]
     return [
         *map(str, find_ganache()),
@@ -222,37 +226,20 @@ def _wait_until_up(node: subprocess.Popen[bytes], folder: Path, url: str, known:
 
 
 def _port(folder: Path) -> int:
-    known = _read(folder / "port")
-    if known is not None:
-        return int(known)
-    port = next(port for port in iter(_some_port, 0) if _is_free(port))
-    write_whole(folder / "port", f"{port}\n".encode())
-    return port
+    return _kept(folder / "port", lambda: next(port for port in iter(_some_port, 0) if _is_free(port)))
 
 
 def _some_port() -> int:
     return PORTS.start + secrets.randbelow(len(PORTS))
 
 
-def _gas_limit(folder: Path) -> int:
-    known = _read(folder / "gas_limit")
+def _kept(path: Path, choose: Callable[[], int]) -> int:
+    """A number that is chosen once and then always the same."""
+    known = _read(path)
     if known is None:
-        known = str(GAS_LIMIT + secrets.randbelow(1 << 20))
-        write_whole(folder / "gas_limit", f"{known}\n".encode())
+        known = str(choose())
+        write_whole(path, f"{known}\n".encode())
     return int(known)
-
-
-def _birth(folder: Path) -> str:
-    """The time of the genesis block, chosen once.
-
-    Anvil makes a genesis block at every start, beside the one in its state, and answers with either: with the same time
-    they are the same. It also lets a chain be born again that lost its state; signed bytes are good for it as before.
-    """
-    born = _read(folder / "born")
-    if born is None:
-        born = str(int(time.time()))
-        write_whole(folder / "born", f"{born}\n".encode())
-    return born
 
 
 def _set_clock(url: str) -> None:
@@ -396,7 +383,7 @@ class _Keeper:
                 changed = (self._folder / "anvil.json").stat().st_mtime_ns
                 if changed != seen and _keep_good_copy(self._folder):
                     seen = changed
-            except OSError as error:
+            except (OSError, WorkspaceUnwritable) as error:
                 log.warning("no copy of the chain's state: %s", error)
 
 

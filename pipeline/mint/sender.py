@@ -163,17 +163,17 @@ class Sender:
 
     # ── the contract ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def ensure_deployed(self, collection_id: int, data: bytes | None = None) -> Address:
-        """The collection's contract, deployed at most once; `data` is the init code, made from the ledger when not given.
+    def ensure_deployed(self, collection_id: int) -> Address:
+        """The collection's contract, deployed at most once, with the settings that the ledger has.
 
         Returns when the deployment is in a block. Raises WrongChain when the collection lives on another chain.
         """
         self._check_chain(collection_id)
-        init_code = data or deploy_data(self.settings_of(collection_id))
+        settings = self.settings_of(collection_id)
         while True:
             row = self.journal.collection(collection_id)
-            if row["state"] == "planned" and not self._adopt_deployment(collection_id, init_code):
-                self._deploy(collection_id, init_code)
+            if row["state"] == "planned" and not self._adopt_deployment(collection_id, settings):
+                self._deploy(collection_id, deploy_data(settings))
             elif row["state"] in ("mined", "final"):
                 return self._check_code(Address(row["contract"]))
             if not self.settle():
@@ -205,11 +205,11 @@ class Sender:
         slot = self._sign(Intent("deploy", collection_id), nonce, None, init_code, gas, contract=contract)
         self._send(slot, slot.last)
 
-    def _adopt_deployment(self, collection_id: int, init_code: bytes) -> bool:
+    def _adopt_deployment(self, collection_id: int, settings: Settings) -> bool:
         """Find our own deployment that this ledger does not know, as when an older copy of the ledger was restored.
 
         It is ours when this account created it with a nonce the ledger never used, and its code and contractURI are
-        exactly what our init code would leave behind.
+        exactly what deploying these settings would leave behind.
         """
         end = self.chain.nonce(self.address)
         nonces = range(max(self.journal.next_nonce(self._chain_key, self.address), end - DEPLOYMENTS_BACK), end)
@@ -217,8 +217,8 @@ class Sender:
         codes = self.chain.codes(addresses)
         if not any(codes):
             return False
-        ours = self.chain.created_code(self.address, init_code)
-        uri = contract_uri(init_code[-32:])
+        ours = self.chain.created_code(self.address, deploy_data(settings))
+        uri = contract_uri(settings.info_digest)
         for address, code in zip(addresses, codes, strict=True):
             if code == ours and Collection(self.chain, address).state().contract_uri == uri:
                 where = self._first_block_with(address)
@@ -869,6 +869,7 @@ class Sender:
             refusal = error
         crash_point("sent_not_recorded")
         self._last_sent[attempt.id] = self._clock()
+        self._first_seen.setdefault(attempt.id, self._clock())
         self.journal.mark_sent(attempt, (self._head or self.chain.head()).number)
         if refusal is None:
             self._say("sent", f"{slot}: sent", attempt.hash)

@@ -29,8 +29,11 @@ PASSWORD_VARIABLE = "PIPELINE_KEYSTORE_PASSWORD"
 
 ETHEREUM = 1  # here a key in the environment is refused
 MAX_KEYSTORE = 64 << 10  # bytes; a keystore of version 3 has about 500
-MAX_SCRYPT_WORK = 1 << 22  # n·r·p; geth's own files have 2^21, which takes a second and 256 MiB
-MAX_PBKDF2_ROUNDS = 10_000_000
+MAX_WORK = {  # of each parameter of a key derivation; geth's own files have n = 2^18, r = 8, p = 1: a second and 256 MiB
+    "scrypt": {"n": 1 << 20, "r": 32, "p": 32},
+    "pbkdf2": {"c": 10_000_000},
+}
+MAX_SCRYPT_PRODUCT = 1 << 22  # n·r·p, which its time grows with
 TINY_KEYS = 100  # private keys 1 to 100: guessed by everybody
 
 # The accounts of mnemonics that stand in every manual. What is sent to them elsewhere is taken within seconds.
@@ -295,17 +298,17 @@ def _check_work(path: Path, content: Mapping[str, Any]) -> None:
     params = crypto.get("kdfparams") if isinstance(crypto, dict) else None
     if not isinstance(crypto, dict) or not isinstance(params, dict):
         raise KeyRefused(what=path, reason="it is not a keystore file", hint="")
-    names = {"scrypt": ("n", "r", "p"), "pbkdf2": ("c",)}.get(str(crypto.get("kdf")))
-    if names is None:
+    limits = MAX_WORK.get(str(crypto.get("kdf")))
+    if limits is None:
         raise KeyRefused(what=path, reason="its key derivation is neither scrypt nor pbkdf2", hint="")
     work = 1
-    for name in names:
+    for name, limit in limits.items():
         value = params.get(name)
         if type(value) is not int or value < 1 or params.get("dklen") != 32:
             raise KeyRefused(what=path, reason="its key derivation has senseless parameters", hint="")
         work *= value
-    if work > (MAX_SCRYPT_WORK if len(names) == 3 else MAX_PBKDF2_ROUNDS):
-        raise KeyRefused(what=path, reason=f"its key derivation is too much work ({work})", hint="")
+        if value > limit or (work > MAX_SCRYPT_PRODUCT and "n" in limits):
+            raise KeyRefused(what=path, reason=f"its key derivation is too much work ({name} = {value})", hint="")
 
 
 def _tiny_accounts() -> frozenset[str]:

@@ -13,6 +13,12 @@ from pipeline.generate.checkpoint import write_checkpoint
 from pipeline.generate.models.painter import Painter, PainterConfig
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_torch_thread() -> None:
+    """Small tensors gain nothing from more, and threads that wait for a busy core lose minutes."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def generator() -> Generator:
     return load_generator("default", threads=2)

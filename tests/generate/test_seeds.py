@@ -17,7 +17,6 @@ GOLDEN_UNIFORMS = [16537143, 12450537, 7297059, 1942027]  # in 2^-24
 GOLDEN_NORMALS = [-34, 3948, 3387, 1198]  # in 2^-12
 
 
-
 def test_token_seeds_never_move() -> None:
     assert [token_seed(0, 0), token_seed(0, 1), token_seed(7, 1), token_seed(0, 1, attempt=1)] == GOLDEN_SEEDS
 

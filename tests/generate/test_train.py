@@ -29,14 +29,6 @@ from pipeline.generate.train import (
 TINY = TrainConfig(steps=20, tokens=3, canvas=32, crop=16, pictures=1, picture_side=48, penalty_every=4, warm_up=5)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> object:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("family", range(len(FAMILIES)), ids=FAMILIES)
 def test_a_family_paints_sound_planes_and_repeats_itself(family: int) -> None:
     planes = paint(family, 3, 48)

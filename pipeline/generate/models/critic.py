@@ -22,10 +22,11 @@ class Critic(nn.Module):
         super().__init__()
         self.side = side
         fan_ins = (PLANES + PLACE, *widths[:-1])
-        self.convolutions = nn.ModuleList([nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(fan_ins, widths, strict=True)])
-        for layer in self.convolutions:
+        convolutions = [nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(fan_ins, widths, strict=True)]
+        for layer in convolutions:
             nn.init.normal_(layer.weight, 0, 1 / math.sqrt(layer.weight[0].numel()))
-            nn.init.zeros_(layer.bias)
+            layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+        self.convolutions = nn.ModuleList(convolutions)
         left = side >> len(widths)
         self.dense = Dense((widths[-1] + 1) * left * left, features)
         self.real = Dense(features, 1)

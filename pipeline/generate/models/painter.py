@@ -11,6 +11,7 @@ All of the style folds into one set of matrices per token. Training and renderin
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -94,11 +95,23 @@ class Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
 
+    def modulated(self, film: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (B, out, in) and biases (B, out, 1) that include a scale and a shift of the answer, (B, 2 out)."""
+        scale, shift = film[..., None].chunk(2, 1)
+        return self.weight * (1 + scale), torch.addcmul(shift, self.bias[:, None], 1 + scale)
+
 
 def first_gates() -> Tensor:
     """(families, groups) logits of the gates before training."""
     ajar = [[AJAR if group in NAMESAKES[family] else NEARLY_SHUT for group in GROUPS] for family in FAMILIES]
     return torch.logit(torch.tensor(ajar) / OPEN)
+
+
+class Denses(nn.ModuleList):
+    """A list of linear layers, so that a type checker knows them as such."""
+
+    def __iter__(self) -> Iterator[Dense]:
+        return iter(super().__iter__())  # type: ignore[arg-type]
 
 
 class Painter(nn.Module):
@@ -110,15 +123,15 @@ class Painter(nn.Module):
         super().__init__()
         c, self.config = config, config
         self.embedding = nn.Parameter(torch.randn(c.families, c.family_dim))
-        self.mapping = nn.ModuleList([Dense(c.z_dim + c.family_dim, c.style_dim, 1.4), Dense(c.style_dim, c.style_dim, 1.4)])
+        self.mapping = Denses([Dense(c.z_dim + c.family_dim, c.style_dim, 1.4), Dense(c.style_dim, c.style_dim, 1.4)])
         self.gates = nn.Parameter(first_gates())
         self.gains = Dense(c.style_dim, c.channels + 2 * c.phases, 0.4, 1.0)
         self.phase = nn.Parameter(torch.randn(c.phases, c.channels) * 0.8)
         self.phase_rate = Dense(c.style_dim, c.phases, 0.5, 1.0)
         self.phase_shift = Dense(c.style_dim, c.phases, 1.5)
         fan_ins = [c.channels + 2 * c.phases] + [c.width] * (c.layers - 1)
-        self.layers = nn.ModuleList([Dense(n, c.width, 2.5 if n > c.width else 1.2) for n in fan_ins])
-        self.film = nn.ModuleList([Dense(c.style_dim, 2 * c.width, 0.5) for _ in fan_ins])
+        self.layers = Denses([Dense(n, c.width, 2.5 if n > c.width else 1.2) for n in fan_ins])
+        self.film = Denses([Dense(c.style_dim, 2 * c.width, 0.5) for _ in fan_ins])
         self.head = Dense(c.width, PLANES, 0.7)
         self.head_style = Dense(c.style_dim, PLANES * (c.width + 1), 0.3)
         self.sharpness = nn.Parameter(torch.tensor(1.6))  # log of the softmax's inverse temperature
@@ -148,10 +161,7 @@ class Painter(nn.Module):
         gains = self.gains(w)[:, None]  # (B, 1, C + 2P)
         phase = self.phase * (gate[:, None] * 2 * self.phase_rate(w)[..., None])  # (B, P, C)
 
-        layers = []
-        for layer, film in zip(self.layers, self.film, strict=True):
-            scale, shift = film(w)[..., None].chunk(2, 1)  # (B, H, 1)
-            layers.append((layer.weight * (1 + scale), torch.addcmul(shift, layer.bias[:, None], 1 + scale)))
+        layers = [layer.modulated(film(w)) for layer, film in zip(self.layers, self.film, strict=True)]
         first, first_bias = layers[0][0] * gains, layers[0][1]  # (B, H, C + 2P)
 
         head = self.head_style(w).view(-1, PLANES, c.width + 1)
@@ -174,8 +184,8 @@ def paint_fields(folded: Folded, fields: Tensor) -> Tensor:
     phase = torch.baddbmm(folded.phase_bias, folded.phase, fields)  # (B, P, N)
     x = torch.baddbmm(folded.first_bias, folded.first, fields)  # (B, H, N)
     x = torch.baddbmm(x, folded.first_sin, phase.sin())
-    x = F.leaky_relu(torch.baddbmm(x, folded.first_cos, phase.cos()), 0.2)
+    x = F.leaky_relu(torch.baddbmm(x, folded.first_cos, phase.cos()), 0.2, inplace=True)
     for weight, bias in folded.hidden:
-        x = x + F.leaky_relu(torch.baddbmm(bias, weight, x), 0.2)
-    inks, shade = torch.baddbmm(folded.head_bias, folded.head, x).split([INKS, 1], 1)
-    return torch.cat([torch.softmax(inks, 1), torch.tanh(shade) * MAX_SHADE], 1)
+        x = x + F.leaky_relu(torch.baddbmm(bias, weight, x), 0.2, inplace=True)
+    answer = torch.baddbmm(folded.head_bias, folded.head, x)
+    return torch.cat([torch.softmax(answer[:, :INKS], 1), torch.tanh(answer[:, INKS:]) * MAX_SHADE], 1)

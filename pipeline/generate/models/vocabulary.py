@@ -75,7 +75,9 @@ def _draw_canvas(noise: Noise, families: Tensor) -> Numbers:
         return families @ torch.tensor([table.get(name, usual) for name in FAMILIES], device=families.device)
 
     far = of_family(_FAR, 0.12) * (0.3 + 0.7 * noise.uniform("canvas.far"))
-    angle = torch.where(noise.uniform("canvas.diagonal") < 0.5, math.pi / 4, noise.uniform("canvas.angle") * math.pi / 2)
+    angle = torch.where(
+        noise.uniform("canvas.diagonal") < 0.5, math.pi / 4, noise.uniform("canvas.angle") * math.pi / 2
+    )
     return {
         "canvas.waves": _waves(noise, "canvas.waves", 2, 6, 0.3, 0.7),
         "canvas.bend": torch.where(noise.uniform("canvas.bends") < of_family(_BENDS), far, 0.0),
@@ -84,9 +86,14 @@ def _draw_canvas(noise: Noise, families: Tensor) -> Numbers:
 
 
 def _bend(numbers: Numbers, x: Tensor, y: Tensor) -> Canvas:
-    sway = _smooth(numbers["canvas.waves"], x, y) * numbers["canvas.bend"][:, None, None]  # (B, 2, N)
-    bent_x, bent_y = x + sway[:, 0], y + sway[:, 1]
-    cos, sin = numbers["canvas.tilt"].cos()[:, None], numbers["canvas.tilt"].sin()[:, None]
+    bent_x, bent_y = x, y
+    if numbers["canvas.bend"].any():
+        sway = _smooth(numbers["canvas.waves"], x, y) * numbers["canvas.bend"][:, None, None]  # (B, 2, N)
+        bent_x, bent_y = x + sway[:, 0], y + sway[:, 1]
+    tilt = numbers["canvas.tilt"][:, None]
+    if not tilt.any():
+        return Canvas(x, y, bent_x, bent_y, bent_x, bent_y)
+    cos, sin = tilt.cos(), tilt.sin()
     return Canvas(x, y, bent_x, bent_y, bent_x * cos + bent_y * sin, bent_y * cos - bent_x * sin)
 
 
@@ -410,7 +417,11 @@ def _leaves_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
 
 def _local(numbers: Numbers, group: str, i: int, canvas: Canvas) -> tuple[Tensor, Tensor]:
     """The canvas as figure `i` sees it: moved, turned, scaled."""
-    centre, angle, size = numbers[f"{group}.centre"][:, i], numbers[f"{group}.angle"][:, i], numbers[f"{group}.size"][:, i]
+    centre, angle, size = (
+        numbers[f"{group}.centre"][:, i],
+        numbers[f"{group}.angle"][:, i],
+        numbers[f"{group}.size"][:, i],
+    )
     cos, sin = (angle.cos() / size)[:, None], (angle.sin() / size)[:, None]
     dx, dy = canvas.x - centre[:, :1], canvas.y - centre[:, 1:]
     return dx * cos + dy * sin, dy * cos - dx * sin

@@ -80,10 +80,15 @@ contract DifferentialTest is Test {
         address sender = nonZero(next(2) == 0 ? holder : actor()); // OpenZeppelin lets the zero address do anything
         address from = next(8) == 0 ? actor() : holder;
         address to = actor();
-        if (choice == 3) sameCall(sender, abi.encodeCall(ICollection.setApprovalForAll, (to, next(2) == 0)));
-        else if (choice < 6) sameCall(sender, abi.encodeCall(ICollection.approve, (to, tokenId)));
-        else if (choice < 9) sameCall(sender, abi.encodeCall(ICollection.transferFrom, (from, to, tokenId)));
-        else sameCall(sender, abi.encodeWithSignature("safeTransferFrom(address,address,uint256)", from, to, tokenId));
+        if (choice == 3) {
+            sameCall(sender, abi.encodeCall(ICollection.setApprovalForAll, (to, next(2) == 0)));
+        } else if (choice < 6) {
+            sameCall(sender, abi.encodeCall(ICollection.approve, (to, tokenId)));
+        } else if (choice < 9) {
+            sameCall(sender, abi.encodeCall(ICollection.transferFrom, (from, to, tokenId)));
+        } else {
+            sameCall(sender, abi.encodeWithSignature("safeTransferFrom(address,address,uint256)", from, to, tokenId));
+        }
     }
 
     function sameCall(address sender, bytes memory data) private {

@@ -67,9 +67,7 @@ contract MintingTest is Test {
         basisPoints = basisPoints % 2 == 0 ? uint96(bound(basisPoints, 0, 10_001)) : basisPoints;
         bool valid = basisPoints <= 10_000 && (basisPoints == 0 || receiver != address(0));
         if (!valid) {
-            vm.expectRevert(
-                abi.encodeWithSelector(ICollection.ERC2981InvalidRoyalty.selector, receiver, basisPoints)
-            );
+            vm.expectRevert(abi.encodeWithSelector(ICollection.ERC2981InvalidRoyalty.selector, receiver, basisPoints));
         }
         this.deployExternal(abi.encode("A", "B", OWNER, MINTER, receiver, basisPoints, 0, bytes32(0)));
     }

@@ -79,9 +79,7 @@ contract TransfersTest is Test {
     function testFuzz_Transfer_AStrangerMayNot(uint256 tokenId, address stranger) public {
         tokenId = bound(tokenId, 1, SUPPLY);
         vm.assume(stranger != ALICE);
-        vm.expectRevert(
-            abi.encodeWithSelector(ICollection.ERC721InsufficientApproval.selector, stranger, tokenId)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICollection.ERC721InsufficientApproval.selector, stranger, tokenId));
         vm.prank(stranger);
         collection.transferFrom(ALICE, stranger, tokenId);
     }
@@ -95,9 +93,7 @@ contract TransfersTest is Test {
     function testFuzz_Transfer_FromTheWrongOwner(uint256 tokenId, address from) public {
         tokenId = bound(tokenId, 1, SUPPLY);
         vm.assume(from != ALICE);
-        vm.expectRevert(
-            abi.encodeWithSelector(ICollection.ERC721IncorrectOwner.selector, from, tokenId, ALICE)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ICollection.ERC721IncorrectOwner.selector, from, tokenId, ALICE));
         vm.prank(ALICE);
         collection.transferFrom(from, BOB, tokenId);
     }
@@ -129,9 +125,7 @@ contract TransfersTest is Test {
         collection.transferFrom(ALICE, BOB, tokenId);
         vm.assertEq(collection.getApproved(tokenId), address(0), "approved after the transfer");
         if (approved != BOB) {
-            vm.expectRevert(
-                abi.encodeWithSelector(ICollection.ERC721InsufficientApproval.selector, approved, tokenId)
-            );
+            vm.expectRevert(abi.encodeWithSelector(ICollection.ERC721InsufficientApproval.selector, approved, tokenId));
             vm.prank(approved);
             collection.transferFrom(BOB, ALICE, tokenId);
         }
@@ -248,6 +242,13 @@ contract TransfersTest is Test {
         assertRefused(address(new Answerer(true, "")));
     }
 
+    /// @dev 31 bytes, at an address whose last byte is zero: what the memory held before must not complete the answer.
+    function test_SafeTransfer_DoesNotCompleteAShortAnswerItself() public {
+        address receiver = address(0x1234567800);
+        vm.etch(receiver, hex"63150b7a0260e01b5f52601f5ff3"); // returns the selector and 27 zeros
+        assertRefused(receiver);
+    }
+
     function test_SafeTransfer_TakesALongerAnswer() public {
         Answerer receiver = new Answerer(false, abi.encode(bytes4(0x150b7a02), "and more"));
         vm.prank(ALICE);
@@ -277,7 +278,7 @@ contract TransfersTest is Test {
         vm.prank(ALICE);
         (bool got, bytes memory reason) = address(collection).call(transfer);
         vm.assertEq(got, expected, "success");
-        // For an answer that is no bytes4, Solidity's decoder gives OpenZeppelin no reason; ours is ERC721InvalidReceiver.
+        // An answer that is no bytes4 makes OpenZeppelin revert without a reason; ours is ERC721InvalidReceiver.
         if (!got && expectedReason.length != 0) vm.assertEq(reason, expectedReason, "reason");
     }
 
