@@ -39,7 +39,7 @@ from pipeline.generate.traits import (
 )
 from pipeline.records import Attribute
 
-RENDERER = "vocabulary-1"  # goes up whenever pixels of the same seed and weights change
+RENDERER = "vocabulary-1"  # goes up whenever this code gives other pixels for the same seed and weights
 CHUNK = 8192  # points per product: fields and activations stay in a core's cache
 EDGE = 0.1  # colour difference between neighbours above which a pixel is sampled again
 ROOKS = ((-3, -1), (-1, 3), (1, -3), (3, 1))  # in eighths of a pixel: no two share a row or a column
@@ -60,7 +60,8 @@ COUNTED = {
 
 def default_artist(device: str, threads: int | None) -> Artist:
     """The generator whose weights ship with the package."""
-    return Artist(Path(str(resources.files("pipeline.generate") / "weights" / "default.safetensors")), device, threads)
+    weights = resources.files("pipeline.generate") / "weights" / "default.safetensors"
+    return Artist(Path(str(weights)), device, threads, "default")
 
 
 class SeedNoise:
@@ -118,18 +119,15 @@ class Token:
 class Artist:
     """A Generator with the vocabulary GAN of a checkpoint."""
 
-    name = "default"
-    renderer = RENDERER
-
-    def __init__(self, weights: Path, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(self, weights: Path, device: str = "cpu", threads: int | None = None, name: str = "") -> None:
         checkpoint = read_checkpoint(weights)
         self.weights_sha256 = checkpoint.sha256
         self.notes = checkpoint.notes
         self._device = open_device(device)
         self.device = str(self._device)
         self.threads = threads or os.cpu_count() or 1
-        if weights.name != "default.safetensors":
-            self.name = weights.name
+        self.name = name or weights.name
+        self.renderer = f"{RENDERER}/torch-{torch.__version__.partition('+')[0]}/{self._device.type}"
         self.painter = Painter(checkpoint.config).requires_grad_(False)
         try:
             self.painter.load_state_dict(checkpoint.tensors)

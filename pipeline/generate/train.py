@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class TrainConfig:
     """One run; every number that changes its result."""
 
-    steps: int = 5500
+    steps: int = 4600
     tokens: int = 6  # per step; each gives one canvas and one crop
     canvas: int = 64  # side of the whole-canvas squares
     crop: int = 32
@@ -49,7 +49,7 @@ class TrainConfig:
     lr_gates: float = 5e-3
     lr_critic: float = 6e-4
     warm_up: int = 100
-    decay_from: float = 0.6  # share of the run after which learning rates fall to a tenth
+    decay_from: float = 0.62  # share of the run after which learning rates fall to a tenth
     gamma: float = 0.5  # weight of R1 and R2
     penalty_every: int = 8
     gate_price: float = 0.02

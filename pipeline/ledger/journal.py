@@ -284,10 +284,8 @@ class Journal:
         """The block that an adoption stood on is gone: back to where its own transaction is signed."""
         with self.ledger.atomic():
             state = "sealed" if table == "batch" else "planned"
-            contract = ", contract = NULL" if table == "collection" else ""
             self.ledger.execute(
-                f"UPDATE {table} SET state = '{state}', tx_hash = NULL, block_number = NULL, block_hash = NULL{contract}"
-                " WHERE id = ?",
+                f"UPDATE {table} SET state = '{state}', tx_hash = NULL, block_number = NULL, block_hash = NULL WHERE id = ?",
                 (key,),
             )
             self.ledger.log("reorg", f"{table}/{key}", reason="the adopted block is gone")

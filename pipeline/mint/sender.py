@@ -724,6 +724,8 @@ class Sender:
         """Sign and send the first queued unit; False when it has to wait for its predecessors."""
         unit = self._queue[0]
         batch = self.journal.batch(unit.batch.plan.id)
+        if self.journal.collection(batch["collection"])["state"] not in ("mined", "final"):
+            return False  # a reorg took the contract; its deployment is on its way again
         contract = self._contract(batch["collection"])
         digest = unit.batch.metadata.cid.digest
         in_flight = any(

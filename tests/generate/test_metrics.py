@@ -53,8 +53,8 @@ def test_hashes_find_a_copy_and_no_stranger() -> None:
 
 def test_weights_that_ship_are_far_from_noise(untrained: Artist) -> None:
     """The same measures for fresh pictures (ceiling), the shipped weights and untrained ones (floor)."""
-    reference, _ = real_pictures(132, 9000)
-    classifier = family_classifier(*real_pictures(330, 1000), steps=120)
+    reference, _ = real_pictures(110, 9000)
+    classifier = family_classifier(*real_pictures(220, 1000), steps=100)
     shipped = Artist(SHIPPED).painter
     ours, labels = fake_pictures(shipped, 110, 1)
     noise, _ = fake_pictures(untrained.painter, 110, 1)

@@ -11,7 +11,7 @@
     fail_after                  HTTP 500 after the node did it
     truncate                    half of the JSON
     null, wrong_id              a result of null; another request's id
-    error                       the JSON-RPC error given as `value`
+    error                       the JSON-RPC error given as `value`; a single request does not reach the node
     stale                       the first answer that this method got since the rule was set, again and again
     replace                     the result given as `value`, or what `value(result)` makes of the node's
 
@@ -127,8 +127,10 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 return self._answer(502, b"<html>bad gateway</html>", "text/html")
             if before:
                 return self._cut(before)
-            data = proxy.forward(body)
-            answers = json.loads(data)
+            if calls == [request] and actions == {"error"}:
+                answers: Any = {"jsonrpc": "2.0", "id": request["id"]}
+            else:
+                answers = json.loads(proxy.forward(body))
             for answer, call, rule in zip(
                 answers if isinstance(answers, list) else [answers], calls, rules, strict=True
             ):

@@ -327,6 +327,18 @@ def test_a_reorg_that_removes_the_contract_sends_its_deployment_first(house: Hou
     house.assert_exact(transactions=4)
 
 
+def test_batches_wait_for_a_contract_that_a_reorg_took(house: House) -> None:
+    sender = deployed(house)
+    house.node("anvil_reorg", 1, [])
+    for batch in sealed_batches(house.ledger):
+        sender.submit(batch)
+    for _ in range(4):
+        sender.settle()
+    assert house.states("slot") == ["live"]
+    finish(house, sender)
+    house.assert_exact(transactions=4)
+
+
 def test_a_reorg_with_a_strangers_transaction_at_our_nonce_stops_and_then_takes_a_new_nonce(house: House) -> None:
     house.mint()
     stranger = house.signer.sign(transfer(house, nonce=3))
@@ -396,7 +408,7 @@ def test_tokens_that_somebody_else_minted_are_not_taken_for_ours(house: House) -
         house.mint()
 
 
-@pytest.mark.parametrize("method", ["eth_blockNumber", "eth_getTransactionCount", "eth_getTransactionReceipt"])
+@pytest.mark.parametrize("method", ["eth_getTransactionByHash", "eth_getTransactionCount", "eth_getTransactionReceipt"])
 def test_stale_answers_of_a_load_balanced_node_mint_nothing_twice(
     faulty: House, proxy: FaultProxy, method: str
 ) -> None:

@@ -23,13 +23,6 @@ from pipeline.records import Address
 ALICE = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")  # Anvil's second account
 
 
-@pytest.fixture
-def minted(house: House) -> House:
-    """Fifteen tokens that belong to the signer."""
-    house.ledger.close()
-    return house
-
-
 def own_house(house: House) -> House:
     with house.ledger.atomic():
         house.ledger.execute("UPDATE token SET recipient = ?", (house.signer.address,))

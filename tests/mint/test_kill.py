@@ -51,7 +51,7 @@ def test_killed_runs_on_ganache_continue_as_well(ganache: str, open_house: Opene
 
 
 def test_a_run_killed_at_every_step_in_turn_still_ends(house: House) -> None:
-    for _ in range(3):
+    for _ in range(2):
         for point in ("persisted_not_sent:1", "mined_not_recorded:1"):
             run_until_killed(house, point)
             assert_all_known(house.ledger, house.chain, house.signer.address)

@@ -72,6 +72,14 @@ contract MintingTest is Test {
         this.deployExternal(abi.encode("A", "B", OWNER, MINTER, receiver, basisPoints, 0, bytes32(0)));
     }
 
+    function test_Constructor_TakesTheWholePriceAsRoyaltyAndNoMore() public {
+        ICollection fresh = deployWith(abi.encode("A", "B", OWNER, MINTER, ALICE, 10_000, 0, bytes32(0)));
+        (, uint256 amount) = fresh.royaltyInfo(1, 77);
+        vm.assertEq(amount, 77, "amount");
+        vm.expectRevert(abi.encodeWithSelector(ICollection.ERC2981InvalidRoyalty.selector, ALICE, 10_001));
+        this.deployExternal(abi.encode("A", "B", OWNER, MINTER, ALICE, 10_001, 0, bytes32(0)));
+    }
+
     function test_Constructor_RefusesARoyaltyForNobody() public {
         vm.expectRevert(abi.encodeWithSelector(ICollection.ERC2981InvalidRoyalty.selector, address(0), 1));
         this.deployExternal(abi.encode("A", "B", OWNER, MINTER, address(0), 1, 0, bytes32(0)));
