@@ -44,7 +44,8 @@ def _events(folder: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def test_stages_overlap(pipeline: Pipeline, tmp_path: Path) -> None:
     """The contract is deployed before the first batch is drawn, and the first batch mined before the last is."""
-    _mint(pipeline, "--count", "9", "--batch", "3")
+    ended = pipeline("mint", "--count", "8", "--batch", "2", "--size", "384")
+    assert ended.code == 0, ended.err
     told = [kind if kind != "mined" else f"mined {data['block']}" for kind, data in _events(tmp_path)]
     assert told.index("mined 1") < told.index("batch.sealed")
     last_sealed = len(told) - 1 - told[::-1].index("batch.sealed")
@@ -148,9 +149,12 @@ def _devnet(folder: Path) -> Iterator[str]:
     lines = ""
     while not lines.rstrip().endswith("}"):
         lines += process.stdout.readline()
-    yield json.loads(lines)["rpc_url"]
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0, process.communicate()
+    try:
+        yield json.loads(lines)["rpc_url"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
 
 
 def test_a_devnet_in_the_foreground_is_joined_and_left_running(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -190,7 +194,8 @@ def test_finality_comes_later_by_status(pipeline: Pipeline, tmp_path: Path) -> N
     _mint(pipeline, "--count", "2")
     assert pipeline("status", "--json").json["collections"][0]["final"] == 0
     with _devnet(tmp_path) as url:
-        connect(url).rpc.call("anvil_mine", [hex(70)])
+        for _ in range(70):
+            connect(url).rpc.call("evm_mine", [])
         assert pipeline("status", "--json").json["collections"][0]["final"] == 2
     assert pipeline("status", "--json").json["collections"][0]["state"] == "final"
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Drawing", "Generator", "generate", "is_blank", "load_generator", "provenance", "token_seed"]
 
 ENTRY_POINTS = "pipeline.generators"
+BLANK = 0.35  # nats; two flat colours at nine to one have 0.33
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +92,3 @@ def is_blank(drawing: Drawing) -> bool:
     from pipeline.generate.traits import colour_entropy
 
     return colour_entropy(drawing.pixels) < BLANK
-
-
-BLANK = 0.35  # nats; two flat colours at nine to one have 0.33

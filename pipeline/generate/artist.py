@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -30,7 +30,6 @@ from pipeline.generate.models.vocabulary import GROUPS, Numbers, draw_numbers, f
 from pipeline.generate.palettes import NAMES, colour, palette_colours
 from pipeline.generate.stage import check_size
 from pipeline.generate.traits import (
-    DETAIL_CUTS,
     PROOF,
     VISIBLE,
     ink_entropy,
@@ -41,6 +40,7 @@ from pipeline.records import Attribute
 
 RENDERER = "vocabulary-1"  # goes up whenever this code gives other pixels for the same seed and weights
 CHUNK = 8192  # points per product: fields and activations stay in a core's cache
+BAND = 512  # rows painted at a time: bounds memory at 4096 px to what 512 rows take
 EDGE = 0.1  # colour difference between neighbours above which a pixel is sampled again
 ROOKS = ((-3, -1), (-1, 3), (1, -3), (3, 1))  # in eighths of a pixel: no two share a row or a column
 TRUNCATION = 0.9  # latents a little nearer to the middle: fewer oddities, hardly less variety
@@ -108,12 +108,9 @@ class Token:
     def without(self, group: str) -> Token:
         """The same token, blind to one group."""
         kept = tuple(name for name in self.groups if name != group)
-        width = [GROUPS[name].channels for name in self.groups]
-        keep = torch.cat(
-            [torch.full((n,), name != group) for name, n in zip(self.groups, width, strict=True)]
-        ).nonzero()[:, 0]
-        folded = self.folded.keep(keep.to(self.folded.phase.device))
-        return Token(self.families, self.palette, self.symmetry, self.numbers, folded, kept)
+        keep = torch.tensor([name != group for name in self.groups for _ in range(GROUPS[name].channels)])
+        folded = self.folded.keep(keep.nonzero()[:, 0].to(self.folded.phase.device))
+        return replace(self, folded=folded, groups=kept)
 
 
 class Artist:
@@ -122,7 +119,7 @@ class Artist:
     def __init__(self, weights: Path, device: str = "cpu", threads: int | None = None, name: str = "") -> None:
         checkpoint = read_checkpoint(weights)
         self.weights_sha256 = checkpoint.sha256
-        self.notes = checkpoint.notes
+        self.detail_cuts = checkpoint.detail_cuts()
         self._device = open_device(device)
         self.device = str(self._device)
         self.threads = threads or os.cpu_count() or 1
@@ -190,7 +187,7 @@ class Artist:
         bend = float(token.numbers["canvas.bend"][0])
         if bend > 0.05:
             traits.append(Attribute("Warp", "Strong" if bend > 0.15 else "Soft"))
-        return (*traits, *measured_traits(proof, self.notes.get("detail_cuts", DETAIL_CUTS)))
+        return (*traits, *measured_traits(proof, self.detail_cuts))
 
     def _shows(self, token: Token, group: str, proof: Tensor) -> bool:
         return len(token.groups) == 1 or share_changed(proof, self.proof(token.without(group))) > VISIBLE
@@ -198,16 +195,23 @@ class Artist:
     @torch.inference_mode()
     def _render(self, token: Token, size: int) -> NDArray[np.uint8]:
         colours = palette_colours(token.palette).to(self._device)
-        x, y = pixel_grid(size, self._device)
+        return np.concatenate([self._band(token, colours, size, top) for top in range(0, size, BAND)])
+
+    def _band(self, token: Token, colours: Tensor, size: int, top: int) -> NDArray[np.uint8]:
+        """BAND rows of the picture from `top` on: one sample per pixel, and four more where an edge may cross it."""
+        first, last = max(0, top - 1), min(size, top + BAND + 1)  # a row more on both sides shows the edges there
+        x, y = pixel_grid(size, self._device, first, last)
         image = self._paint(token, colours, x, y)  # (3, N)
 
-        again = rough_pixels(image.view(3, size, size)).flatten().nonzero()[:, 0]
+        again = rough_pixels(image.view(3, -1, size)).flatten().nonzero()[:, 0]
         x, y = x[again], y[again]
         total = image[:, again]
         for right, down in ROOKS:
             total += self._paint(token, colours, x + right / 4 / size, y + down / 4 / size)
         image[:, again] = total / (1 + len(ROOKS))
-        pixels: NDArray[np.uint8] = (image.T.reshape(size, size, 3) * 255).round().to(torch.uint8).cpu().numpy()
+
+        rows = image.view(3, -1, size)[:, top - first : top - first + BAND]
+        pixels: NDArray[np.uint8] = (rows.permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
         return pixels
 
     def _paint(self, token: Token, colours: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -238,10 +242,11 @@ def reflect(symmetry: str, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return (torch.maximum(x, y), torch.minimum(x, y)) if symmetry == "Kaleidoscope" else (x, y)
 
 
-def pixel_grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Pixel centres, row by row: x (size^2,), y (size^2,)."""
+def pixel_grid(size: int, device: torch.device, first: int = 0, last: int | None = None) -> tuple[Tensor, Tensor]:
+    """Centres of the pixels of rows `first` to `last`, row by row: x (N,), y (N,)."""
     axis = (torch.arange(size, device=device) + 0.5) / size * 2 - 1
-    return axis.repeat(size), axis.repeat_interleave(size)
+    rows = axis[first:last]
+    return axis.repeat(len(rows)), rows.repeat_interleave(size)
 
 
 def rough_pixels(image: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.errors import GenerationError
 from pipeline.files import write_whole
 from pipeline.generate.models.painter import PainterConfig
+from pipeline.generate.traits import DETAIL_CUTS
 
 MAX_BYTES = 1 << 30  # far above any model here: what is larger is not a model of this kind
 MAX_HEADER = 1 << 20  # safetensors allows 100 MB of JSON, which a parser would have to hold
@@ -26,6 +27,12 @@ class Checkpoint:
     config: PainterConfig
     notes: dict[str, Any]  # how it was trained, and the cuts of its traits
     sha256: str
+
+    def detail_cuts(self) -> tuple[float, ...]:
+        """Where the degrees of the trait Detail begin: the file's own, or the usual ones where it has none."""
+        cuts = self.notes.get("detail_cuts")
+        sound = isinstance(cuts, list) and len(cuts) == 3 and all(isinstance(cut, float) for cut in cuts)
+        return tuple(cuts) if cuts and sound else DETAIL_CUTS
 
 
 def write_checkpoint(path: Path, tensors: dict[str, Tensor], config: PainterConfig, notes: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ HARDFORKS: dict[Kind, str] = {"anvil": "osaka", "ganache": "shanghai"}  # shangh
 PORTS = range(20000, 30000)  # below the ports that systems give to outgoing connections
 START_S = 30.0  # Ganache takes a second, on a busy machine ten
 STOP_S = 15.0  # writing a state of 100 MB takes about one
+LEAVE_S = 2.0  # a process that is just ending has no name any more and still holds its port
 SETTLE_S = 0.02  # between two looks
 GOOD_COPY_S = 5.0  # between two copies of Anvil's state while it runs
 
@@ -277,12 +278,15 @@ def _joinable(folder: Path, url: str, port: int) -> bool:
     if left_over is not None and not _is_alive(left_over.parent):
         _end(left_over.node)
         return False
-    if _is_free(port):
-        return False
-    genesis = _genesis(url)
-    if genesis is None or genesis != _read(folder / "genesis"):
-        raise _taken(folder, port)
-    return True
+    deadline = time.monotonic() + LEAVE_S
+    while not _is_free(port):
+        genesis = _genesis(url)
+        if genesis is not None and genesis == _read(folder / "genesis"):
+            return True
+        if time.monotonic() > deadline:
+            raise _taken(folder, port)
+        time.sleep(SETTLE_S)
+    return False
 
 
 def _recorded(folder: Path) -> _Process | None:

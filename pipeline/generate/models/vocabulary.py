@@ -389,8 +389,8 @@ def _shapes_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
 
 
 def _draw_leaves(noise: Noise) -> Numbers:
-    layer = torch.arange(_LEAVES, device=noise.uniform("leaves.device").device)
     count = 3 + (noise.uniform("leaves.count", 1) * 6).floor()
+    layer = torch.arange(_LEAVES, device=count.device)
     return {
         "leaves.centre": noise.uniform("leaves.centre", _LEAVES, 2) * 1.6 - 0.8,
         "leaves.size": 0.25 + 0.5 * noise.uniform("leaves.size", _LEAVES),
