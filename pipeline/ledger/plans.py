@@ -182,10 +182,7 @@ class Plans:
             self._ledger.executemany(
                 "INSERT INTO token (collection, token_id, batch, seed, recipient, state) "
                 "VALUES (?, ?, ?, ?, ?, 'planned')",
-                (
-                    (collection_id, spec.token_id, batch, spec.seed, spec.recipient)
-                    for spec in islice(tokens, quantity)
-                ),
+                ((collection_id, spec.token_id, batch, spec.seed, spec.recipient) for spec in islice(tokens, quantity)),
             )
         self._ledger.log("run.planned", str(run), collection=collection_id, **settings)
         return run
