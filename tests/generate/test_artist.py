@@ -86,11 +86,11 @@ def test_different_seeds_look_different(generator: Generator) -> None:
 def test_known_seeds_still_look_as_they_did(generator: Generator) -> None:
     """Thumbnails, since the last bit of a pixel differs between processors. New weights need a new strip:
 
-    `PIPELINE_WRITE_GOLDEN=1 pytest tests/generate/test_artist.py -k known_seeds`, and a look at it.
+    `WRITE_GOLDEN=1 pytest tests/generate/test_artist.py -k known_seeds`, and a look at it.
     """
     strip = np.hstack([thumbnail(generator.draw(seed, 128).pixels) for seed in SEEDS])  # (16, 16 x 8, 3)
     golden = Path(__file__).with_name("golden.png")
-    if os.environ.get("PIPELINE_WRITE_GOLDEN"):
+    if os.environ.get("WRITE_GOLDEN"):
         Image.fromarray(strip.round().astype(np.uint8)).save(golden)
     assert np.abs(strip - np.asarray(Image.open(golden), np.float32)).mean() < 1.0  # levels
 
