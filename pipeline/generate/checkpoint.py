@@ -15,6 +15,7 @@ from pipeline.errors import GenerationError
 from pipeline.files import write_whole
 from pipeline.generate.models.painter import PainterConfig
 from pipeline.generate.traits import DETAIL_CUTS
+from pipeline.untrusted import parse_json
 
 MAX_BYTES = 1 << 30  # far above any model here: what is larger is not a model of this kind
 MAX_HEADER = 1 << 20  # safetensors allows 100 MB of JSON, which a parser would have to hold
@@ -57,8 +58,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise _refused(path, f"not weights of this model: its metadata does not say {FORMAT!r}")
     try:
-        config = PainterConfig(**json.loads(metadata["config"]))
-        notes = json.loads(metadata.get("notes", "{}"))
+        config = PainterConfig(**parse_json(metadata["config"]))
+        notes = parse_json(metadata.get("notes", "{}"))
         if not isinstance(notes, dict):
             raise TypeError("its notes are no object")
     except (KeyError, TypeError, ValueError) as error:
@@ -92,7 +93,7 @@ def _header(path: Path, data: bytes) -> dict[str, Any]:
     if length > MAX_HEADER:
         raise _refused(path, f"its header claims {length} bytes; {MAX_HEADER} are allowed")
     try:
-        header = json.loads(data[8 : 8 + length])
+        header = parse_json(data[8 : 8 + length])
     except ValueError as error:
         raise _refused(path, "its header is not JSON") from error
     if not isinstance(header, dict):

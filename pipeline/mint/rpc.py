@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipeline.errors import BadArgument, RpcError, RpcUnavailable
+from pipeline.untrusted import parse_json
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -153,8 +154,8 @@ class Rpc:
         """Post `request` and parse what comes back; a single answer must carry the request's id."""
         body = self._post(method, json.dumps(request, separators=(",", ":")).encode())
         try:
-            answer = json.loads(body, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
+            answer = parse_json(body, parse_constant=_refuse_constant)
+        except ValueError:
             answer = None
         if not isinstance(answer, dict | list):
             raise self._unavailable(method, "the answer is not JSON")

@@ -7,7 +7,6 @@ gas and fees are signed: a legacy signature without a chain id could be replayed
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import stat
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.errors import KeyRefused, SignerMismatch
 from pipeline.mint.chain import Chain, checksummed, hex_data, plain_bytes
 from pipeline.records import Address
+from pipeline.untrusted import parse_json
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -283,8 +283,8 @@ def _read_private(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise KeyRefused(what=path, reason=error.strerror or str(error), hint="check the path") from error
     try:
-        content = json.loads(data) if len(data) <= MAX_KEYSTORE else None
-    except (ValueError, RecursionError):
+        content = parse_json(data) if len(data) <= MAX_KEYSTORE else None
+    except ValueError:
         content = None
     if not isinstance(content, dict):
         raise KeyRefused(what=path, reason="it is not a keystore file", hint="")

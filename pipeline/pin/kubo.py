@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import logging
 import os
 import re
@@ -27,6 +26,7 @@ from pipeline.cid import CID
 from pipeline.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
 from pipeline.pin.car import check_car
 from pipeline.records import PinnedRoot
+from pipeline.untrusted import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -159,8 +159,8 @@ class KuboPinner:
                     if len(answer) > MAX_ANSWER:
                         raise PinnerUnavailable(pinner=self.name, reason=f"its answer to {command} does not end")
         try:
-            document = json.loads(answer)
-        except (ValueError, RecursionError) as error:
+            document = parse_json(answer)
+        except ValueError as error:
             raise PinnerUnavailable(pinner=self.name, reason=f"its answer to {command} is not JSON") from error
         if not isinstance(document, dict):
             raise PinnerUnavailable(pinner=self.name, reason=f"its answer to {command} is not an object")

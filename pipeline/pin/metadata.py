@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pipeline.cid import CID
 from pipeline.errors import BadArgument, PinError
 from pipeline.records import MAX_SEED, Artwork, Attribute, Provenance
+from pipeline.untrusted import parse_json
 
 MAX_JSON = 64 << 10  # bytes per document: wallets fetch it for every token they show
 MAX_DEPTH = 16  # levels of nesting: four are used
@@ -111,7 +112,7 @@ def parse_json_strict(data: bytes, what: str = "document", limit: int = MAX_JSON
     if len(data) > limit:
         raise BadJson(what=what, reason=f"it has {len(data)} bytes, the limit is {limit}")
     try:
-        document = json.loads(
+        document = parse_json(
             data.decode("utf-8"),
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
@@ -119,8 +120,6 @@ def parse_json_strict(data: bytes, what: str = "document", limit: int = MAX_JSON
             parse_float=_finite,
         )
         _check_values(document, 0)
-    except RecursionError as error:
-        raise BadJson(what=what, reason=f"it nests deeper than {MAX_DEPTH} levels") from error
     except ValueError as error:
         raise BadJson(what=what, reason=str(error)) from error
     return document
