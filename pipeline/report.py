@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import BadArgument, ChainError, WorkspaceUnwritable
@@ -175,10 +177,18 @@ def _record_finality(workspace: Workspace, config: Config) -> None:
         plans = Plans(ledger)
         waiting = [c for c in plans.collections() if plans.counts(c.id).get("mined")]
     for kind, collection in {collection.chain_kind: collection for collection in waiting}.items():
-        port = workspace.chain / kind / "port"
-        url = f"http://127.0.0.1:{port.read_text().strip()}" if port.exists() else config["rpc_url"]
+        url = config["rpc_url"] if kind == "external" else _running_at(workspace.chain / kind / "port")
         if url:
             _finalize_at(url, workspace, collection)
+
+
+def _running_at(port_file: Path) -> str | None:
+    """The URL of an embedded chain that runs now. Asked by a bare socket: a client would cost `status` its quickness."""
+    if not port_file.exists():
+        return None
+    address = ("127.0.0.1", int(port_file.read_text()))
+    with socket.socket() as probe:
+        return f"http://{address[0]}:{address[1]}" if probe.connect_ex(address) == 0 else None
 
 
 def _finalize_at(url: str, workspace: Workspace, collection: Collection) -> None:
