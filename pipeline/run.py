@@ -90,10 +90,7 @@ class Tools:
     generator: Generator
     store: CarStore
     pinners: Sequence[Pinner]
-
-    @property
-    def pinner_names(self) -> tuple[str, ...]:
-        return tuple(pinner.name for pinner in self.pinners)
+    pinner_names: tuple[str, ...]  # as they were asked for
 
 
 def mint_run(config: Config, count: int, workspace: Workspace, observer: Observer, *, more: bool, new: bool) -> Outcome:
@@ -145,7 +142,8 @@ def _tools(
         if config["cover"] and not run:
             read_cover(Path(config["cover"]))
         store = CarStore(workspace.cars)
-        pinners = load_pinners(config["pin"].split(","), store, config)
+        pinner_names = tuple(config["pin"].split(","))
+        pinners = load_pinners(pinner_names, store, config)
         observer.notice("opening the generator and the chain")
         generator = load_generator(
             config["model"],
@@ -156,7 +154,7 @@ def _tools(
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
         signer = open_signer(chain, Path(config["keystore"]) if config["keystore"] else None)
-        yield Tools(chain, kind, signer, generator, store, pinners)
+        yield Tools(chain, kind, signer, generator, store, pinners, pinner_names)
 
 
 def _planned(config: Config, count: int, ledger: Ledger, decision: Decision, tools: Tools, observer: Observer) -> Run:

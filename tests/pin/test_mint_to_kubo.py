@@ -1,0 +1,36 @@
+"""`mint --pin embedded,kubo` as a user calls it, against a real Kubo daemon: up, away, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from conftest import Pipeline
+
+MINT = ("mint", "--count", "2", "--size", "32", "--seed", "1", "--pin", "embedded,kubo", "--json")
+
+
+def test_tokens_are_readable_from_kubo_and_a_daemon_that_was_away_is_waited_for_by_the_next_call(
+    pipeline: Pipeline, new_repo: Callable[[str], Any]
+) -> None:
+    repo = new_repo("unixfs-v1-2025")
+    words = (*MINT, "--ipfs-api", repo.address)
+
+    away = pipeline(*words)
+    assert away.code == 1 and "kubo" in away.err and "same command again" in away.err
+    assert pipeline("status", "--json").json["collections"][0]["minted"] == 0
+
+    repo.start()
+    try:
+        minted = pipeline(*words)
+        assert minted.code == 0, minted.err
+        token = minted.json["tokens"][1]
+        document = json.loads(repo.run("cat", token["token_uri"].replace("ipfs://", "/ipfs/")))
+        assert document["image"] == token["image"]
+        pinned = repo.run("pin", "ls", "--type=recursive", "--quiet").split()
+        assert set(minted.json["images_roots"] + minted.json["metadata_roots"]) <= set(pinned)
+        assert pipeline("show", "2", "--json").json["pinned_at"] == ["embedded", "kubo"]
+        assert pipeline("verify").code == 0
+    finally:
+        repo.stop()
