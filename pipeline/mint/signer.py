@@ -229,7 +229,8 @@ def check_signed(raw: bytes, tx: Mapping[str, Any], sender: Address) -> None:
     from hexbytes import HexBytes
 
     try:
-        found = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+        decoded = TypedTransaction.from_bytes(HexBytes(raw))
+        found, canonical = decoded.as_dict(), decoded.encode()
         signed_by = Account.recover_transaction(raw)
     except Exception as error:  # rlp, eth_keys and eth_account have no common base for "these bytes are none"
         raise SignerMismatch(field="encoding", expected="a type-2 transaction", got="other bytes") from error
@@ -238,6 +239,7 @@ def check_signed(raw: bytes, tx: Mapping[str, Any], sender: Address) -> None:
     to = bytes(found["to"])
     _compare("to", tx.get("to"), checksummed(to) if to else None)
     _compare("accessList", (), tuple(found["accessList"]))
+    _compare("encoding", canonical, raw)  # the decoder reads an empty list as zero; nodes may not
     _compare("sender", sender, signed_by)
 
 
