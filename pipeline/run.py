@@ -264,8 +264,9 @@ def _walk(
 ) -> dict[str, float]:
     """Draw, pin and mint whatever is missing of a run; return the busy seconds of each stage."""
     from pipeline.mint.indexer import sync
-    from pipeline.mint.sender import ChainEvent, Sender
+    from pipeline.mint.sender import Sender
     from pipeline.mint.stage import mint
+    from pipeline.mint.watcher import ChainEvent
     from pipeline.pin.stage import pin
 
     flow = _Flow(run, ledger, workspace, tools, observer)
