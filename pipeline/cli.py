@@ -31,10 +31,11 @@ WIDE = 200  # columns of a table that nobody's terminal has to show
 LONG_TABLE = 100  # rows after which nobody reads on
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
+_LIMITS = ("max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth")
 _MINT_SETTINGS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
     *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "keystore"),
-    *("confirmations", "to", "batch", "max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth"),
+    *("confirmations", "to", "batch", *_LIMITS),
 )
 
 
@@ -204,6 +205,23 @@ def _owners(call: Call) -> int:
         [(o["owner"], len(o["token_ids"]), _ranges(o["token_ids"])) for o in report["owners"]],
     )
     _say(f"as of block {report['block_number']:,}")
+    return 0
+
+
+def _transfer(call: Call) -> int:
+    from pipeline.terminal import progress_on_stderr
+    from pipeline.transfer import transfer
+
+    token_id = _read_token_id(call.arguments.token_id)
+    with progress_on_stderr() as observer:
+        report = transfer(call.workspace, call.config, _name(call), token_id, call.arguments.recipient, observer)
+    if call.as_json:
+        _print_json(report)
+    else:
+        _print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
+    if not report["sent"]:
+        _say(f"{report['owner']} had token {token_id} before this call: nothing was sent.")
+    _next("pipeline owners", "who owns what now")
     return 0
 
 
@@ -430,6 +448,17 @@ VERBS = (
         (("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),),
     ),
     _Verb("owners", _owners, "who owns what, read from the chain", ("owners", "owners --json"), ("name", "rpc_url")),
+    _Verb(
+        "transfer",
+        _transfer,
+        "give a token to somebody else, exactly once",
+        ("transfer 7 --to 0x…", "transfer 7 --to 0x… --name 'Night Linos' --json"),
+        ("name", "rpc_url", "keystore", "confirmations", *_LIMITS),
+        (
+            ("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),
+            ("--to", {"metavar": "ADDRESS", "required": True, "dest": "recipient", "help": "its new owner"}),
+        ),
+    ),
     _Verb(
         "verify",
         _verify,

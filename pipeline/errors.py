@@ -22,6 +22,7 @@ PipelineError                         exit 1
 │   ├── RpcError                      the node answered with an error
 │   ├── WrongChain
 │   ├── BadRecipient
+│   ├── NotOwner
 │   ├── SignerMismatch
 │   ├── InsufficientFunds
 │   ├── LimitReached
@@ -199,6 +200,14 @@ class BadRecipient(ChainError):
     exit_code = 2
     sentence = "{address} is a contract that does not accept ERC-721 tokens: {reason}"
     next_step = "choose another --to; nothing was sent"
+
+
+class NotOwner(ChainError):
+    """Only the owner of a token can give it away."""
+
+    exit_code = 2
+    sentence = "token {token_id} belongs to {owner}, not to the signing account {account}"
+    next_step = "sign with the owner's key; nothing was sent"
 
 
 class SignerMismatch(ChainError):

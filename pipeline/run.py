@@ -276,7 +276,7 @@ def _walk(
         if event.kind not in ROUTINE:
             observer.notice(event.text)
 
-    sender = Sender(ledger, tools.chain, tools.signer, _limits(config), run.id, config["confirmations"], tell)
+    sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, config["confirmations"], tell)
     for line in sender.recover(flow.collection.id):
         observer.notice(line)
 
@@ -292,7 +292,8 @@ def _walk(
     return {"draw": draw.seconds, "pin": pinning.seconds, "mint": minting.seconds}
 
 
-def _limits(config: Config) -> Limits:
+def spending_limits(config: Config) -> Limits:
+    """What may be spent at most, by the settings."""
     from pipeline.mint.fees import Limits
 
     def wei(name: str, unit: int) -> int:

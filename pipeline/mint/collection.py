@@ -178,6 +178,11 @@ def mint_call(start: int, recipients: Sequence[Address], digest: bytes) -> bytes
     return _encoded("airdrop", [start, list(recipients), digest])
 
 
+def transfer_call(sender: Address, recipient: Address, token_id: int) -> bytes:
+    """Call data that gives a token to somebody; a contract that cannot hold it reverts it."""
+    return _encoded("safeTransferFrom(address,address,uint256)", [sender, recipient, token_id])
+
+
 def predicted_address(sender: Address, nonce: int) -> Address:
     """Where a contract created by `sender` with `nonce` will be: known before anything is sent (CREATE)."""
     from web3.utils.address import get_create_address
@@ -200,6 +205,12 @@ def minted_tokens(receipt: Receipt, contract: Address) -> list[int]:
         for log in receipt.logs
         if log.address == contract and log.topics[:2] == (TRANSFER, NO_ADDRESS) and len(log.topics) == 4
     ]
+
+
+def gave(receipt: Receipt, contract: Address, sender: Address, recipient: Address, token_id: int) -> bool:
+    """Whether a transaction moved this token of `contract` from `sender` to `recipient`, by its Transfer events."""
+    ends = [bytes(12) + bytes.fromhex(address[2:]) for address in (sender, recipient)]
+    return any(log.address == contract and log.topics == (TRANSFER, *ends, word(token_id)) for log in receipt.logs)
 
 
 def decoded_error(data: bytes | None) -> str:

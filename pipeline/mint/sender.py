@@ -20,6 +20,7 @@ from pipeline.errors import (
     BadArgument,
     InsufficientFunds,
     LimitReached,
+    NotOwner,
     PipelineError,
     Reverted,
     RpcError,
@@ -28,10 +29,17 @@ from pipeline.errors import (
 from pipeline.ledger import Ledger
 from pipeline.ledger.journal import Attempt, Intent, Journal, Signed, Slot
 from pipeline.mint.chain import Chain, Transaction
-from pipeline.mint.collection import Collection, check_recipients, deploy_data, mint_call, predicted_address
+from pipeline.mint.collection import (
+    Collection,
+    check_recipients,
+    deploy_data,
+    mint_call,
+    predicted_address,
+    transfer_call,
+)
 from pipeline.mint.fees import Fees, Limits, bumped, capped, check_spending, least_fee_wei
 from pipeline.mint.signer import Signer, signed
-from pipeline.mint.watcher import ChainEvent, Look, Watcher, finalize, reason_of, short
+from pipeline.mint.watcher import ChainEvent, Look, Watcher, call_of, finalize, reason_of, short
 from pipeline.records import Address, MintedBatch, PinnedBatch
 
 WINDOW = 16  # transactions in flight: bounds what a lost nonce can hold up
@@ -56,10 +64,6 @@ class _Unit:
     tokens: range
 
 
-def _ignore(event: ChainEvent) -> None:
-    pass
-
-
 class Sender:
     """The one that sends transactions of one account on one chain. One thread, one process at a time.
 
@@ -75,7 +79,7 @@ class Sender:
         limits: Limits,
         run_id: int | None,
         confirmations: int = 1,
-        on_event: Callable[[ChainEvent], None] = _ignore,
+        on_event: Callable[[ChainEvent], None] = lambda _: None,
         *,
         window: int = WINDOW,
         patience_s: float = 600.0,
@@ -100,6 +104,7 @@ class Sender:
         self._sleep = sleep
         self._wall_clock = wall_clock
 
+        self._collection: int | None = None  # whose contract is to be kept on the chain
         self._submitted: dict[int, PinnedBatch] = {}  # by ledger key, in token order
         self._waiting: deque[PinnedBatch] = deque()  # not handed on yet
         self._queue: deque[_Unit] = deque()  # not signed yet
@@ -116,27 +121,48 @@ class Sender:
         Returns when the deployment is in a block. Raises WrongChain when the collection lives on another chain.
         """
         self.watcher.check_chain(collection_id)
-        settings = self.watcher.settings_of(collection_id)
+        self._collection = collection_id
         while True:
             row = self.journal.collection(collection_id)
-            if row["state"] == "planned" and not self.watcher.adopt_deployment(collection_id, settings):
-                self._deploy(collection_id, deploy_data(settings))
-            elif row["state"] in ("mined", "final"):
+            if row["state"] in ("mined", "final"):
                 return self.watcher.check_code(Address(row["contract"]))
             if not self.settle():
                 self.pause()
 
-    def _deploy(self, collection_id: int, init_code: bytes) -> None:
+    def _keep_contract(self) -> None:
+        """Deploy what is only planned: at the start, and after a reorg took a contract that had been adopted."""
+        if self._collection is None or self.journal.collection(self._collection)["state"] != "planned":
+            return
+        if not self.watcher.adopt_deployment(self._collection):
+            self._deploy(self._collection)
+
+    def _deploy(self, collection_id: int) -> None:
+        init_code = deploy_data(self.watcher.settings_of(collection_id))
         try:
             gas = _with_margin(self.chain.estimate(self.address, None, init_code))
         except RpcError as error:
             raise _refusal("deploying the contract", error) from error
         if gas > MAX_GAS:
             raise LimitReached(limit="the gas limit of a transaction (EIP-7825)", value=MAX_GAS, needed=gas)
-        nonce = self._next_nonce()
+        nonce = self._deployment_nonce(collection_id)
         contract = predicted_address(self.address, nonce)
         slot = self._sign(Intent("deploy", collection_id), nonce, None, init_code, gas, contract=contract)
         self._send(slot, slot.last)
+
+    def _deployment_nonce(self, collection_id: int) -> int:
+        """The nonce that an adopted contract had before a reorg took it, when it is free: it gives the same address.
+
+        Mints that are signed for that address stay good, and the gap before their nonces is filled.
+        """
+        lost = self.journal.collection(collection_id)["contract"]
+        free = self.chain.nonce(self.address)
+        if (
+            lost is not None
+            and predicted_address(self.address, free) == lost
+            and not self.journal.uses(self.watcher.chain_key, self.address, free)
+        ):
+            return free
+        return self._next_nonce()
 
     # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,7 +174,7 @@ class Sender:
     @property
     def is_idle(self) -> bool:
         """True when every submitted batch was handed on and nothing of ours is unmined."""
-        return not self._waiting and not self.watcher.live()
+        return not self._waiting and not self._queue and not self.watcher.live()
 
     def submit(self, batch: PinnedBatch) -> None:
         """Take a sealed batch; `settle` signs and sends what of it is not on the chain yet. Twice equals once.
@@ -183,6 +209,56 @@ class Sender:
         for tokens in self.journal.uncovered(batch.plan.id):
             if tokens.start not in queued:
                 self._queue.append(_Unit(batch, tokens))
+        self._queue = deque(sorted(self._queue, key=lambda unit: unit.tokens.start))
+
+    # ── a transfer ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def transfer(self, collection_id: int, token_id: int, recipient: Address) -> bool:
+        """Give a token of our account to `recipient`; False when it is theirs already, and nothing was sent.
+
+        Returns at the depth of confirmations that was asked for. Called again after any interruption it finds the
+        transfer in the journal, or done. Raises BadArgument for an unknown token or beside an unfinished transfer of it
+        to somebody else, NotOwner, BadRecipient, and what `settle` raises.
+        """
+        self.watcher.check_chain(collection_id)
+        contract = self._contract(collection_id)
+        slot = self.journal.unfinished_transfer(collection_id, token_id)
+        if slot is not None and slot.intent.recipient != recipient:
+            raise BadArgument(name="--to", value=recipient, expected=f"another token: {slot} is not settled yet")
+        if slot is None:
+            (owner,) = contract.owners_of([token_id])
+            if owner is None:
+                raise BadArgument(name="token id", value=token_id, expected=f"1 to {contract.next_token_id() - 1}")
+            if owner == recipient:
+                return False
+            if owner != self.address:
+                raise NotOwner(token_id=token_id, owner=owner, account=self.address)
+            check_recipients(self.chain, [recipient], self.address)
+            slot = self._sign_transfer(contract, Intent("transfer", collection_id, None, token_id, 1, recipient))
+            self._send(slot, slot.last)
+        self._await(slot)
+        return True
+
+    def _sign_transfer(self, contract: Collection, intent: Intent) -> Slot:
+        assert intent.start is not None and intent.recipient is not None
+        data = transfer_call(self.address, intent.recipient, intent.start)
+        try:
+            gas = _with_margin(self.chain.estimate(self.address, contract.address, data))
+        except RpcError as error:
+            raise _refusal(f"transferring token {intent.start}", error) from error
+        return self._sign(intent, self._next_nonce(), contract.address, data, gas)
+
+    def _await(self, slot: Slot) -> None:
+        """Settle until a transaction is as deep as was asked for."""
+        while True:
+            mined = self.journal.slot(slot.id).mined
+            head = self.watcher.head
+            if mined is not None and head is not None:
+                assert mined.block_number is not None
+                if head.number - mined.block_number + 1 >= self.confirmations:
+                    return
+            if not self.settle():
+                self.pause()
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -239,6 +315,7 @@ class Sender:
 
         unmined = [slot for slot in live if not any(a.hash in look.receipts for a in slot.attempts)]
         self._chase(unmined, look)
+        self._keep_contract()
         while self._queue and len(self.watcher.live()) < self._window:
             if not self._mint_next():
                 break
@@ -331,21 +408,13 @@ class Sender:
         if problem is None:
             self._stuck_since.pop(slot.id, None)
             self._say("bumped", f"{slot}: unmined for too long, raising its fee to {fees.max_fee_wei} wei")
-            return self._sign(slot.intent, slot.nonce, *self._target(slot.last), slot.last.gas, fees=fees, slot=slot)
+            return self._sign(slot.intent, slot.nonce, *call_of(slot.last.raw), slot.last.gas, fees=fees, slot=slot)
         since = self._stuck_since.setdefault(slot.id, self._clock())
         if since == self._clock():
             self._say("waiting", f"{slot}: waiting for lower fees; {problem}")
         if self._clock() - since > self._patience_s:
             raise problem
         return None
-
-    def _target(self, attempt: Attempt) -> tuple[Address | None, bytes]:
-        from eth_account.typed_transactions.typed_transaction import TypedTransaction
-        from eth_utils.address import to_checksum_address
-        from hexbytes import HexBytes
-
-        tx = TypedTransaction.from_bytes(HexBytes(attempt.raw)).as_dict()
-        return Address(to_checksum_address(bytes(tx["to"]))) if tx["to"] else None, bytes(tx["data"])
 
     # ── sign and send ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -25,6 +25,7 @@ from pipeline.mint.collection import (
     contract_uri,
     decoded_error,
     deploy_data,
+    gave,
     minted_tokens,
     predicted_address,
 )
@@ -267,50 +268,63 @@ class Watcher:
         reason = self._why(attempt, receipt)
         self.journal.mark_reverted(slot, attempt, where, receipt.gas_used, spent, reason)
         self.say("reverted", f"{slot}: {reason}", attempt.hash)
-        if not self._is_on_chain(slot):
+        if not self._is_on_chain(slot) and not self._came_too_early(slot):
             raise Reverted(
                 what=f"transaction {hex_data(attempt.hash)} for {slot}",
                 error=reason,
-                hint="nothing was minted by it; give the same command again once the reason is gone",
+                hint="nothing was changed by it; give the same command again once the reason is gone",
             )
 
     def _did_it(self, slot: Slot, receipt: Receipt) -> bool:
-        """A mint succeeded only with its Transfer events: a call to an address without code succeeds with nothing."""
-        if slot.intent.purpose != "mint":
+        """A call succeeded only with its Transfer events: one to an address without code succeeds with nothing."""
+        intent = slot.intent
+        if intent.purpose not in ("mint", "transfer"):
             return True
-        assert slot.intent.collection is not None and slot.intent.start is not None and slot.intent.quantity is not None
-        tokens = range(slot.intent.start, slot.intent.start + slot.intent.quantity)
-        return minted_tokens(receipt, self.contract(slot.intent.collection).address) == list(tokens)
+        assert intent.collection is not None and intent.start is not None and intent.quantity is not None
+        contract = self.contract(intent.collection).address
+        if intent.recipient is not None:
+            return gave(receipt, contract, self.address, intent.recipient, intent.start)
+        return minted_tokens(receipt, contract) == list(range(intent.start, intent.start + intent.quantity))
 
     def _why(self, attempt: Attempt, receipt: Receipt) -> str:
         """The reason of a revert: the same call again, on the state after its block."""
         if receipt.ok:
-            return "it succeeded and minted nothing: there was no contract"
+            return "it succeeded and did nothing: there was no contract"
         if receipt.gas_used >= attempt.gas:
             return "out of gas"
-        from eth_account.typed_transactions.typed_transaction import TypedTransaction
-        from hexbytes import HexBytes
-
-        tx = TypedTransaction.from_bytes(HexBytes(attempt.raw)).as_dict()
+        to, data = call_of(attempt.raw)
         try:
-            if tx["to"]:
-                to = Address("0x" + bytes(tx["to"]).hex())
-                self.chain.call(to, bytes(tx["data"]), receipt.block_number, self.address)
+            if to is not None:
+                self.chain.call(to, data, receipt.block_number, self.address)
             else:
-                self.chain.created_code(self.address, bytes(tx["data"]))
+                self.chain.created_code(self.address, data)
         except RpcError as error:
             return reason_of(error)
         return "no reason given"
 
     def _is_on_chain(self, slot: Slot) -> bool:
-        """After a revert: whether the chain has the batch all the same, by an earlier transaction."""
-        if slot.intent.purpose != "mint":
+        """Whether the chain has all the same what a reverted or lost transaction was for, by another one."""
+        intent = slot.intent
+        if intent.purpose == "deploy" and intent.collection is not None:
+            return self.adopt_deployment(intent.collection)
+        if intent.purpose != "mint":
             return False
-        assert slot.intent.collection is not None and slot.intent.batch is not None
-        row = self.journal.batch(slot.intent.batch)
+        assert intent.collection is not None and intent.batch is not None
+        row = self.journal.batch(intent.batch)
         plan = BatchPlan(row["id"], row["start"], row["quantity"])
-        contract = self.contract(slot.intent.collection)
-        return self.adopt(contract, plan, CID.parse(row["metadata_root"]).digest)
+        return self.adopt(self.contract(intent.collection), plan, CID.parse(row["metadata_root"]).digest)
+
+    def _came_too_early(self, slot: Slot) -> bool:
+        """After a revert: whether tokens before these are still to be minted, because their own transaction was lost.
+
+        Then the contract's guard refused the right thing in the wrong order; it is signed again behind them.
+        """
+        intent = slot.intent
+        if intent.purpose != "mint" or intent.collection is None or intent.start is None:
+            return False
+        batches = self.journal.batches(intent.collection, "sealed", "live")
+        missing = [tokens for batch in batches for tokens in self.journal.uncovered(batch["id"])]
+        return any(tokens.start < intent.start for tokens in missing)
 
     # ── lost ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -381,15 +395,18 @@ class Watcher:
         head = self.chain.head()
         return MinedIn(head.number, head.hash, None)
 
-    def adopt_deployment(self, collection_id: int, settings: Settings) -> bool:
+    def adopt_deployment(self, collection_id: int) -> bool:
         """Find our own deployment that this ledger does not know, as when an older copy of the ledger was restored.
 
         It is ours when this account created it with a nonce the ledger never used, and its code and contractURI are
-        exactly what deploying these settings would leave behind.
+        exactly what deploying the collection's settings would leave behind. Where it was known before is looked first.
         """
+        settings = self.settings_of(collection_id)
         end = self.chain.nonce(self.address)
         nonces = range(max(self.journal.next_nonce(self.chain_key, self.address), end - DEPLOYMENTS_BACK), end)
-        addresses = [predicted_address(self.address, nonce) for nonce in nonces]
+        known = self.journal.collection(collection_id)["contract"]
+        addresses = [Address(known)] if known else []
+        addresses += [predicted_address(self.address, nonce) for nonce in nonces]
         codes = self.chain.codes(addresses)
         if not any(codes):
             return False
@@ -466,6 +483,16 @@ def finalize(ledger: Ledger, chain: Chain) -> int:
     blocks = [chain.parsed_block(block) for block in map(accepted, answers) if block is not None]
     canonical = {(block.number, block.hash) for block in blocks}
     return journal.finalize(key, [place for place in below if place in canonical])
+
+
+def call_of(raw: bytes) -> tuple[Address | None, bytes]:
+    """Whom a signed transaction calls, None for a deployment, and with what."""
+    from eth_account.typed_transactions.typed_transaction import TypedTransaction
+    from eth_utils.address import to_checksum_address
+    from hexbytes import HexBytes
+
+    tx = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+    return Address(to_checksum_address(bytes(tx["to"]))) if tx["to"] else None, bytes(tx["data"])
 
 
 def reason_of(error: RpcError) -> str:
