@@ -243,6 +243,22 @@ def _verify(call: Call) -> int:
     return 0 if report.ok else 1
 
 
+def _repair(call: Call) -> int:
+    from pipeline.repair import repair
+    from pipeline.terminal import progress_on_stderr
+
+    with progress_on_stderr() as observer:
+        report = repair(call.workspace, call.config, call.arguments.contract, observer)
+    if call.as_json:
+        _print_json(report)
+    else:
+        _print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
+    if report["seed_is_new"]:
+        _say("the collection's seed is on no chain: tokens to come are drawn from a new one, unless --seed is given.")
+    _next("pipeline verify", "proves every token from the chain back to its pixels")
+    return 0
+
+
 def _export(call: Call) -> int:
     from pipeline.export import export
 
@@ -465,6 +481,20 @@ VERBS = (
         "check everything from the chain back to the pixels",
         ("verify", "verify --json"),
         ("name", "rpc_url"),
+    ),
+    _Verb(
+        "repair",
+        _repair,
+        "write a lost ledger anew from the chain and the CARs",
+        ("repair --from-chain --contract 0x…", "repair --from-chain --contract 0x… --rpc-url http://127.0.0.1:8545"),
+        ("rpc_url", "chain", "seed"),
+        (
+            (
+                "--from-chain",
+                {"action": "store_true", "required": True, "help": "believe the chain: it is the only source"},
+            ),
+            ("--contract", {"metavar": "ADDRESS", "required": True, "help": "address of the collection"}),
+        ),
     ),
     _Verb(
         "export",

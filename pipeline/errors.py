@@ -16,6 +16,7 @@ PipelineError                         exit 1
 ├── PinError
 │   ├── DigestMismatch
 │   ├── BadCar
+│   ├── ContentMissing
 │   └── PinnerUnavailable             retryable
 ├── ChainError
 │   ├── RpcUnavailable                retryable
@@ -156,6 +157,13 @@ class BadCar(PinError):
     """A CAR that is cut, oversized, or whose blocks do not hash to their CIDs."""
 
     sentence = "{path} is not a sound CAR: {reason}"
+
+
+class ContentMissing(PinError):
+    """The chain commits to content that is not here."""
+
+    sentence = "{folder} lacks the CARs of {roots}"
+    next_step = "nothing was written; put them there as <root>.car, then give the same command again"
 
 
 class PinnerUnavailable(PinError):

@@ -107,6 +107,12 @@ class Collection:
         values[2:4] = map(checksummed, values[2:4])
         return State(*values)
 
+    def royalty(self) -> tuple[Address, int]:
+        """Who gets royalties, and how many hundredths of a percent."""
+        method, params = self._call("royaltyInfo", word(1) + word(10_000))
+        receiver, bps = self._decoded("royaltyInfo", self.chain.rpc.call(method, params))
+        return checksummed(receiver), int(bps)
+
     def mint_log(self, token_id: int, first_block: int) -> Log | None:
         """The event that minted a token; None when the node does not find it, or refuses to look that far back."""
         topics = [hex_data(TRANSFER), hex_data(NO_ADDRESS), None, hex_data(word(token_id))]

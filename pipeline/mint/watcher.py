@@ -414,24 +414,11 @@ class Watcher:
         uri = contract_uri(settings.info_digest)
         for address, code in zip(addresses, codes, strict=True):
             if code == ours and Collection(self.chain, address).state().contract_uri == uri:
-                where = self._first_block_with(address)
+                where = first_block_with(self.chain, address)
                 self.journal.adopt_collection(collection_id, address, where)
                 self.say("adopted", f"contract {address} was deployed by this account before: using it")
                 return True
         return False
-
-    def _first_block_with(self, contract: Address) -> MinedIn:
-        """The block that created a contract, by bisection; the genesis block where the node keeps no history."""
-        low, high = 0, self.chain.head().number
-        try:
-            while low < high:
-                middle = (low + high) // 2
-                low, high = (low, middle) if self.chain.code(contract, middle) else (middle + 1, high)
-        except RpcError:
-            low = 0
-        block = self.chain.block(low)
-        assert block is not None
-        return MinedIn(block.number, block.hash, None)
 
     # ── the contract ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -483,6 +470,20 @@ def finalize(ledger: Ledger, chain: Chain) -> int:
     blocks = [chain.parsed_block(block) for block in map(accepted, answers) if block is not None]
     canonical = {(block.number, block.hash) for block in blocks}
     return journal.finalize(key, [place for place in below if place in canonical])
+
+
+def first_block_with(chain: Chain, contract: Address) -> MinedIn:
+    """The block that created a contract, by bisection; the genesis block where the node keeps no history."""
+    low, high = 0, chain.head().number
+    try:
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if chain.code(contract, middle) else (middle + 1, high)
+    except RpcError:
+        low = 0
+    block = chain.block(low)
+    assert block is not None
+    return MinedIn(block.number, block.hash, None)
 
 
 def call_of(raw: bytes) -> tuple[Address | None, bytes]:
