@@ -1,4 +1,8 @@
-"""What a node, a network, a chain or a stranger may do to a run. Each ends with exactly the planned tokens, or a stop."""
+"""What a node, a network, a chain or a stranger may do to a run. Each ends with exactly the planned tokens, or a stop.
+
+Kills at every place are in test_kill.py, kills at random moments in test_chaos.py and, through the whole program, in
+tests/test_kill.py.
+"""
 
 from __future__ import annotations
 
