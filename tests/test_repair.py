@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,18 @@ def test_a_ledger_that_is_there_is_never_overwritten(pipeline: Pipeline, minted:
     ended = pipeline("repair", "--from-chain", "--contract", BOB, cwd=minted)
     assert ended.code == 2 and "never overwrites a ledger" in ended.err
     assert (minted / "workspace" / "ledger.sqlite").read_bytes() == before
+
+
+def test_killed_while_rebuilding_there_is_no_half_ledger_and_the_same_command_ends_well(
+    pipeline: Pipeline, lost: tuple[Path, dict[str, Any]]
+) -> None:
+    folder, before = lost
+    words = ("repair", "--from-chain", "--contract", before["tokens"][1]["contract"], "--seed", "9")
+    killed = pipeline(*words, cwd=folder, env={"PIPELINE_CRASH_AT": "inside_ledger_commit:6"})
+    assert killed.code == -signal.SIGKILL
+    assert not (folder / "workspace" / "ledger.sqlite").exists()
+    assert pipeline(*words, cwd=folder).code == 0
+    assert told(pipeline, folder) == before
 
 
 def test_missing_content_is_named_and_nothing_is_written(pipeline: Pipeline, lost: tuple[Path, dict[str, Any]]) -> None:
