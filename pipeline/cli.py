@@ -31,10 +31,11 @@ WIDE = 200  # columns of a table that nobody's terminal has to show
 LONG_TABLE = 100  # rows after which nobody reads on
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
+_LIMITS = ("max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth")
 _MINT_SETTINGS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
     *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "keystore"),
-    *("confirmations", "to", "batch", "max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth"),
+    *("confirmations", "to", "batch", *_LIMITS),
 )
 
 
@@ -207,6 +208,23 @@ def _owners(call: Call) -> int:
     return 0
 
 
+def _transfer(call: Call) -> int:
+    from pipeline.terminal import progress_on_stderr
+    from pipeline.transfer import transfer
+
+    token_id = _read_token_id(call.arguments.token_id)
+    with progress_on_stderr() as observer:
+        report = transfer(call.workspace, call.config, _name(call), token_id, call.arguments.recipient, observer)
+    if call.as_json:
+        _print_json(report)
+    else:
+        _print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
+    if not report["sent"]:
+        _say(f"{report['owner']} had token {token_id} before this call: nothing was sent.")
+    _next("pipeline owners", "who owns what now")
+    return 0
+
+
 def _verify(call: Call) -> int:
     from pipeline.terminal import progress_on_stderr
     from pipeline.verify import verify
@@ -223,6 +241,22 @@ def _verify(call: Call) -> int:
         )
         _say("every check holds." if report.ok else "some checks failed: see ✗ above.")
     return 0 if report.ok else 1
+
+
+def _repair(call: Call) -> int:
+    from pipeline.repair import repair
+    from pipeline.terminal import progress_on_stderr
+
+    with progress_on_stderr() as observer:
+        report = repair(call.workspace, call.config, call.arguments.contract, observer)
+    if call.as_json:
+        _print_json(report)
+    else:
+        _print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
+    if report["seed_is_new"]:
+        _say("the collection's seed is on no chain: tokens to come are drawn from a new one, unless --seed is given.")
+    _next("pipeline verify", "proves every token from the chain back to its pixels")
+    return 0
 
 
 def _export(call: Call) -> int:
@@ -431,11 +465,36 @@ VERBS = (
     ),
     _Verb("owners", _owners, "who owns what, read from the chain", ("owners", "owners --json"), ("name", "rpc_url")),
     _Verb(
+        "transfer",
+        _transfer,
+        "give a token to somebody else, exactly once",
+        ("transfer 7 --to 0x…", "transfer 7 --to 0x… --name 'Night Linos' --json"),
+        ("name", "rpc_url", "keystore", "confirmations", *_LIMITS),
+        (
+            ("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),
+            ("--to", {"metavar": "ADDRESS", "required": True, "dest": "recipient", "help": "its new owner"}),
+        ),
+    ),
+    _Verb(
         "verify",
         _verify,
         "check everything from the chain back to the pixels",
         ("verify", "verify --json"),
         ("name", "rpc_url"),
+    ),
+    _Verb(
+        "repair",
+        _repair,
+        "write a lost ledger anew from the chain and the CARs",
+        ("repair --from-chain --contract 0x…", "repair --from-chain --contract 0x… --rpc-url http://127.0.0.1:8545"),
+        ("rpc_url", "chain", "seed"),
+        (
+            (
+                "--from-chain",
+                {"action": "store_true", "required": True, "help": "believe the chain: it is the only source"},
+            ),
+            ("--contract", {"metavar": "ADDRESS", "required": True, "help": "address of the collection"}),
+        ),
     ),
     _Verb(
         "export",

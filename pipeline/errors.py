@@ -16,12 +16,14 @@ PipelineError                         exit 1
 ├── PinError
 │   ├── DigestMismatch
 │   ├── BadCar
+│   ├── ContentMissing
 │   └── PinnerUnavailable             retryable
 ├── ChainError
 │   ├── RpcUnavailable                retryable
 │   ├── RpcError                      the node answered with an error
 │   ├── WrongChain
 │   ├── BadRecipient
+│   ├── NotOwner
 │   ├── SignerMismatch
 │   ├── InsufficientFunds
 │   ├── LimitReached
@@ -157,6 +159,13 @@ class BadCar(PinError):
     sentence = "{path} is not a sound CAR: {reason}"
 
 
+class ContentMissing(PinError):
+    """The chain commits to content that is not here."""
+
+    sentence = "{folder} lacks the CARs of {roots}"
+    next_step = "nothing was written; put them there as <root>.car, then give the same command again"
+
+
 class PinnerUnavailable(PinError):
     """A pinning backend did not answer, or not in time."""
 
@@ -199,6 +208,14 @@ class BadRecipient(ChainError):
     exit_code = 2
     sentence = "{address} is a contract that does not accept ERC-721 tokens: {reason}"
     next_step = "choose another --to; nothing was sent"
+
+
+class NotOwner(ChainError):
+    """Only the owner of a token can give it away."""
+
+    exit_code = 2
+    sentence = "token {token_id} belongs to {owner}, not to the signing account {account}"
+    next_step = "sign with the owner's key; nothing was sent"
 
 
 class SignerMismatch(ChainError):

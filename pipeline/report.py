@@ -193,7 +193,7 @@ def _running_at(port_file: Path) -> str | None:
 
 def _finalize_at(url: str, workspace: Workspace, collection: Collection) -> None:
     from pipeline.mint.chain import connect
-    from pipeline.mint.sender import finalize
+    from pipeline.mint.watcher import finalize
 
     try:
         chain = connect(url, patience_s=0)

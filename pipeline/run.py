@@ -262,8 +262,9 @@ def _walk(
 ) -> dict[str, float]:
     """Draw, pin and mint whatever is missing of a run; return the busy seconds of each stage."""
     from pipeline.mint.indexer import sync
-    from pipeline.mint.sender import ChainEvent, Sender
+    from pipeline.mint.sender import Sender
     from pipeline.mint.stage import mint
+    from pipeline.mint.watcher import ChainEvent
     from pipeline.pin.stage import pin
 
     flow = _Flow(run, ledger, workspace, tools, observer)
@@ -273,7 +274,7 @@ def _walk(
         if event.kind not in ROUTINE:
             observer.notice(event.text)
 
-    sender = Sender(ledger, tools.chain, tools.signer, _limits(config), run.id, config["confirmations"], tell)
+    sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, config["confirmations"], tell)
     for line in sender.recover(flow.collection.id):
         observer.notice(line)
 
@@ -289,7 +290,8 @@ def _walk(
     return {"draw": draw.seconds, "pin": pinning.seconds, "mint": minting.seconds}
 
 
-def _limits(config: Config) -> Limits:
+def spending_limits(config: Config) -> Limits:
+    """What may be spent at most, by the settings."""
     from pipeline.mint.fees import Limits
 
     def wei(name: str, unit: int) -> int:

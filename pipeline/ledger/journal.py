@@ -21,18 +21,19 @@ from typing import Literal
 from pipeline.ledger.ledger import Ledger
 from pipeline.records import Address
 
-Purpose = Literal["deploy", "mint", "filler"]
+Purpose = Literal["deploy", "mint", "transfer", "filler"]
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a transaction is for. A mint names its token range; a filler uses up a nonce and nothing else."""
+    """What a transaction is for. A mint names its token range, a transfer its token; a filler uses up a nonce only."""
 
     purpose: Purpose
     collection: int | None = None
     batch: int | None = None
     start: int | None = None
     quantity: int | None = None
+    recipient: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Slot:
             return {"deploy": "the contract's deployment", "filler": f"the filler of nonce {self.nonce}"}[
                 intent.purpose
             ]
+        if intent.purpose == "transfer":
+            return f"the transfer of token {intent.start} to {intent.recipient}"
         last = intent.start + intent.quantity - 1
         return f"token {intent.start}" if last == intent.start else f"tokens {intent.start}-{last}"
 
@@ -150,15 +153,21 @@ class Journal:
         row = self._one("SELECT MAX(nonce) AS nonce FROM slot WHERE chain = ? AND sender = ?", (chain, sender))
         return 0 if row["nonce"] is None else int(row["nonce"]) + 1
 
+    def uses(self, chain: int, sender: Address, nonce: int) -> bool:
+        """Whether a transaction of this ledger has, or may yet have, a nonce."""
+        return bool(
+            self._slots("WHERE chain = ? AND sender = ? AND nonce = ? AND slot.state <> 'lost'", (chain, sender, nonce))
+        )
+
     def reserve(self, chain: int, sender: Address, nonce: int, intent: Intent, run: int | None, signed: Signed) -> Slot:
         """Write a new slot with its first attempt; its batch or collection goes live. Nothing was sent before this.
 
-        Raises sqlite3.IntegrityError when the nonce, the token range or the deployment is taken.
+        Raises sqlite3.IntegrityError when the nonce, the token range, the transfer or the deployment is taken.
         """
         with self.ledger.atomic():
             slot = self.ledger.execute(
-                "INSERT INTO slot (chain, sender, nonce, purpose, collection, batch, start, quantity, run, state, reserved_wei)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'live', ?)",
+                "INSERT INTO slot (chain, sender, nonce, purpose, collection, batch, start, quantity,"
+                " recipient, run, state, reserved_wei) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'live', ?)",
                 (
                     chain,
                     sender,
@@ -168,6 +177,7 @@ class Journal:
                     intent.batch,
                     intent.start,
                     intent.quantity,
+                    intent.recipient,
                     run,
                     str(signed.reserved_wei),
                 ),
@@ -201,6 +211,11 @@ class Journal:
 
     def slots_of_batch(self, batch: int) -> list[Slot]:
         return self._slots("WHERE batch = ?", (batch,))
+
+    def unfinished_transfer(self, collection: int, token_id: int) -> Slot | None:
+        """The transfer of a token that is signed and not known to be in a block."""
+        where = "WHERE collection = ? AND slot.start = ? AND purpose = 'transfer' AND slot.state = 'live'"
+        return next(iter(self._slots(where, (collection, token_id))), None)
 
     def uncovered(self, batch: int) -> list[range]:
         """The token ranges of a batch that no live, mined or final slot mints, in order. None for an adopted batch."""
@@ -442,7 +457,7 @@ class Journal:
 
 
 def _slot(row: sqlite3.Row, attempts: list[Attempt]) -> Slot:
-    intent = Intent(row["purpose"], row["collection"], row["batch"], row["start"], row["quantity"])
+    intent = Intent(row["purpose"], row["collection"], row["batch"], row["start"], row["quantity"], row["recipient"])
     return Slot(row["id"], row["nonce"], intent, row["state"], int(row["reserved_wei"]), tuple(attempts))
 
 

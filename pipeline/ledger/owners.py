@@ -6,6 +6,7 @@ question is a plain query, so a ledger opened readonly answers them all.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -72,18 +73,14 @@ class Owners:
             "SELECT * FROM transfer WHERE collection = ? AND token_id = ? ORDER BY block_number, log_index",
             (collection, token_id),
         )
-        return [
-            Transfer(
-                row["block_number"],
-                row["log_index"],
-                row["block_hash"],
-                row["tx_hash"],
-                row["token_id"],
-                Address(row["sender"]),
-                Address(row["recipient"]),
-            )
-            for row in rows
-        ]
+        return [_transfer(row) for row in rows]
+
+    def mints(self, collection: int) -> dict[int, Transfer]:
+        """The first transfer of each token, by token id: where it was minted, and to whom."""
+        rows = self._ledger.rows(
+            "SELECT * FROM transfer WHERE collection = ? ORDER BY block_number DESC, log_index DESC", (collection,)
+        )
+        return {row["token_id"]: _transfer(row) for row in rows}
 
     def scanned(self, collection: int) -> list[tuple[int, bytes]]:
         """Blocks up to which everything was read, with the hash they had then; newest first."""
@@ -134,3 +131,15 @@ class Owners:
                     f"DELETE FROM {table} WHERE collection = ? AND block_number > ?", (collection, above)
                 )
             self._ledger.log("owners.rolled_back", f"collection/{collection}", above=above)
+
+
+def _transfer(row: sqlite3.Row) -> Transfer:
+    return Transfer(
+        row["block_number"],
+        row["log_index"],
+        row["block_hash"],
+        row["tx_hash"],
+        row["token_id"],
+        Address(row["sender"]),
+        Address(row["recipient"]),
+    )

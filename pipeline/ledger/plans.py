@@ -345,10 +345,11 @@ class Plans:
         return own + [root for _, images, metadata in self.roots(collection_id) for root in (images, metadata)]
 
     def transactions(self, collection_id: int) -> list[bytes]:
-        """Hashes of the mined transactions of a collection, the deployment first."""
+        """Hashes of the transactions that made a collection, the deployment first."""
         rows = self._ledger.rows(
             "SELECT a.hash FROM attempt a JOIN slot s ON s.id = a.slot "
-            "WHERE s.collection = ? AND a.state = 'mined' AND s.state IN ('mined', 'final') ORDER BY s.nonce",
+            "WHERE s.collection = ? AND a.state = 'mined' AND s.state IN ('mined', 'final') "
+            "AND s.purpose <> 'transfer' ORDER BY s.nonce",
             (collection_id,),
         )
         return [row["hash"] for row in rows]

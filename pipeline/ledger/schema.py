@@ -119,21 +119,26 @@ CREATE TABLE slot (                      -- one nonce of one account, and what i
     chain        INTEGER NOT NULL REFERENCES chain (id),
     sender       TEXT NOT NULL,
     nonce        INTEGER NOT NULL CHECK (nonce >= 0),
-    purpose      TEXT NOT NULL CHECK (purpose IN ('deploy', 'mint', 'filler')),
+    purpose      TEXT NOT NULL CHECK (purpose IN ('deploy', 'mint', 'transfer', 'filler')),
     collection   INTEGER REFERENCES collection (id),
     batch        INTEGER REFERENCES batch (id),
-    start        INTEGER,                -- the token range that this transaction mints
+    start        INTEGER,                -- the token range that this transaction mints, or the one token it transfers
     quantity     INTEGER,
+    recipient    TEXT,                   -- of a transfer; its sender is the owner
     run          INTEGER REFERENCES run (id),
     state        TEXT NOT NULL CHECK (state IN ('live', 'mined', 'final', 'lost', 'reverted')),
     reserved_wei TEXT NOT NULL,          -- gas limit × fee cap of its dearest attempt
     spent_wei    TEXT,                   -- gas used × price paid, once mined
     CHECK ((purpose = 'filler') = (collection IS NULL)),
-    CHECK ((purpose = 'mint') = (batch IS NOT NULL AND start IS NOT NULL AND quantity IS NOT NULL))
+    CHECK ((purpose = 'mint') = (batch IS NOT NULL AND start IS NOT NULL AND quantity IS NOT NULL)),
+    CHECK ((purpose = 'transfer') = (recipient IS NOT NULL)),
+    CHECK (purpose <> 'transfer' OR (start IS NOT NULL AND quantity = 1))
 );
 CREATE UNIQUE INDEX one_use_of_a_nonce ON slot (chain, sender, nonce) WHERE state <> 'lost';
 CREATE UNIQUE INDEX one_mint_of_a_range ON slot (collection, start)
     WHERE purpose = 'mint' AND state IN ('live', 'mined', 'final');
+CREATE UNIQUE INDEX one_transfer_of_a_token ON slot (collection, start, sender)
+    WHERE purpose = 'transfer' AND state = 'live';
 CREATE UNIQUE INDEX one_deployment ON slot (collection)
     WHERE purpose = 'deploy' AND state IN ('live', 'mined', 'final');
 

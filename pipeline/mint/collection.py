@@ -107,6 +107,12 @@ class Collection:
         values[2:4] = map(checksummed, values[2:4])
         return State(*values)
 
+    def royalty(self) -> tuple[Address, int]:
+        """Who gets royalties, and how many hundredths of a percent."""
+        method, params = self._call("royaltyInfo", word(1) + word(10_000))
+        receiver, bps = self._decoded("royaltyInfo", self.chain.rpc.call(method, params))
+        return checksummed(receiver), int(bps)
+
     def mint_log(self, token_id: int, first_block: int) -> Log | None:
         """The event that minted a token; None when the node does not find it, or refuses to look that far back."""
         topics = [hex_data(TRANSFER), hex_data(NO_ADDRESS), None, hex_data(word(token_id))]
@@ -178,6 +184,11 @@ def mint_call(start: int, recipients: Sequence[Address], digest: bytes) -> bytes
     return _encoded("airdrop", [start, list(recipients), digest])
 
 
+def transfer_call(sender: Address, recipient: Address, token_id: int) -> bytes:
+    """Call data that gives a token to somebody; a contract that cannot hold it reverts it."""
+    return _encoded("safeTransferFrom(address,address,uint256)", [sender, recipient, token_id])
+
+
 def predicted_address(sender: Address, nonce: int) -> Address:
     """Where a contract created by `sender` with `nonce` will be: known before anything is sent (CREATE)."""
     from web3.utils.address import get_create_address
@@ -200,6 +211,12 @@ def minted_tokens(receipt: Receipt, contract: Address) -> list[int]:
         for log in receipt.logs
         if log.address == contract and log.topics[:2] == (TRANSFER, NO_ADDRESS) and len(log.topics) == 4
     ]
+
+
+def gave(receipt: Receipt, contract: Address, sender: Address, recipient: Address, token_id: int) -> bool:
+    """Whether a transaction moved this token of `contract` from `sender` to `recipient`, by its Transfer events."""
+    ends = [bytes(12) + bytes.fromhex(address[2:]) for address in (sender, recipient)]
+    return any(log.address == contract and log.topics == (TRANSFER, *ends, word(token_id)) for log in receipt.logs)
 
 
 def decoded_error(data: bytes | None) -> str:

@@ -10,7 +10,6 @@ from pipeline.mint.sender import Sender
 from pipeline.records import MintedBatch, PinnedBatch
 
 IDLE_S = 1.0  # how long to wait for a batch when nothing of ours is unsettled, before looking for a reorg again
-LEAVE_S = 5.0  # how long to wait at the end for the thread that reads the batches
 
 
 def mint(batches: Iterable[PinnedBatch], sender: Sender, collection_id: int) -> Iterator[MintedBatch]:
@@ -36,7 +35,11 @@ def mint(batches: Iterable[PinnedBatch], sender: Sender, collection_id: int) -> 
 
 
 class _Source:
-    """Reads an iterable in its own thread, one item ahead of who takes them."""
+    """Reads an iterable in its own thread, one item ahead of who takes them.
+
+    Leaving does not wait for the thread: it may be in the middle of drawing, and ends at its next item, or with who
+    called us.
+    """
 
     def __init__(self, batches: Iterable[PinnedBatch]) -> None:
         self._batches = batches
@@ -51,7 +54,6 @@ class _Source:
 
     def __exit__(self, *_: object) -> None:
         self._left.set()
-        self._thread.join(LEAVE_S)
 
     def take(self, timeout_s: float) -> list[PinnedBatch]:
         """The next item, or nothing when there is none in time, or no more. Raises what the source raised."""

@@ -103,6 +103,13 @@ def check_token_metadata(data: bytes, what: str = "token metadata") -> dict[str,
     return dict(document)
 
 
+def check_collection_metadata(data: bytes, what: str = "collection metadata") -> dict[str, Any]:
+    """Parse the document of a collection in the same way. Raises BadJson."""
+    document = parse_json_strict(data, what)
+    _check_collection(document, what)
+    return dict(document)
+
+
 def parse_json_strict(data: bytes, what: str = "document", limit: int = MAX_JSON) -> Any:
     """Parse JSON that leaves no room for two readings.
 

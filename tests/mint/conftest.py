@@ -18,9 +18,10 @@ from pipeline.mint.chain import Chain, connect, hex_data
 from pipeline.mint.collection import Collection
 from pipeline.mint.devnet import devnet
 from pipeline.mint.fees import Limits
-from pipeline.mint.sender import ChainEvent, Sender
+from pipeline.mint.sender import Sender
 from pipeline.mint.signer import Signer, open_signer
 from pipeline.mint.stage import mint
+from pipeline.mint.watcher import ChainEvent
 from pipeline.records import Address, MintedBatch
 
 
@@ -42,7 +43,7 @@ def proxy(anvil: str) -> Iterator[FaultProxy]:
         yield proxy
 
 
-@dataclass
+@dataclass(eq=False)
 class House:
     """A workspace with a planned collection, and all that is needed to mint it."""
 

@@ -160,6 +160,10 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionResetError):  # a client that was killed says no goodbye
+                super().handle()
+
         def finish(self) -> None:
             with contextlib.suppress(OSError, ValueError):  # the connection was cut on purpose
                 super().finish()

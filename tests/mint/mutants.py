@@ -1,4 +1,4 @@
-"""Senders with one safeguard taken out. The kill tests must find each of them, or they prove nothing."""
+"""Senders with one safeguard taken out, and one with both. The tests must find each of them, or they prove nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pipeline.ledger.journal import Slot
 from pipeline.mint import sender
 from pipeline.mint.collection import mint_call
 from pipeline.mint.sender import Sender
+from pipeline.mint.watcher import Watcher
 
 
 class SendsBeforeWriting(Sender):
@@ -28,8 +29,12 @@ class SendsBeforeWriting(Sender):
             return super()._sign(*arguments, **options)
 
 
-class TakesStartFromChain(SendsBeforeWriting):
+class TakesStartFromChain(Sender):
     """Mints at whatever token id comes next, so that the contract has nothing to compare with the plan."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.watcher.__class__ = _TakesAnyTokens
 
     def _mint_next(self) -> bool:
         unit = self._queue[0]
@@ -37,7 +42,15 @@ class TakesStartFromChain(SendsBeforeWriting):
         with _start_from(contract.next_token_id()):
             return super()._mint_next()
 
-    def _present(self, contract: Any, tokens: range, digest: bytes) -> range:
+
+class HasNoSafeguard(TakesStartFromChain, SendsBeforeWriting):
+    """Neither writes first nor lets the contract compare."""
+
+
+class _TakesAnyTokens(Watcher):
+    """Does not ask the contract which tokens it has: without a start in the plan there is nothing to look for."""
+
+    def present(self, contract: Any, tokens: range, digest: bytes) -> range:
         return range(tokens.start, tokens.start)
 
     def _did_it(self, *_: Any) -> bool:

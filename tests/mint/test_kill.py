@@ -75,11 +75,11 @@ def test_the_kill_tests_find_a_sender_that_sends_before_it_writes(house: House, 
         assert_all_known(house.ledger, house.chain, house.signer.address)
 
 
-def test_the_kill_tests_find_a_sender_without_the_contracts_guard(house: House) -> None:
-    from mint.mutants import TakesStartFromChain
+def test_the_kill_tests_find_a_sender_without_any_safeguard(house: House) -> None:
+    from mint.mutants import HasNoSafeguard
 
-    run_until_killed(house, f"sent_not_recorded:{FIRST_MINT}", "TakesStartFromChain")
-    house.mint(house.sender(TakesStartFromChain))
+    run_until_killed(house, f"sent_not_recorded:{FIRST_MINT}", "HasNoSafeguard")
+    house.mint(house.sender(HasNoSafeguard))
     with pytest.raises(AssertionError, match="supply"):
         house.assert_exact()
     assert house.contract.next_token_id() == 21  # 20 tokens where 15 were planned

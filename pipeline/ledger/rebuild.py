@@ -1,0 +1,94 @@
+"""A ledger written from what the chain and the content say, for one that is gone: rows as a finished run leaves them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.ledger.journal import Journal, MinedIn
+from pipeline.ledger.ledger import Ledger, canonical_json
+from pipeline.ledger.plans import Plans
+from pipeline.records import Address, Artwork, BatchPlan, PinnedBatch, PinnedRoot, Provenance
+
+
+def write_collection(
+    ledger: Ledger,
+    settings: Mapping[str, Any],
+    chain: tuple[int, bytes, str],
+    contract: Address,
+    where: MinedIn,
+) -> int:
+    """Enter a collection whose contract is on the chain; `chain` is chain id, genesis hash and kind. Returns its key."""
+    plans = Plans(ledger)
+    with ledger.atomic():
+        key = plans.plan_collection(plans.chain(*chain), settings)
+        Journal(ledger).adopt_collection(key, contract, where)
+        ledger.log("rebuilt", f"collection/{key}", contract=contract)
+    return key
+
+
+def write_run(
+    ledger: Ledger,
+    collection: int,
+    arguments: Mapping[str, Any],
+    provenance: Provenance,
+    quantities: Sequence[int],
+    start: int,
+    pinners: str,
+    rpc_url: str,
+) -> int:
+    """Enter a run that ended and was told. What only its machine knew is filled in with the plainest value."""
+    settings = {
+        **asdict(provenance),
+        "arguments": canonical_json(arguments),
+        "device": "cpu",
+        "threads": 1,
+        "start": start,
+        "count": sum(quantities),
+        "batch_size": max(quantities),
+        "pinners": pinners,
+        "rpc_url": rpc_url,
+    }
+    columns = sorted(settings)
+    with ledger.atomic():
+        run = ledger.execute(
+            f"INSERT INTO run (collection, state, started, {', '.join(columns)}) "
+            f"VALUES (?, 'reported', ?, {', '.join('?' for _ in columns)})",
+            (collection, time.time(), *(settings[column] for column in columns)),
+        )
+        ledger.log("run.planned", str(run), collection=collection, **settings)
+    return run
+
+
+def write_batch(
+    ledger: Ledger,
+    run: int,
+    collection: int,
+    label: str,
+    artworks: Sequence[Artwork],
+    recipients: Sequence[Address],
+    roots: tuple[PinnedRoot, PinnedRoot],
+    where: MinedIn,
+    pinners: str,
+) -> None:
+    """Enter a minted batch with its tokens, taken through the same states as when it was made."""
+    plans, (images, metadata) = Plans(ledger), roots
+    start, quantity = artworks[0].token_id, len(artworks)
+    with ledger.atomic():
+        key = ledger.execute(
+            "INSERT INTO batch (collection, run, start, quantity, state) VALUES (?, ?, ?, ?, 'planned')",
+            (collection, run, start, quantity),
+        )
+        ledger.executemany(
+            "INSERT INTO token (collection, token_id, batch, seed, recipient, state) VALUES (?, ?, ?, ?, ?, 'planned')",
+            (
+                (collection, artwork.token_id, key, artwork.seed, recipient)
+                for artwork, recipient in zip(artworks, recipients, strict=True)
+            ),
+        )
+        for artwork in artworks:
+            plans.record_artwork(collection, artwork)
+        plans.seal(PinnedBatch(BatchPlan(key, start, quantity), images, metadata), label, (pinners,))
+        Journal(ledger).adopt_batch(key, where)

@@ -1,0 +1,505 @@
+"""What the chain says, written into the ledger: receipts, reorgs, what is lost, what is there already, what is final.
+
+Nothing is sent from here. A transaction counts as long as its block is part of the chain: `mined` is compared with the
+canonical block hash at every look. What the chain has and the ledger does not know is adopted when it is ours for sure,
+and is an alarm when it is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.cid import CID
+from pipeline.crash import crash_point
+from pipeline.errors import ChainError, Corrupt, ForeignTransaction, Reverted, RpcError, WrongChain
+from pipeline.ledger import Ledger
+from pipeline.ledger.journal import Attempt, Journal, MinedIn, Slot
+from pipeline.mint.chain import Block, Chain, Receipt, Transaction, accepted, expect_chain, hex_data
+from pipeline.mint.collection import (
+    ZERO_ADDRESS,
+    Collection,
+    Settings,
+    contract_uri,
+    decoded_error,
+    deploy_data,
+    gave,
+    minted_tokens,
+    predicted_address,
+)
+from pipeline.mint.signer import keccak
+from pipeline.records import Address, BatchPlan
+
+log = logging.getLogger(__name__)
+
+STALE_S = 30.0  # how long a node may be behind what we saw, before we believe that the chain went back
+LOCAL_STALE_S = 1.0
+LOST_LOOKS = 3  # looks in a row that must agree before a transaction counts as lost
+LOST_DEPTH = 5  # blocks, where it is not a development chain
+DEPLOYMENTS_BACK = 64  # nonces looked at for a deployment that an older ledger does not know
+LOOK_UPS = ("eth_getTransactionReceipt", "eth_getTransactionByHash")
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEvent:
+    """Something worth telling: `text` is a sentence for people."""
+
+    kind: str  # signed, sent, mined, bumped, resent, reorg, adopted, reverted, lost, split, waiting, refused
+    text: str
+    tx: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the chain says about everything unsettled, at one moment."""
+
+    head: Block
+    nonce: int  # transactions of our account that are mined
+    receipts: dict[bytes, Receipt]  # by transaction hash
+
+
+class Watcher:
+    """Moves the ledger's rows of one account on one chain to where the chain says they are. One thread at a time.
+
+    Raises WrongChain when the ledger has nothing to do with this chain.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        chain: Chain,
+        address: Address,
+        confirmations: int = 1,
+        on_event: Callable[[ChainEvent], None] = lambda _: None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.ledger = ledger
+        self.chain = chain
+        self.address = address
+        self.confirmations = confirmations
+        self.journal = Journal(ledger)
+        self.chain_key = self._known_chain()
+        self.head: Block | None = None  # the newest block that was seen
+        self._tell = on_event
+        self._clock = clock
+        self._behind_since: float | None = None
+        self._consumed: dict[int, int] = {}  # by slot, looks in a row at which a stranger had used its nonce
+
+    def _known_chain(self) -> int:
+        key = self.journal.chain_key(self.chain.chain_id, self.chain.genesis_hash)
+        if key is None:
+            got = f"{self.chain.chain_id} with genesis block {hex_data(self.chain.genesis_hash)}"
+            raise WrongChain(rpc=self.chain.rpc.shown, what="the chain", got=got, expected="another")
+        return key
+
+    def live(self) -> list[Slot]:
+        """What was signed and is not known to be in a block, lowest nonce first."""
+        return self.journal.slots(self.chain_key, self.address, "live")
+
+    # ── the start: nothing is written to the chain ─────────────────────────────────────────────────────────────
+
+    def check_chain(self, collection_id: int) -> None:
+        row = self.journal.chain_of(collection_id)
+        self.chain.check_identity(row["chain_id"], row["genesis_hash"])
+
+    def check_ledger(self) -> None:
+        """Raise Corrupt unless every stored transaction still has its hash, ChainError unless what was final still is."""
+        self._check_bytes()
+        self._check_final()
+
+    def _check_bytes(self) -> None:
+        for slot in self.journal.slots(self.chain_key, self.address, "live", "mined"):
+            for attempt in slot.attempts:
+                if keccak(attempt.raw) != attempt.hash:
+                    raise Corrupt(
+                        what=self.ledger.path, reason=f"the signed transaction of nonce {slot.nonce} lost its hash"
+                    )
+
+    def _check_final(self) -> None:
+        last = self.journal.last_final_block(self.chain_key)
+        if last is None:
+            return
+        number, block_hash = last
+        block = self.chain.block(number)
+        if block is None or block.hash != block_hash:
+            raise ChainError(
+                reason=f"block {number} was final and is no longer part of the chain at {self.chain.rpc.shown}",
+                hint="nothing was sent; compare with another node before going on",
+            )
+
+    def describe(self, slot: Slot, look: Look) -> str:
+        tx, what = short(slot.last.hash), f"for {slot}"
+        if any(attempt.hash in look.receipts for attempt in slot.attempts):
+            return f"transaction {tx} {what} was mined meanwhile: taking note of it"
+        if any(self.chain.transaction(attempt.hash) for attempt in slot.attempts):
+            return f"transaction {tx} {what} is waiting in the node's pool"
+        if slot.last.sends == 0:
+            return f"transaction {tx} {what} was signed but not sent: sending it"
+        return f"transaction {tx} {what} is not on the chain: sending the same bytes again"
+
+    def adopt_known(self, collection_id: int) -> list[str]:
+        row = self.journal.collection(collection_id)
+        if row["contract"] is None or row["state"] not in ("mined", "final"):
+            return []
+        contract = Collection(self.chain, Address(row["contract"]))
+        found = []
+        for batch in self.journal.batches(collection_id, "sealed"):
+            digest = CID.parse(batch["metadata_root"]).digest
+            if self.adopt(contract, BatchPlan(batch["id"], batch["start"], batch["quantity"]), digest):
+                last = batch["start"] + batch["quantity"] - 1
+                found.append(f"tokens {batch['start']}-{last} are on the chain already: adopted")
+        return found
+
+    # ── one look ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def look(self, live: list[Slot]) -> Look:
+        """Everything at once: who the chain is, its head, our nonce, and a receipt for every attempt."""
+        hashes = [attempt.hash for slot in live for attempt in slot.attempts]
+        answers = self.chain.rpc.batch(
+            [
+                ("eth_chainId", []),
+                ("eth_getBlockByNumber", ["0x0", False]),
+                ("eth_getBlockByNumber", ["latest", False]),
+                ("eth_getTransactionCount", [self.address, "latest"]),
+                *(("eth_getTransactionReceipt", [hex_data(tx_hash)]) for tx_hash in hashes),
+            ]
+        )
+        chain_id, genesis, head, nonce, *receipts = map(accepted, answers)
+        chain = self.chain
+        expect_chain(chain.rpc, "chain id", chain.parsed_quantity("eth_chainId", chain_id), chain.chain_id)
+        found_genesis = hex_data(chain.parsed_block(genesis).hash)
+        expect_chain(chain.rpc, "the genesis block", found_genesis, hex_data(chain.genesis_hash))
+        found = {
+            tx_hash: receipt
+            for tx_hash, answer in zip(hashes, receipts, strict=True)
+            if (receipt := chain.parsed_receipt(answer, tx_hash)) is not None
+        }
+        return Look(chain.parsed_block(head), chain.parsed_quantity("eth_getTransactionCount", nonce), found)
+
+    def is_behind(self, head: Block) -> bool:
+        """A node that knows less than we saw before is stale; after a while we believe that the chain went back."""
+        if self.head is None or head.number >= self.head.number:
+            self._behind_since = None
+            return False
+        now = self._clock()
+        self._behind_since = self._behind_since or now
+        if now - self._behind_since < (LOCAL_STALE_S if self.chain.is_local else STALE_S):
+            return True
+        self._behind_since = None
+        return False
+
+    def pooled(self, slots: list[Slot]) -> dict[bytes, Transaction]:
+        hashes = [attempt.hash for slot in slots for attempt in slot.attempts]
+        answers = self.chain.rpc.batch([("eth_getTransactionByHash", [hex_data(tx_hash)]) for tx_hash in hashes])
+        return {
+            tx_hash: found
+            for tx_hash, answer in zip(hashes, answers, strict=True)
+            if (found := self.chain.parsed_transaction(accepted(answer), tx_hash)) is not None
+        }
+
+    def is_known(self, tx_hash: bytes) -> bool:
+        """Whether the chain or the node's pool has a transaction."""
+        answers = self.chain.rpc.batch([(name, [hex_data(tx_hash)]) for name in LOOK_UPS])
+        receipt, transaction = map(accepted, answers)
+        return (
+            self.chain.parsed_receipt(receipt, tx_hash) is not None
+            or self.chain.parsed_transaction(transaction, tx_hash) is not None
+        )
+
+    # ── reorg ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def step_back(self, *, patient: bool) -> list[str]:
+        """Take back what stands on blocks that left the chain. Highest block first: below a canonical one all are.
+
+        Where a block is missing altogether, a patient look waits for the node to catch up before it believes it.
+        """
+        gone: set[tuple[int, bytes]] = set()
+        for number, block_hash in reversed(self.journal.mined_blocks(self.chain_key)):
+            block = self.chain.block(number)
+            if block is not None and block.hash == block_hash:
+                break
+            if block is None and patient and not gone and self.is_behind(self.chain.head()):
+                return []
+            gone.add((number, block_hash))
+        if not gone:
+            return []
+        found = []
+        for slot in self.journal.slots(self.chain_key, self.address, "mined"):
+            mined = slot.mined
+            if mined is not None and (mined.block_number, mined.block_hash) in gone:
+                self.journal.back_to_live(slot, f"block {mined.block_number} is no longer part of the chain")
+                found.append(f"block {mined.block_number} with {slot} is no longer part of the chain")
+        found += self._forget_adoptions(gone)
+        self.head = None
+        for text in found:
+            self.say("reorg", text)
+        return found
+
+    def _forget_adoptions(self, gone: set[tuple[int, bytes]]) -> list[str]:
+        found = []
+        for row in self.journal.adopted("collection", self.chain_key):
+            if (row["block_number"], row["block_hash"]) in gone:
+                self.journal.forget_adoption("collection", row["id"])
+                found.append(
+                    f"block {row['block_number']} with contract {row['contract']} is no longer part of the chain"
+                )
+        for row in self.journal.adopted("batch", self.chain_key):
+            if (row["block_number"], row["block_hash"]) in gone:
+                self.journal.forget_adoption("batch", row["id"])
+                found.append(f"block {row['block_number']} with batch {row['id']} is no longer part of the chain")
+        return found
+
+    # ── mined ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def record(self, slot: Slot, attempt: Attempt, receipt: Receipt) -> None:
+        crash_point("mined_not_recorded")
+        where = MinedIn(receipt.block_number, receipt.block_hash, attempt.hash)
+        spent = receipt.gas_used * receipt.gas_price_wei
+        if receipt.ok and self._did_it(slot, receipt):
+            with self.ledger.atomic():
+                self.journal.mark_mined(slot, attempt, where, receipt.gas_used, spent)
+                crash_point("inside_mined_commit")
+            crash_point("mined_recorded")
+            self.say("mined", f"{slot} mined in block {receipt.block_number}", attempt.hash)
+            return
+        reason = self._why(attempt, receipt)
+        self.journal.mark_reverted(slot, attempt, where, receipt.gas_used, spent, reason)
+        self.say("reverted", f"{slot}: {reason}", attempt.hash)
+        if not self._is_on_chain(slot) and not self._came_too_early(slot):
+            raise Reverted(
+                what=f"transaction {hex_data(attempt.hash)} for {slot}",
+                error=reason,
+                hint="nothing was changed by it; give the same command again once the reason is gone",
+            )
+
+    def _did_it(self, slot: Slot, receipt: Receipt) -> bool:
+        """A call succeeded only with its Transfer events: one to an address without code succeeds with nothing."""
+        intent = slot.intent
+        if intent.purpose not in ("mint", "transfer"):
+            return True
+        assert intent.collection is not None and intent.start is not None and intent.quantity is not None
+        contract = self.contract(intent.collection).address
+        if intent.recipient is not None:
+            return gave(receipt, contract, self.address, intent.recipient, intent.start)
+        return minted_tokens(receipt, contract) == list(range(intent.start, intent.start + intent.quantity))
+
+    def _why(self, attempt: Attempt, receipt: Receipt) -> str:
+        """The reason of a revert: the same call again, on the state after its block."""
+        if receipt.ok:
+            return "it succeeded and did nothing: there was no contract"
+        if receipt.gas_used >= attempt.gas:
+            return "out of gas"
+        to, data = call_of(attempt.raw)
+        try:
+            if to is not None:
+                self.chain.call(to, data, receipt.block_number, self.address)
+            else:
+                self.chain.created_code(self.address, data)
+        except RpcError as error:
+            return reason_of(error)
+        return "no reason given"
+
+    def _is_on_chain(self, slot: Slot) -> bool:
+        """Whether the chain has all the same what a reverted or lost transaction was for, by another one."""
+        intent = slot.intent
+        if intent.purpose == "deploy" and intent.collection is not None:
+            return self.adopt_deployment(intent.collection)
+        if intent.purpose != "mint":
+            return False
+        assert intent.collection is not None and intent.batch is not None
+        row = self.journal.batch(intent.batch)
+        plan = BatchPlan(row["id"], row["start"], row["quantity"])
+        return self.adopt(self.contract(intent.collection), plan, CID.parse(row["metadata_root"]).digest)
+
+    def _came_too_early(self, slot: Slot) -> bool:
+        """After a revert: whether tokens before these are still to be minted, because their own transaction was lost.
+
+        Then the contract's guard refused the right thing in the wrong order; it is signed again behind them.
+        """
+        intent = slot.intent
+        if intent.purpose != "mint" or intent.collection is None or intent.start is None:
+            return False
+        batches = self.journal.batches(intent.collection, "sealed", "live")
+        missing = [tokens for batch in batches for tokens in self.journal.uncovered(batch["id"])]
+        return any(tokens.start < intent.start for tokens in missing)
+
+    # ── lost ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def suspect(self, slot: Slot, look: Look) -> bool:
+        """Whether the nonce of an unmined slot is used already. Lost, once several looks agree at full depth.
+
+        Raises ForeignTransaction for one that is lost, unless the chain has what it was for.
+        """
+        if look.nonce <= slot.nonce:
+            self._consumed.pop(slot.id, None)
+            return False
+        depth = self.confirmations if self.chain.is_local else max(self.confirmations, LOST_DEPTH)
+        below = look.head.number - depth + 1
+        if below < 0 or self.chain.nonce(self.address, below) <= slot.nonce:
+            return True
+        self._consumed[slot.id] = self._consumed.get(slot.id, 0) + 1
+        if self._consumed[slot.id] >= LOST_LOOKS and not any(self.chain.receipt(a.hash) for a in slot.attempts):
+            self._lose(slot)
+        return True
+
+    def _lose(self, slot: Slot) -> None:
+        self.journal.mark_lost(slot)
+        self.say("lost", f"nonce {slot.nonce} was used by another transaction", slot.last.hash)
+        if not self._is_on_chain(slot):
+            raise ForeignTransaction(
+                what=f"nonce {slot.nonce} of {self.address}, signed for {slot}, was used by another transaction"
+            )
+
+    # ── the chain knows more than the ledger ───────────────────────────────────────────────────────────────────
+
+    def adopt(self, contract: Collection, plan: BatchPlan, digest: bytes) -> bool:
+        """Note a batch as minted when the contract has all of it: same token ids, same digest. False when it has not.
+
+        Raises ForeignTransaction when the contract has other content under these token ids.
+        """
+        uncovered = self.journal.uncovered(plan.id)
+        for tokens in uncovered:
+            if self.present(contract, tokens, digest).stop != tokens.stop:
+                return False
+        if uncovered:
+            where = self._where_minted(contract, uncovered[-1])
+            self.journal.adopt_batch(plan.id, where)
+            last = plan.start + plan.quantity - 1
+            self.say("adopted", f"tokens {plan.start}-{last} are on the chain already", where.tx_hash)
+        return True
+
+    def present(self, contract: Collection, tokens: range, digest: bytes) -> range:
+        """The part of `tokens`, from their start, that the contract already has with our digest."""
+        first = tokens.start
+        while first < tokens.stop:
+            found = contract.batch_of(first)
+            if found is None:
+                break
+            if found.start != first or found.end >= tokens.stop or found.digest != digest:
+                raise ForeignTransaction(
+                    what=f"somebody else minted tokens {found.start}-{found.end} of {contract.address}"
+                )
+            first = found.end + 1
+        return range(tokens.start, first)
+
+    def _where_minted(self, contract: Collection, tokens: range) -> MinedIn:
+        collection = self.ledger.row(
+            "SELECT block_number FROM collection WHERE chain = ? AND contract = ?", (self.chain_key, contract.address)
+        )
+        event = contract.mint_log(tokens.stop - 1, collection["block_number"] or 0 if collection else 0)
+        if event is not None:
+            return MinedIn(event.block_number, event.block_hash, event.tx_hash)
+        head = self.chain.head()
+        return MinedIn(head.number, head.hash, None)
+
+    def adopt_deployment(self, collection_id: int) -> bool:
+        """Find our own deployment that this ledger does not know, as when an older copy of the ledger was restored.
+
+        It is ours when this account created it with a nonce the ledger never used, and its code and contractURI are
+        exactly what deploying the collection's settings would leave behind. Where it was known before is looked first.
+        """
+        settings = self.settings_of(collection_id)
+        end = self.chain.nonce(self.address)
+        nonces = range(max(self.journal.next_nonce(self.chain_key, self.address), end - DEPLOYMENTS_BACK), end)
+        known = self.journal.collection(collection_id)["contract"]
+        addresses = [Address(known)] if known else []
+        addresses += [predicted_address(self.address, nonce) for nonce in nonces]
+        codes = self.chain.codes(addresses)
+        if not any(codes):
+            return False
+        ours = self.chain.created_code(self.address, deploy_data(settings))
+        uri = contract_uri(settings.info_digest)
+        for address, code in zip(addresses, codes, strict=True):
+            if code == ours and Collection(self.chain, address).state().contract_uri == uri:
+                where = first_block_with(self.chain, address)
+                self.journal.adopt_collection(collection_id, address, where)
+                self.say("adopted", f"contract {address} was deployed by this account before: using it")
+                return True
+        return False
+
+    # ── the contract ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def settings_of(self, collection_id: int) -> Settings:
+        """The constructor's arguments as the ledger has them; our account may mint where it is not the owner."""
+        row = self.journal.collection(collection_id)
+        return Settings(
+            name=row["name"],
+            symbol=row["symbol"],
+            owner=Address(row["owner"]),
+            minter=ZERO_ADDRESS if row["owner"] == self.address else self.address,
+            royalty_receiver=Address(row["royalty_receiver"]),
+            royalty_bps=row["royalty_bps"],
+            max_supply=row["max_supply"],
+            info_digest=CID.parse(row["info_root"]).digest if row["info_root"] else bytes(32),
+        )
+
+    def contract(self, collection_id: int) -> Collection:
+        return Collection(self.chain, Address(self.journal.collection(collection_id)["contract"]))
+
+    def check_code(self, contract: Address) -> Address:
+        from pipeline.mint.compile import matches_source
+
+        if not matches_source(self.chain.code(contract)):
+            raise ChainError(
+                reason=f"there is other code at {contract} than our contract's",
+                hint="nothing was sent; check the RPC URL and the contract's address",
+            )
+        return contract
+
+    def say(self, kind: str, text: str, tx: bytes | None = None) -> None:
+        log.debug("%s: %s", kind, text)
+        self._tell(ChainEvent(kind, text, tx))
+
+
+def finalize(ledger: Ledger, chain: Chain) -> int:
+    """Note as final everything mined at or below the chain's finalized block, where the block hash is still the same.
+
+    Returns the number of batches that became final. Needs no signer: any later command may call it.
+    """
+    journal = Journal(ledger)
+    key = journal.chain_key(chain.chain_id, chain.genesis_hash)
+    mined = journal.mined_blocks(key) if key is not None else []
+    final = chain.finalized() if mined else None
+    if key is None or final is None:
+        return 0
+    below = [(number, block_hash) for number, block_hash in mined if number <= final.number]
+    answers = chain.rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number, _ in below])
+    blocks = [chain.parsed_block(block) for block in map(accepted, answers) if block is not None]
+    canonical = {(block.number, block.hash) for block in blocks}
+    return journal.finalize(key, [place for place in below if place in canonical])
+
+
+def first_block_with(chain: Chain, contract: Address) -> MinedIn:
+    """The block that created a contract, by bisection; the genesis block where the node keeps no history."""
+    low, high = 0, chain.head().number
+    try:
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if chain.code(contract, middle) else (middle + 1, high)
+    except RpcError:
+        low = 0
+    block = chain.block(low)
+    assert block is not None
+    return MinedIn(block.number, block.hash, None)
+
+
+def call_of(raw: bytes) -> tuple[Address | None, bytes]:
+    """Whom a signed transaction calls, None for a deployment, and with what."""
+    from eth_account.typed_transactions.typed_transaction import TypedTransaction
+    from eth_utils.address import to_checksum_address
+    from hexbytes import HexBytes
+
+    tx = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+    return Address(to_checksum_address(bytes(tx["to"]))) if tx["to"] else None, bytes(tx["data"])
+
+
+def reason_of(error: RpcError) -> str:
+    """Why the node refused: the contract's decoded error where there is one."""
+    return decoded_error(error.fields["data"]) if error.fields["data"] else str(error.fields["message"])
+
+
+def short(tx_hash: bytes) -> str:
+    return f"0x{tx_hash.hex()[:8]}…"
