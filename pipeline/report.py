@@ -11,6 +11,7 @@ from pipeline.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.mint.networks import network_of
 from pipeline.planning import command
 from pipeline.workspace import Workspace
 
@@ -55,12 +56,14 @@ def run_report(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
     plans, run, collection = Plans(ledger), outcome.run, outcome.collection
     owners = Owners(ledger)
     in_run = range(run.start, run.start + run.count)
+    network = network_of(collection.chain_id)
     roots = [(images, metadata) for plan, images, metadata in plans.roots(collection.id) if plan.start in in_run]
     return {
         "name": collection.name,
         "contract": collection.contract,
         "chain_id": collection.chain_id,
         "rpc_url": run.rpc_url,
+        "explorer": network.contract_page(collection.contract) if network and collection.contract else None,
         "deploy_tx": _hex(collection.tx_hash),
         "transactions": [_hex(tx) for tx in plans.transactions(collection.id)],
         "images_roots": [str(images) for images, _ in roots],
@@ -129,12 +132,14 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
             total = sum(plans.counts(collection.id).values())
             raise BadArgument(name="token id", value=token_id, expected=f"1 to {total} in {collection.name!r}")
         owner = Owners(ledger).owner_of(collection.id, token_id) or token.recipient
+        network = network_of(collection.chain_id)
         return {
             "collection": collection.name,
             "contract": collection.contract,
             "chain_id": collection.chain_id,
             **_token(token, owner),
             "state": token.state,
+            "explorer": network.token_page(collection.contract, token_id) if network and collection.contract else None,
             "block_number": token.block_number,
             "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
             "file": str(workspace.image(collection.id, token_id)) if token.image_sha256 else None,
