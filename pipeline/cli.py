@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 DEFAULT_WORKSPACE = "workspace"
 WIDE = 200  # columns of a table that nobody's terminal has to show
 LONG_TABLE = 100  # rows after which nobody reads on
+GWEI, ETHER = 10**9, 10**18  # in wei
 MAX_KEY_TEXT = 200  # characters read where a private key of 66 is expected
+MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000 years
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
 _MINT_SETTINGS = (
@@ -110,6 +112,8 @@ def _mint(call: Call) -> int:
     from pipeline.terminal import person_here, progress_on_stderr
 
     count = None if call.arguments.count is None else _read_count(call.arguments.count)
+    if call.arguments.dry_run:
+        return _tell_bill(call, count)
     with progress_on_stderr() as observer:
         outcome = mint_run(
             call.config,
@@ -135,6 +139,39 @@ def _mint(call: Call) -> int:
         )
     _next("pipeline verify", "proves every token from the chain back to its pixels")
     return 0
+
+
+def _tell_bill(call: Call, count: int | None) -> int:
+    from pipeline.bill import dry_run
+
+    bill = dry_run(call.config, count, call.workspace, more=call.arguments.more, new=call.arguments.new)
+    if call.as_json:
+        _print_json(bill)
+        return 0
+    shown = bill["lines"][:LONG_TABLE]
+    rows = [(line["what"], f"{line['gas']:,}", _ether(line["wei"])) for line in shown]
+    if len(shown) < len(bill["lines"]):
+        rows.append((f"… {len(bill['lines']) - len(shown):,} more", "", ""))
+    rows.append((f"all {bill['tokens']:,} tokens", f"{bill['gas']:,}", _ether(bill["wei"])))
+    rows.append(("each token", "", _ether(bill["wei_per_token"])))
+    _print_table(("transaction", "gas", "ETH"), rows)
+    if bill["alternatives"]:
+        others = [(o["name"], f"{o['gas']:,}", _ether(o["wei"]), f"{o['times']}×") for o in bill["alternatives"]]
+        _print_table(("the same with", "gas", "ETH", "of the above"), others)
+    base, tip = bill["base_fee_wei"] / GWEI, bill["priority_fee_wei"] / GWEI
+    _say(f"at a base fee of {base:g} gwei and {tip:g} gwei for the block's maker, on chain {bill['chain_id']} now.")
+    if bill["node_estimates_deploy"]:
+        _say(f"the node's own estimate of the deployment: {bill['node_estimates_deploy']:,} gas.")
+    if bill["balance_wei"] is not None and bill["balance_wei"] < bill["wei"]:
+        _say(f"{bill['payer']} has {_ether(bill['balance_wei'])} ETH: not enough.")
+    _say("a rollup's fee for its data on Ethereum comes on top. Nothing was planned, signed or sent.")
+    return 0
+
+
+def _ether(wei: int) -> str:
+    """An amount in ETH with nine digits, the last of which is a gwei."""
+    whole_ether, rest = divmod(wei, ETHER)
+    return f"{whole_ether}.{rest // GWEI:09d}"
 
 
 def _account(call: Call) -> int:
@@ -239,7 +276,8 @@ def _read_token_id(text: str) -> int:
 def _owners(call: Call) -> int:
     from pipeline.report import owners_report
 
-    report = owners_report(call.workspace, call.config, _name(call))
+    at = call.arguments.at
+    report = owners_report(call.workspace, call.config, _name(call), None if at is None else _read_block(at))
     if call.as_json:
         _print_json(report)
         return 0
@@ -249,6 +287,13 @@ def _owners(call: Call) -> int:
     )
     _say(f"as of block {report['block_number']:,}")
     return 0
+
+
+def _read_block(text: str) -> int:
+    try:
+        return whole(0, MAX_BLOCK)(text)
+    except Expected as expected:
+        raise BadArgument(name="--at", value=text, expected=str(expected)) from None
 
 
 def _verify(call: Call) -> int:
@@ -280,6 +325,24 @@ def _export(call: Call) -> int:
         for path in paths:
             print(path)
     return 0
+
+
+def _compile(call: Call) -> int:
+    from pipeline.source import source_report
+
+    out = call.arguments.out or call.workspace.folder / "export" / "verification"
+    report = source_report(call.config, call.workspace, _name(call), Path(out) if call.arguments.verify else None)
+    if call.as_json:
+        _print_json(report)
+    else:
+        rows = [(key.replace("_", " "), value) for key, value in report.items() if not isinstance(value, list)]
+        _print_table(("", ""), [*rows, *(("file", file) for file in report["files"])], wrap=True)
+    if report["files"]:
+        _say(
+            "Sourcify and Etherscan take standard-input.json with the contract and compiler named above; "
+            "Etherscan wants the constructor arguments as well."
+        )
+    return 0 if report["matches_artifact"] and report["matches_chain"] is not False else 1
 
 
 def _devnet(call: Call) -> int:
@@ -459,6 +522,7 @@ VERBS = (
             "mint --count 10 --more",
             "mint --count 500 --new --name 'Night Linos' --size 1024 --to 0x…",
             "mint --to recipients.csv",
+            "mint --count 500 --dry-run --rpc-url https://…",
             "mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
             "mint --count 50 --rpc-url https://… --network sepolia --keystore key.json",
             "mint --count 50 --rpc-url https://… --signer-url http://127.0.0.1:9000 --signer-address 0x…",
@@ -468,6 +532,7 @@ VERBS = (
             ("--count", {"metavar": "N", "help": f"number of tokens, 1 to {MAX_COUNT:,}; a --to FILE says it itself"}),
             ("--more", {"action": "store_true", "help": "add tokens to the last (or --name'd) collection"}),
             ("--new", {"action": "store_true", "help": "start another collection in this workspace"}),
+            ("--dry-run", {"action": "store_true", "help": "tell what it would cost; plan, sign and send nothing"}),
             (
                 "--confirm-name",
                 {"metavar": "TEXT", "help": "the collection's name, where real money is spent by a script"},
@@ -483,7 +548,14 @@ VERBS = (
         ("name",),
         (("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),),
     ),
-    _Verb("owners", _owners, "who owns what, read from the chain", ("owners", "owners --json"), ("name", "rpc_url")),
+    _Verb(
+        "owners",
+        _owners,
+        "who owns what, read from the chain",
+        ("owners", "owners --json", "owners --at 21000000"),
+        ("name", "rpc_url"),
+        (("--at", {"metavar": "BLOCK", "help": "number of the block after which to look (the newest)"}),),
+    ),
     _Verb(
         "verify",
         _verify,
@@ -500,6 +572,17 @@ VERBS = (
         (
             ("--format", {"metavar": "NAME,…", "default": "car,csv,json", "help": "car, csv, json (all)"}),
             ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),
+        ),
+    ),
+    _Verb(
+        "compile",
+        _compile,
+        "compile the contract again and compare; write what explorers verify it with",
+        ("compile", "compile --verify", "compile --verify --out /tmp/verification"),
+        ("name", "rpc_url"),
+        (
+            ("--verify", {"action": "store_true", "help": "write files for Sourcify and Etherscan; look at the chain"}),
+            ("--out", {"metavar": "DIR", "help": "folder for them (export/verification/ in the workspace)"}),
         ),
     ),
     _Verb(

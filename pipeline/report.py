@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import BadArgument, ChainError, WorkspaceUnwritable
+from pipeline.ledger.journal import Journal
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Collection, Plans, Token
@@ -154,8 +155,11 @@ def _hex(value: bytes | None) -> str | None:
     return "0x" + value.hex() if value else None
 
 
-def owners_report(workspace: Workspace, config: Config, name: str | None) -> dict[str, Any]:
-    """Who owns what now: reads the Transfer events that are new since the last call, and groups tokens by owner."""
+def owners_report(workspace: Workspace, config: Config, name: str | None, at: int | None = None) -> dict[str, Any]:
+    """Who owns what now, or after block `at`: reads Transfer events that are new, and groups tokens by owner.
+
+    Raises BadArgument for a block before the deployment, or one that is not there yet.
+    """
     from pipeline.connection import open_chain
     from pipeline.mint.indexer import sync
 
@@ -163,15 +167,27 @@ def owners_report(workspace: Workspace, config: Config, name: str | None) -> dic
         pass
     with open_chain(config, workspace, collection) as chain, Ledger(workspace.ledger) as ledger:
         block_number = sync(ledger, chain, collection.id)
+        if at is not None:
+            _check_block(at, Journal(ledger).collection(collection.id)["block_number"], block_number)
+            block_number = at
         return {
             "collection": collection.name,
             "contract": collection.contract,
             "block_number": block_number,
             "owners": [
                 {"owner": owner, "token_ids": token_ids}
-                for owner, token_ids in Owners(ledger).tokens_by_owner(collection.id).items()
+                for owner, token_ids in Owners(ledger).tokens_by_owner(collection.id, block_number).items()
             ],
         }
+
+
+def _check_block(at: int, deployed: int | None, newest: int) -> None:
+    if deployed is None:
+        raise BadArgument(name="--at", value=at, expected="nothing: the collection is not deployed yet")
+    if not deployed <= at <= newest:
+        raise BadArgument(
+            name="--at", value=at, expected=f"{deployed} to {newest}: the deployment's block to the newest"
+        )
 
 
 def _record_finality(workspace: Workspace, config: Config) -> None:
