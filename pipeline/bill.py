@@ -24,6 +24,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Collection, Plans
 from pipeline.planning import (
+    MAX_AIRDROP,
     Continue,
     Decision,
     Finished,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 # Stands for every digest of content: nothing is drawn, and a digest's own bytes change the bill by a few gas.
 SOME_DIGEST = hashlib.sha256(b"content that is not drawn yet").digest()
 SOMEBODY = Address("0x5eeD5EED5eeD5EEd5eed5eEd5eEd5eed5EeD5EEd")  # pays where the account is not known
-MOST_AT_ONCE = 300  # tokens of one airdrop on our own chain: see planning.MAX_AIRDROP
 MOST_GAS = 1 << 24  # of a transaction (EIP-7825)
 MINED_S, LOOK_S = 30.0, 0.005  # Anvil makes a block at once, and answers a little earlier than that
 OTHER_RULES = 0.02  # a node whose estimate differs by more counts gas in another way
@@ -264,8 +264,8 @@ class _Bench:
     def _give_one(self, recipients: list[Address]) -> None:
         from pipeline.mint.collection import mint_call
 
-        for first in range(0, len(recipients), MOST_AT_ONCE):
-            some = recipients[first : first + MOST_AT_ONCE]
+        for first in range(0, len(recipients), MAX_AIRDROP):
+            some = recipients[first : first + MAX_AIRDROP]
             self._mint(mint_call(self._next, some, SOME_DIGEST), some)
 
     def _mint(self, call: bytes, recipients: Iterable[Address]) -> int:

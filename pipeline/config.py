@@ -1,7 +1,8 @@
 """Every setting in one table, and where its value came from: flag, environment, `pipeline.toml`, or default.
 
 A flag wins over `PIPELINE_…`, that over the file, that over the default. Secrets are no settings: they come from the
-environment alone (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`) and are never shown.
+environment (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`), or are typed at a prompt, and
+are never shown.
 """
 
 from __future__ import annotations

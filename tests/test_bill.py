@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Ended, Pipeline
+from conftest import REPOSITORY, Ended, Pipeline
 from eth_account import Account
 from nodes import anvil, fund
 
@@ -46,6 +46,16 @@ def test_a_fresh_workspace_stays_empty(pipeline: Pipeline, tmp_path: Path) -> No
     assert bill["alternatives"][-1]["times"] > 9  # the tutorial's way
     table = pipeline(*MINT, "--count", "50", "--dry-run")
     assert f"{bill['gas']:,}" in table.out and "OpenZeppelin" in table.out and "Nothing was planned" in table.err
+
+
+def test_other_contracts_cost_what_the_gas_table_says() -> None:
+    rows = [line.strip("| \n").split(" | ") for line in (REPOSITORY / "docs" / "contract.md").read_text().splitlines()]
+    measured = {row[0]: row for row in rows if len(row) == 10}
+    for other in ALTERNATIVES:
+        _, _, deploy, first, job, later, further, *_ = measured[other.name]
+        assert (f"{other.deploy:,}", f"{other.first:,}", f"{other.later:,}") == (deploy, first, later)
+        assert f"{other.further:,}" == further
+        assert f"{other.gas([50], deployed=False):,}" == job
 
 
 def test_the_bill_is_what_is_paid(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ class Alternative:
 
 
 ALTERNATIVES: tuple[Alternative, ...] = (
+    Alternative("ERC721A with the same functions", 1_738_764, 240_225, 206_025, 1_958),
     Alternative("ERC721A, base URI only", 1_254_975, 171_471, 154_371, 1_958),
     Alternative("OpenZeppelin loop, base URI only", 1_166_965, 1_289_249, 1_272_149, 24_764),
     Alternative("thirdweb ERC721Base", 2_574_587, 328_079, 276_779, 1_984),
-    Alternative("tutorial: a transaction for each token", 1_291_497, 12_258_342, 12_264_062, 245_304),
+    Alternative("tutorial: Enumerable, URIStorage", 1_291_497, 12_258_342, 12_264_062, 245_304),
 )
