@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -26,16 +27,21 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipeline.mint.accounts import KeyFile
+
 DEFAULT_WORKSPACE = "workspace"
 WIDE = 200  # columns of a table that nobody's terminal has to show
 LONG_TABLE = 100  # rows after which nobody reads on
+GWEI, ETHER = 10**9, 10**18  # in wei
+MAX_KEY_TEXT = 200  # characters read where a private key of 66 is expected
+MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000 years
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
 _LIMITS = ("max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth")
 _MINT_SETTINGS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "keystore"),
-    *("confirmations", "to", "batch", *_LIMITS),
+    *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "network"),
+    *("keystore", "signer_url", "signer_address", "confirmations", "to", "batch", *_LIMITS),
 )
 
 
@@ -103,12 +109,20 @@ def _mint(call: Call) -> int:
     from pipeline.ledger import Ledger
     from pipeline.report import run_report
     from pipeline.run import mint_run
-    from pipeline.terminal import progress_on_stderr
+    from pipeline.terminal import person_here, progress_on_stderr
 
-    count = _read_count(call.arguments.count)
+    count = None if call.arguments.count is None else _read_count(call.arguments.count)
+    if call.arguments.dry_run:
+        return _tell_bill(call, count)
     with progress_on_stderr() as observer:
         outcome = mint_run(
-            call.config, count, call.workspace, observer, more=call.arguments.more, new=call.arguments.new
+            call.config,
+            count,
+            call.workspace,
+            observer,
+            more=call.arguments.more,
+            new=call.arguments.new,
+            person=person_here(call.arguments.confirm_name),
         )
     with Ledger(call.workspace.ledger) as ledger:
         report = run_report(ledger, outcome)
@@ -125,6 +139,72 @@ def _mint(call: Call) -> int:
         )
     _next("pipeline verify", "proves every token from the chain back to its pixels")
     return 0
+
+
+def _tell_bill(call: Call, count: int | None) -> int:
+    from pipeline.bill import dry_run
+
+    bill = dry_run(call.config, count, call.workspace, more=call.arguments.more, new=call.arguments.new)
+    if call.as_json:
+        _print_json(bill)
+        return 0
+    shown = bill["lines"][:LONG_TABLE]
+    rows = [(line["what"], f"{line['gas']:,}", _ether(line["wei"])) for line in shown]
+    if len(shown) < len(bill["lines"]):
+        rows.append((f"… {len(bill['lines']) - len(shown):,} more", "", ""))
+    rows.append((f"all {bill['tokens']:,} tokens", f"{bill['gas']:,}", _ether(bill["wei"])))
+    rows.append(("each token", "", _ether(bill["wei_per_token"])))
+    _print_table(("transaction", "gas", "ETH"), rows)
+    if bill["alternatives"]:
+        others = [(o["name"], f"{o['gas']:,}", _ether(o["wei"]), f"{o['times']}×") for o in bill["alternatives"]]
+        _print_table(("the same with", "gas", "ETH", "of the above"), others)
+    base, tip = bill["base_fee_wei"] / GWEI, bill["priority_fee_wei"] / GWEI
+    _say(f"at a base fee of {base:g} gwei and {tip:g} gwei for the block's maker, on chain {bill['chain_id']} now.")
+    if bill["node_estimates_deploy"]:
+        _say(f"the node's own estimate of the deployment: {bill['node_estimates_deploy']:,} gas.")
+    if bill["balance_wei"] is not None and bill["balance_wei"] < bill["wei"]:
+        _say(f"{bill['payer']} has {_ether(bill['balance_wei'])} ETH: not enough.")
+    _say("a rollup's fee for its data on Ethereum comes on top. Nothing was planned, signed or sent.")
+    return 0
+
+
+def _ether(wei: int) -> str:
+    """An amount in ETH with nine digits, the last of which is a gwei."""
+    whole_ether, rest = divmod(wei, ETHER)
+    return f"{whole_ether}.{rest // GWEI:09d}"
+
+
+def _account(call: Call) -> int:
+    from pipeline.mint.accounts import key_files, refuse_key
+
+    action, file = call.arguments.action, call.arguments.file
+    refuse_key(file)
+    if file and action != "import":
+        raise BadArgument(name=f"account {action}", value=file, expected="nothing more")
+    found = key_files(call.workspace.keys) if action == "list" else [_made_key_file(call, action, file)]
+    rows = [{"address": entry.address, "file": str(entry.path)} for entry in found]
+    if call.as_json:
+        _print_json(rows if action == "list" else rows[0])
+    else:
+        _print_table(("address", "file"), [(row["address"], row["file"]) for row in rows])
+    if action != "list":
+        _say(f"send {rows[0]['address']} what minting costs; keep a copy of the file and its password in a safe place.")
+        _next(f"pipeline mint --count 50 --rpc-url … --keystore {rows[0]['file']}", "mints with this account")
+    return 0
+
+
+def _made_key_file(call: Call, action: str, file: str) -> KeyFile:
+    from pipeline.mint.accounts import import_key, import_keystore, known_password, new_account
+    from pipeline.terminal import person_here
+
+    ask = person_here().ask_password
+    folder, out = call.workspace.keys, Path(call.arguments.out) if call.arguments.out else None
+    if action == "new":
+        return new_account(folder, out, known_password(os.environ, ask, new=True))
+    if file:
+        return import_keystore(folder, out, Path(file), known_password(os.environ, ask, new=False))
+    key = ask("Private key (64 hex digits): ") if ask else sys.stdin.read(MAX_KEY_TEXT)
+    return import_key(folder, out, key, known_password(os.environ, ask, new=True))
 
 
 def _read_count(text: str) -> int:
@@ -196,7 +276,8 @@ def _read_token_id(text: str) -> int:
 def _owners(call: Call) -> int:
     from pipeline.report import owners_report
 
-    report = owners_report(call.workspace, call.config, _name(call))
+    at = call.arguments.at
+    report = owners_report(call.workspace, call.config, _name(call), None if at is None else _read_block(at))
     if call.as_json:
         _print_json(report)
         return 0
@@ -206,6 +287,13 @@ def _owners(call: Call) -> int:
     )
     _say(f"as of block {report['block_number']:,}")
     return 0
+
+
+def _read_block(text: str) -> int:
+    try:
+        return whole(0, MAX_BLOCK)(text)
+    except Expected as expected:
+        raise BadArgument(name="--at", value=text, expected=str(expected)) from None
 
 
 def _transfer(call: Call) -> int:
@@ -272,6 +360,24 @@ def _export(call: Call) -> int:
     return 0
 
 
+def _compile(call: Call) -> int:
+    from pipeline.source import source_report
+
+    out = call.arguments.out or call.workspace.folder / "export" / "verification"
+    report = source_report(call.config, call.workspace, _name(call), Path(out) if call.arguments.verify else None)
+    if call.as_json:
+        _print_json(report)
+    else:
+        rows = [(key.replace("_", " "), value) for key, value in report.items() if not isinstance(value, list)]
+        _print_table(("", ""), [*rows, *(("file", file) for file in report["files"])], wrap=True)
+    if report["files"]:
+        _say(
+            "Sourcify and Etherscan take standard-input.json with the contract and compiler named above; "
+            "Etherscan wants the constructor arguments as well."
+        )
+    return 0 if report["matches_artifact"] and report["matches_chain"] is not False else 1
+
+
 def _devnet(call: Call) -> int:
     from pipeline.mint.devnet import devnet
 
@@ -313,7 +419,7 @@ def _config(call: Call) -> int:
 
 def _shown(name: str, value: Any) -> Any:
     """A setting's value as it may be shown: addresses of nodes lose whatever could carry a key."""
-    if name in ("rpc_url", "ipfs_api", "external_url") and "://" in str(value):
+    if name in ("rpc_url", "signer_url", "ipfs_api", "external_url") and "://" in str(value):
         from pipeline.mint.rpc import shown
 
         return shown(value)
@@ -367,6 +473,8 @@ def _print_tokens(report: dict[str, Any]) -> None:
     _say(
         f"{len(report['tokens']):,} tokens of {report['name']!r} at {report['contract']} on chain {report['chain_id']}"
     )
+    if report["explorer"]:
+        _say(report["explorer"])
     if report["seconds"]:
         _say("  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report["seconds"].items()))
 
@@ -404,7 +512,8 @@ class _Parser(argparse.ArgumentParser):
     """Errors in the same form as all others, and with the next step."""
 
     def error(self, message: str) -> NoReturn:
-        _say(f"error: {message}\n  → `{self.prog} --help` shows examples")
+        told = re.sub("[0-9a-fA-F]{64,}", "…", message)  # somebody may have typed a private key
+        _say(f"error: {told}\n  → `{self.prog} --help` shows examples")
         sys.exit(2)
 
 
@@ -445,13 +554,22 @@ VERBS = (
             "mint --count 50",
             "mint --count 10 --more",
             "mint --count 500 --new --name 'Night Linos' --size 1024 --to 0x…",
+            "mint --to recipients.csv",
+            "mint --count 500 --dry-run --rpc-url https://…",
             "mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
+            "mint --count 50 --rpc-url https://… --network sepolia --keystore key.json",
+            "mint --count 50 --rpc-url https://… --signer-url http://127.0.0.1:9000 --signer-address 0x…",
         ),
         _MINT_SETTINGS,
         (
-            ("--count", {"metavar": "N", "required": True, "help": f"number of tokens, 1 to {MAX_COUNT:,}"}),
+            ("--count", {"metavar": "N", "help": f"number of tokens, 1 to {MAX_COUNT:,}; a --to FILE says it itself"}),
             ("--more", {"action": "store_true", "help": "add tokens to the last (or --name'd) collection"}),
             ("--new", {"action": "store_true", "help": "start another collection in this workspace"}),
+            ("--dry-run", {"action": "store_true", "help": "tell what it would cost; plan, sign and send nothing"}),
+            (
+                "--confirm-name",
+                {"metavar": "TEXT", "help": "the collection's name, where real money is spent by a script"},
+            ),
         ),
     ),
     _Verb("status", _status, "how far everything is", ("status", "status --json"), ("rpc_url",)),
@@ -463,7 +581,14 @@ VERBS = (
         ("name",),
         (("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),),
     ),
-    _Verb("owners", _owners, "who owns what, read from the chain", ("owners", "owners --json"), ("name", "rpc_url")),
+    _Verb(
+        "owners",
+        _owners,
+        "who owns what, read from the chain",
+        ("owners", "owners --json", "owners --at 21000000"),
+        ("name", "rpc_url"),
+        (("--at", {"metavar": "BLOCK", "help": "number of the block after which to look (the newest)"}),),
+    ),
     _Verb(
         "transfer",
         _transfer,
@@ -505,6 +630,34 @@ VERBS = (
         (
             ("--format", {"metavar": "NAME,…", "default": "car,csv,json", "help": "car, csv, json (all)"}),
             ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),
+        ),
+    ),
+    _Verb(
+        "compile",
+        _compile,
+        "compile the contract again and compare; write what explorers verify it with",
+        ("compile", "compile --verify", "compile --verify --out /tmp/verification"),
+        ("name", "rpc_url"),
+        (
+            ("--verify", {"action": "store_true", "help": "write files for Sourcify and Etherscan; look at the chain"}),
+            ("--out", {"metavar": "DIR", "help": "folder for them (export/verification/ in the workspace)"}),
+        ),
+    ),
+    _Verb(
+        "account",
+        _account,
+        "keystore files: make one, list them, import a key",
+        (
+            "account new",
+            "account list",
+            "account import < key.txt",
+            "account import geth-keystore.json --out key.json",
+        ),
+        (),
+        (
+            ("action", {"metavar": "new|list|import", "choices": ("new", "list", "import"), "help": "what to do"}),
+            ("file", {"metavar": "FILE", "nargs": "?", "default": "", "help": "keystore file to import, if it is one"}),
+            ("--out", {"metavar": "FILE", "help": "keystore file to write (keys/ in the workspace)"}),
         ),
     ),
     _Verb(

@@ -1,7 +1,8 @@
 """Every setting in one table, and where its value came from: flag, environment, `pipeline.toml`, or default.
 
 A flag wins over `PIPELINE_…`, that over the file, that over the default. Secrets are no settings: they come from the
-environment alone (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`) and are never shown.
+environment (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`), or are typed at a prompt, and
+are never shown.
 """
 
 from __future__ import annotations
@@ -128,9 +129,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("pin", "ipfs_api", "ADDRESS", text, "/ip4/127.0.0.1/tcp/5001", "Kubo RPC, multiaddr or http URL"),
     Setting("chain", "chain", "NAME", one_of("anvil", "ganache"), "anvil", "embedded chain"),
     Setting("chain", "rpc_url", "URL", optional(http_url), "", "a chain of your own; empty: the embedded one"),
+    Setting("chain", "network", "NAME", text, "", "the chain that the RPC URL must lead to; empty: any testnet"),
     Setting("chain", "keystore", "FILE", text, "", "keystore file of the signing account"),
-    Setting("chain", "confirmations", "N", whole(1, 1_000), 1, "blocks until a token counts as minted; 1 on devnets"),
-    Setting("mint", "to", "ADDRESS", text, "", "recipient of the tokens; empty: the signing account"),
+    Setting("chain", "signer_url", "URL", optional(http_url), "", "a signer of your own that answers JSON-RPC"),
+    Setting("chain", "signer_address", "ADDRESS", text, "", "the account that this signer signs for"),
+    Setting(
+        "chain",
+        "confirmations",
+        "N",
+        whole(1, 1_000),
+        1,
+        "blocks until a token counts as minted; unless given, the network's",
+    ),
+    Setting("mint", "to", "ADDRESS|FILE", text, "", "recipient, or a CSV of address,count; empty: the signing account"),
     Setting("mint", "batch", "N", whole(0, MAX_BATCH), 0, "tokens per transaction; 0: 50, or 500 above 500 tokens"),
     Setting("mint", "max_fee_gwei", "GWEI", decimal, "200", "never pay more per gas than this"),
     Setting("mint", "max_transaction_eth", "ETH", decimal, "0.5", "never risk more on one transaction than this"),

@@ -6,6 +6,7 @@ PipelineError                         exit 1
 │   ├── UnknownSetting
 │   ├── RunDiffers
 │   ├── CollectionExists
+│   ├── NotConfirmed
 │   └── KeyRefused
 ├── WorkspaceError                    the folder that holds everything
 │   ├── WorkspaceLocked
@@ -22,6 +23,7 @@ PipelineError                         exit 1
 │   ├── RpcUnavailable                retryable
 │   ├── RpcError                      the node answered with an error
 │   ├── WrongChain
+│   │   └── WrongNetwork
 │   ├── BadRecipient
 │   ├── NotOwner
 │   ├── SignerMismatch
@@ -89,6 +91,13 @@ class CollectionExists(UsageError):
 
     sentence = "{collection!r} is complete with {count} tokens, and this call asks for something else: {differences}"
     next_step = "`--more` adds tokens to it, `--new` starts another collection"
+
+
+class NotConfirmed(UsageError):
+    """Real money would be spent, and nobody said so."""
+
+    sentence = "{network} is real money: {reason} the collection's name, {collection!r}"
+    next_step = "type it when asked, or give --confirm-name in a script; nothing was planned or spent"
 
 
 class KeyRefused(UsageError):
@@ -200,6 +209,13 @@ class WrongChain(ChainError):
 
     sentence = "{rpc} is another chain: {what} is {got}, the ledger has {expected}"
     next_step = "set the RPC URL of the chain this collection lives on, or use another --workspace"
+
+
+class WrongNetwork(WrongChain):
+    """The RPC URL leads to another chain than the one that was named."""
+
+    sentence = "{rpc} is chain {got}, but {network} is chain {expected}"
+    next_step = "give an RPC URL of {network}, or another --network; nothing was signed"
 
 
 class BadRecipient(ChainError):

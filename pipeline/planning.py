@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,11 @@ from pipeline.config import DEFAULTS, Config
 from pipeline.errors import BadArgument, CollectionExists, RunDiffers
 from pipeline.generate.seeds import token_seed
 from pipeline.ledger.plans import Collection, Plans, Run
+from pipeline.recipients import Recipients
 from pipeline.records import MAX_SEED, Address, TokenSpec
 
 SMALL_RUN = 500  # tokens: up to here batches of 50, so that the first is on the chain early
+MAX_AIRDROP = 300  # tokens of one transaction with many recipients: 47,000 gas each, and EIP-7825 allows 2^24
 MAX_NAME = 31  # bytes: the contract keeps name and symbol in one word each
 
 # Everything that decides which tokens come to be. Fees, addresses of nodes and devices may change between two calls.
@@ -21,6 +23,7 @@ _ARGUMENTS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
     *("model", "size", "seed", "pin", "chain", "to", "batch"),
 )
+_TO_CONTENT = "to_sha256"
 _OF_THE_COLLECTION = ("symbol", "description", "external_url", "royalty_bps", "max_supply", "royalty_receiver")
 
 
@@ -55,21 +58,25 @@ class Begin:
 Decision = Continue | Finished | Add | Begin
 
 
-def arguments_of(config: Config, count: int) -> dict[str, Any]:
-    """The call's arguments as a run remembers them."""
+def arguments_of(config: Config, count: int, recipients: Recipients | None = None) -> dict[str, Any]:
+    """The call's arguments as a run remembers them; of a file of recipients it remembers the content as well."""
     arguments = {name: config[name] for name in _ARGUMENTS}
     arguments["name"] = config["name"] if config.given("name") else ""
-    arguments["chain"] = "external" if config["rpc_url"] else config["chain"]
+    arguments["chain"] = chain_kind(config, None)
+    if recipients is not None:
+        arguments[_TO_CONTENT] = recipients.sha256
     return {"count": count, **arguments}
 
 
-def decide(plans: Plans, config: Config, count: int, *, more: bool, new: bool) -> Decision:
+def decide(
+    plans: Plans, config: Config, count: int, recipients: Recipients | None = None, *, more: bool, new: bool
+) -> Decision:
     """Read the workspace and say what this call means.
 
     Raises RunDiffers beside an unfinished run with other arguments, CollectionExists where the collection is complete
     and neither `more` nor `new` was asked for.
     """
-    arguments = arguments_of(config, count)
+    arguments = arguments_of(config, count, recipients)
     unfinished = plans.unfinished_run()
     if unfinished:
         _must_agree(unfinished, arguments, plans.collection_by_id(unfinished.collection).name)
@@ -103,9 +110,33 @@ def decide(plans: Plans, config: Config, count: int, *, more: bool, new: bool) -
     )
 
 
-def batch_size(config: Config, count: int) -> int:
-    """Tokens per batch: as configured, or 50 up to 500 tokens and 500 above."""
-    return config["batch"] or (50 if count <= SMALL_RUN else 500)
+def collection_of(plans: Plans, decision: Decision) -> Collection | None:
+    """The collection that a decision is about; None when it begins one."""
+    if isinstance(decision, Add):
+        return decision.collection
+    return None if isinstance(decision, Begin) else plans.collection_by_id(decision.run.collection)
+
+
+def collection_name(plans: Plans, decision: Decision) -> str:
+    """The name of the collection that a decision is about, planned or not."""
+    if isinstance(decision, Begin):
+        return decision.name
+    known = collection_of(plans, decision)
+    assert known is not None
+    return known.name
+
+
+def chain_kind(config: Config, known: Collection | None) -> str:
+    """Where tokens go: the chain of a collection, else `external` for an RPC URL, else an embedded program."""
+    if known is not None:
+        return known.chain_kind
+    return "external" if config["rpc_url"] else str(config["chain"])
+
+
+def batch_size(config: Config, count: int, recipients: Recipients | None = None) -> int:
+    """Tokens per batch: as configured, or 50 up to 500 tokens and 500 above; less where each has its own recipient."""
+    size: int = config["batch"] or (50 if count <= SMALL_RUN else 500)
+    return min(size, MAX_AIRDROP) if recipients is not None and len(recipients.addresses) > 1 else size
 
 
 def collection_settings(config: Config, name: str, owner: Address, model: str) -> dict[str, Any]:
@@ -127,9 +158,9 @@ def collection_settings(config: Config, name: str, owner: Address, model: str) -
     }
 
 
-def token_specs(collection_seed: int, start: int, count: int, recipient: Address) -> Iterator[TokenSpec]:
-    """The tokens of a run: each has a seed of its own, whatever its neighbours or its batch."""
-    for token_id in range(start, start + count):
+def token_specs(collection_seed: int, start: int, recipients: Iterable[Address]) -> Iterator[TokenSpec]:
+    """A token for each recipient: each has a seed of its own, whatever its neighbours or its batch."""
+    for token_id, recipient in enumerate(recipients, start):
         yield TokenSpec(token_id, token_seed(collection_seed, token_id), recipient)
 
 
@@ -178,13 +209,16 @@ def _must_fit(collection: Collection, config: Config) -> None:
 
 
 def _differences(planned: dict[str, Any], asked: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {key: (planned[key], asked[key]) for key in asked if planned.get(key) != asked[key]}
+    return {key: (planned.get(key, ""), asked[key]) for key in asked if planned.get(key) != asked[key]}
 
 
 def _told(differences: dict[str, tuple[Any, Any]]) -> str:
+    if differences.keys() == {_TO_CONTENT}:
+        return "the file of --to has another content"
     return "; ".join(
         f"--{key.replace('_', '-')} {asked if asked != '' else 'not given'} instead of {planned if planned != '' else 'none'}"
         for key, (planned, asked) in differences.items()
+        if key != _TO_CONTENT
     )
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import BadArgument, ChainError, WorkspaceUnwritable
+from pipeline.ledger.journal import Journal
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.mint.networks import network_of
 from pipeline.planning import command
 from pipeline.workspace import Workspace
 
@@ -57,12 +59,14 @@ def run_report(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
     plans, run, collection = Plans(ledger), outcome.run, outcome.collection
     owners = Owners(ledger)
     in_run = range(run.start, run.start + run.count)
+    network = network_of(collection.chain_id)
     roots = [(images, metadata) for plan, images, metadata in plans.roots(collection.id) if plan.start in in_run]
     return {
         "name": collection.name,
         "contract": collection.contract,
         "chain_id": collection.chain_id,
         "rpc_url": run.rpc_url,
+        "explorer": network.contract_page(collection.contract) if network and collection.contract else None,
         "deploy_tx": _hex(collection.tx_hash),
         "transactions": [_hex(tx) for tx in plans.transactions(collection.id)],
         "images_roots": [str(images) for images, _ in roots],
@@ -131,12 +135,14 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
             total = sum(plans.counts(collection.id).values())
             raise BadArgument(name="token id", value=token_id, expected=f"1 to {total} in {collection.name!r}")
         owner = Owners(ledger).owner_of(collection.id, token_id) or token.recipient
+        network = network_of(collection.chain_id)
         return {
             "collection": collection.name,
             "contract": collection.contract,
             "chain_id": collection.chain_id,
             **_token(token, owner),
             "state": token.state,
+            "explorer": network.token_page(collection.contract, token_id) if network and collection.contract else None,
             "block_number": token.block_number,
             "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
             "file": str(workspace.image(collection.id, token_id)) if token.image_sha256 else None,
@@ -151,8 +157,11 @@ def _hex(value: bytes | None) -> str | None:
     return "0x" + value.hex() if value else None
 
 
-def owners_report(workspace: Workspace, config: Config, name: str | None) -> dict[str, Any]:
-    """Who owns what now: reads the Transfer events that are new since the last call, and groups tokens by owner."""
+def owners_report(workspace: Workspace, config: Config, name: str | None, at: int | None = None) -> dict[str, Any]:
+    """Who owns what now, or after block `at`: reads Transfer events that are new, and groups tokens by owner.
+
+    Raises BadArgument for a block before the deployment, or one that is not there yet.
+    """
     from pipeline.connection import open_chain
     from pipeline.mint.indexer import sync
 
@@ -160,15 +169,27 @@ def owners_report(workspace: Workspace, config: Config, name: str | None) -> dic
         pass
     with open_chain(config, workspace, collection) as chain, Ledger(workspace.ledger) as ledger:
         block_number = sync(ledger, chain, collection.id)
+        if at is not None:
+            _check_block(at, Journal(ledger).collection(collection.id)["block_number"], block_number)
+            block_number = at
         return {
             "collection": collection.name,
             "contract": collection.contract,
             "block_number": block_number,
             "owners": [
                 {"owner": owner, "token_ids": token_ids}
-                for owner, token_ids in Owners(ledger).tokens_by_owner(collection.id).items()
+                for owner, token_ids in Owners(ledger).tokens_by_owner(collection.id, block_number).items()
             ],
         }
+
+
+def _check_block(at: int, deployed: int | None, newest: int) -> None:
+    if deployed is None:
+        raise BadArgument(name="--at", value=at, expected="nothing: the collection is not deployed yet")
+    if not deployed <= at <= newest:
+        raise BadArgument(
+            name="--at", value=at, expected=f"{deployed} to {newest}: the deployment's block to the newest"
+        )
 
 
 def _record_finality(workspace: Workspace, config: Config) -> None:

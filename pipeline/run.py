@@ -16,12 +16,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from pipeline.cid import CID
 from pipeline.config import Config
 from pipeline.connection import chain_url, reach
+from pipeline.consent import NOBODY, Person, check_consent, check_network, confirmations, wanted_network
 from pipeline.crash import crash_point
 from pipeline.errors import BadArgument, GenerationError
 from pipeline.ledger.ledger import Ledger
@@ -34,11 +36,15 @@ from pipeline.planning import (
     Finished,
     arguments_of,
     batch_size,
+    chain_kind,
+    collection_name,
+    collection_of,
     collection_settings,
     decide,
     token_specs,
 )
-from pipeline.records import Address, Artwork, BatchPlan, PinnedBatch, Provenance, TokenSpec
+from pipeline.recipients import Recipients, read_recipients, resolved_count
+from pipeline.records import Artwork, BatchPlan, PinnedBatch, Provenance, TokenSpec
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -93,22 +99,36 @@ class Tools:
     pinner_names: tuple[str, ...]  # as they were asked for
 
 
-def mint_run(config: Config, count: int, workspace: Workspace, observer: Observer, *, more: bool, new: bool) -> Outcome:
+def mint_run(
+    config: Config,
+    count: int | None,
+    workspace: Workspace,
+    observer: Observer,
+    *,
+    more: bool,
+    new: bool,
+    person: Person = NOBODY,
+) -> Outcome:
     """Mint what was asked for, or the rest of it, or find that it is all there; return when it is on the chain.
 
-    Give the same call again after any interruption: it continues. Raises PipelineError.
+    `count` may be None where a file of recipients says it.
+    Give the same call again after any interruption: it continues. `person` is asked for a keystore's password, and
+    before real money is spent. Raises PipelineError.
     """
     began = time.monotonic()
+    wanted_network(config)
+    recipients = read_recipients(config["to"])
+    count = resolved_count(count, recipients)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check_integrity()
         plans = Plans(ledger)
         plans.check()
-        decision = decide(plans, config, count, more=more, new=new)
+        decision = decide(plans, config, count, recipients, more=more, new=new)
         if isinstance(decision, Finished):
             return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
-        with _tools(config, workspace, plans, decision, observer) as tools:
-            run = _planned(config, count, ledger, decision, tools, observer)
+        with _tools(config, workspace, plans, decision, observer, person) as tools:
+            run = _planned(config, count, recipients, ledger, decision, tools, observer)
             seconds = _walk(config, run, ledger, workspace, tools, observer)
         plans.finish(run.id)
         ledger.backup(workspace.backup("after"))
@@ -121,22 +141,18 @@ def mint_run(config: Config, count: int, workspace: Workspace, observer: Observe
 
 @contextmanager
 def _tools(
-    config: Config, workspace: Workspace, plans: Plans, decision: Decision, observer: Observer
+    config: Config, workspace: Workspace, plans: Plans, decision: Decision, observer: Observer, person: Person
 ) -> Iterator[Tools]:
     """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
     from pipeline.cover import read_cover
     from pipeline.generate import load_generator
-    from pipeline.mint.signer import open_signer
+    from pipeline.mint.signer import open_signer, remote_signer
     from pipeline.pin import load_pinners
     from pipeline.pin.store import CarStore
 
-    known = None
     run = decision.run if isinstance(decision, Continue) else None
-    if isinstance(decision, Continue):
-        known = plans.collection_by_id(decision.run.collection)
-    elif isinstance(decision, Add):
-        known = decision.collection
-    kind = known.chain_kind if known else "external" if config["rpc_url"] else config["chain"]
+    known = collection_of(plans, decision)
+    kind = chain_kind(config, known)
 
     with ExitStack() as stack:
         if config["cover"] and not run:
@@ -151,13 +167,28 @@ def _tools(
             threads=run.threads if run else config["threads"] or None,
         )
         chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
+        check_network(config, chain.chain_id, chain.rpc.shown)
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
-        signer = open_signer(chain, Path(config["keystore"]) if config["keystore"] else None)
+        check_consent(config, chain.chain_id, collection_name(plans, decision), person)
+        signer = open_signer(
+            chain,
+            Path(config["keystore"]) if config["keystore"] else None,
+            remote=remote_signer(config["signer_url"], config["signer_address"]),
+            ask_password=person.ask_password,
+        )
         yield Tools(chain, kind, signer, generator, store, pinners, pinner_names)
 
 
-def _planned(config: Config, count: int, ledger: Ledger, decision: Decision, tools: Tools, observer: Observer) -> Run:
+def _planned(
+    config: Config,
+    count: int,
+    recipients: Recipients | None,
+    ledger: Ledger,
+    decision: Decision,
+    tools: Tools,
+    observer: Observer,
+) -> Run:
     """The run to walk: the unfinished one, or a new one written to the ledger as a whole before anything happens."""
     plans = Plans(ledger)
     if isinstance(decision, Continue):
@@ -167,8 +198,10 @@ def _planned(config: Config, count: int, ledger: Ledger, decision: Decision, too
 
     from pipeline.mint.collection import check_recipients, parsed_address
 
-    recipient = parsed_address(config["to"], "--to") if config["to"] else tools.signer.address
-    check_recipients(tools.chain, [recipient], tools.signer.address)
+    recipient = tools.signer.address
+    if config["to"] and recipients is None:
+        recipient = parsed_address(config["to"], "--to")
+    check_recipients(tools.chain, recipients.addresses if recipients else [recipient], tools.signer.address)
     assert isinstance(decision, Add | Begin)
     with ledger.atomic():
         collection = _collection_for(config, plans, decision, tools)
@@ -183,7 +216,7 @@ def _planned(config: Config, count: int, ledger: Ledger, decision: Decision, too
         provenance = _provenance(tools.generator, config["size"])
         plans.plan_run(
             collection.id,
-            arguments_of(config, count),
+            arguments_of(config, count, recipients),
             {
                 "model": provenance.model,
                 "weights_sha256": provenance.weights_sha256,
@@ -195,12 +228,12 @@ def _planned(config: Config, count: int, ledger: Ledger, decision: Decision, too
                 "pinners": ",".join(tools.pinner_names),
                 "rpc_url": tools.chain.rpc.shown,
             },
-            token_specs(collection.seed, start, count, recipient),
+            token_specs(collection.seed, start, recipients or repeat(recipient, count)),
             start,
             count,
-            batch_size(config, count),
+            batch_size(config, count, recipients),
         )
-    _show_settings(collection, config["cover"], count, recipient, tools, observer)
+    _show_settings(collection, config["cover"], count, str(recipients or recipient), tools, observer)
     run = plans.unfinished_run()
     assert run is not None
     crash_point("run_planned")
@@ -216,7 +249,7 @@ def _collection_for(config: Config, plans: Plans, decision: Add | Begin, tools: 
 
 
 def _show_settings(
-    collection: Collection, cover: str, count: int, recipient: Address, tools: Tools, observer: Observer
+    collection: Collection, cover: str, count: int, recipient: str, tools: Tools, observer: Observer
 ) -> None:
     observer.notice(
         f"collection  {collection.name} ({collection.symbol}), seed {collection.seed}\n"
@@ -274,7 +307,7 @@ def _walk(
         if event.kind not in ROUTINE:
             observer.notice(event.text)
 
-    sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, config["confirmations"], tell)
+    sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, confirmations(config), tell)
     for line in sender.recover(flow.collection.id):
         observer.notice(line)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from pipeline.consent import Person
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -42,8 +45,24 @@ def progress_on_stderr() -> Iterator[Observer]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True))
+    try:
         yield _Bars(progress)
+    finally:
+        progress.stop()
+
+
+def person_here(confirm_name: str | None = None) -> Person:
+    """Whoever sits at the terminal; nobody to ask when stdin is a file or a pipe."""
+    if not sys.stdin.isatty():
+        return Person(confirm_name)
+    return Person(confirm_name, _ask, getpass.getpass)
+
+
+def _ask(prompt: str) -> str:
+    """One line from the terminal; the prompt is no result, so it goes to stderr."""
+    print(prompt, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
 
 
 class _Bars:
@@ -59,6 +78,7 @@ class _Bars:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         with self._lock:
+            self._progress.start()  # not before: until now a person may be typing
             if stage not in self._tasks:
                 self._tasks[stage] = self._progress.add_task(LABELS[stage], total=total)
         self._progress.update(self._tasks[stage], completed=done, total=total)

@@ -6,6 +6,7 @@ car/                     <root CID>.car
 chain/                   state of the embedded chain
 backup/                  the ledger as it was before and after the last run
 export/                  what `export` wrote
+keys/                    keystore files that `account` made
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class Workspace:
     @property
     def chain(self) -> Path:
         return self.folder / "chain"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys"
 
     def image(self, collection_id: int, token_id: int) -> Path:
         return self.folder / "images" / str(collection_id) / f"{token_id}.png"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import http.server
 import json
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Ended, Pipeline
+from nodes import anvil
 
 MINT = ("mint", "--count", "3", "--size", "32", "--seed", "1")
 
@@ -129,25 +129,6 @@ def test_a_contract_that_cannot_receive(pipeline: Pipeline, copy: Path) -> None:
 # ── chains ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@contextlib.contextmanager
-def _anvil(*words: str) -> Iterator[str]:
-    from pipeline.mint.devnet import find_anvil
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    node = subprocess.Popen([find_anvil(), "--silent", "--port", str(port), *words])
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
-                break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        node.terminate()
-        node.wait()
-
-
 def test_an_rpc_url_that_refuses(pipeline: Pipeline, tmp_path: Path) -> None:
     ended = pipeline(*MINT, "--rpc-url", "http://user:secret@127.0.0.1:9/key-in-the-path?token=x")
     _refused(ended, 1, "http://127.0.0.1:9")
@@ -178,9 +159,9 @@ def test_an_rpc_url_that_answers_html(pipeline: Pipeline) -> None:
 
 
 def test_another_chain_than_the_ledgers(pipeline: Pipeline, tmp_path: Path) -> None:
-    with _anvil() as first:
+    with anvil() as first:
         assert pipeline(*MINT, "--rpc-url", first).code == 0
-    with _anvil("--timestamp", "7") as second:
+    with anvil("--timestamp", "7") as second:
         ended = pipeline("mint", "--count", "2", "--size", "32", "--more", "--rpc-url", second)
         _refused(ended, 1, "another chain", "genesis")
         _refused(pipeline("verify", "--rpc-url", second), 1, "another chain")
@@ -188,7 +169,7 @@ def test_another_chain_than_the_ledgers(pipeline: Pipeline, tmp_path: Path) -> N
 
 def test_a_well_known_key_on_a_chain_that_is_not_local(pipeline: Pipeline, tmp_path: Path) -> None:
     key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-    with _anvil("--chain-id", "11155111") as url:
+    with anvil("--chain-id", "11155111") as url:
         ended = pipeline(*MINT, "--rpc-url", url, env={"PIPELINE_PRIVATE_KEY": key})
         _refused(ended, 2, "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "11155111")
         assert key[2:] not in ended.err

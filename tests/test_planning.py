@@ -63,7 +63,7 @@ def _plan(ledger: Ledger, config: Config, count: int, decision: object, *, state
             settings = collection_settings(config, decision.name, OWNER, "default")
             collection, start = plans.plan_collection(chain, settings), 1
         seed = plans.collection_by_id(collection).seed
-        specs = token_specs(seed, start, count, OWNER)
+        specs = token_specs(seed, start, [OWNER] * count)
         run = plans.plan_run(
             collection, arguments_of(config, count), TOOLS, specs, start, count, batch_size(config, count)
         )
@@ -175,8 +175,8 @@ def test_batches_are_small_for_small_runs(tmp_path: Path) -> None:
 
 
 def test_a_token_has_the_same_seed_whatever_its_run(tmp_path: Path) -> None:
-    whole = list(token_specs(9, 1, 20, OWNER))
-    parts = [*token_specs(9, 1, 5, OWNER), *token_specs(9, 6, 15, OWNER)]
+    whole = list(token_specs(9, 1, [OWNER] * 20))
+    parts = [*token_specs(9, 1, [OWNER] * 5), *token_specs(9, 6, [OWNER] * 15)]
     assert whole == parts
     assert len({spec.seed for spec in whole}) == 20
 

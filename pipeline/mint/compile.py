@@ -16,7 +16,15 @@ from typing import Any
 
 from pipeline.errors import Corrupt, PipelineError
 
-__all__ = ["ARTIFACT", "Artifact", "compile_contracts", "load_artifact", "matches_source", "standard_json_input"]
+__all__ = [
+    "ARTIFACT",
+    "Artifact",
+    "compile_contracts",
+    "compile_with_metadata",
+    "load_artifact",
+    "matches_source",
+    "standard_json_input",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACT = Path(__file__).parent / "artifacts" / "Collection.json"
@@ -124,25 +132,21 @@ def standard_json_input() -> dict[str, Any]:
 
 def compile_contracts(root: Path = ROOT) -> Artifact:
     """Compile the contracts under `root`. Raises PipelineError when there is no compiler, or it refuses them."""
-    import solcx
-    from solcx.exceptions import SolcError
+    return compile_with_metadata(root)[0]
 
+
+def compile_with_metadata(root: Path = ROOT) -> tuple[Artifact, str]:
+    """Compile as `compile_contracts` does; beside the artifact, solc's metadata: what Sourcify compares."""
     compiler_input = {
         "language": "Solidity",
         "sources": {path: {"content": (root / path).read_text()} for path in SOURCES},
         "settings": SETTINGS,
     }
-    solc = _find_solc()
-    try:
-        output = solcx.compile_standard(compiler_input, solc_binary=solc)
-        version = solcx.wrapper.get_version_str_from_solc_binary(solc)
-    except (SolcError, OSError) as error:
-        raise PipelineError(reason=f"the contracts do not compile: {error}") from error
-
+    output, version = _solc(compiler_input)
     compiled = output["contracts"][CONTRACT[0]][CONTRACT[1]]
     runtime = compiled["evm"]["deployedBytecode"]
     places = (place for group in runtime["immutableReferences"].values() for place in group)
-    return Artifact(
+    artifact = Artifact(
         abi=compiled["abi"],
         bytecode=bytes.fromhex(compiled["evm"]["bytecode"]["object"]),
         deployed_bytecode=bytes.fromhex(runtime["object"]),
@@ -150,6 +154,22 @@ def compile_contracts(root: Path = ROOT) -> Artifact:
         compiler=version,
         standard_json_input=compiler_input,
     )
+    return artifact, compiled["metadata"]
+
+
+def _solc(compiler_input: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The compiler's output, with the metadata that the artifact leaves out, and its version."""
+    import solcx
+    from solcx.exceptions import SolcError
+
+    selection = [*SETTINGS["outputSelection"]["*"]["*"], "metadata"]
+    asked = compiler_input | {"settings": SETTINGS | {"outputSelection": {"*": {"*": selection}}}}
+    solc = _find_solc()
+    try:
+        output: dict[str, Any] = solcx.compile_standard(asked, solc_binary=solc)
+        return output, solcx.wrapper.get_version_str_from_solc_binary(solc)
+    except (SolcError, OSError) as error:
+        raise PipelineError(reason=f"the contracts do not compile: {error}") from error
 
 
 _REBUILD = "restore the file, or run scripts/build-contracts"

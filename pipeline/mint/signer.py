@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.errors import KeyRefused, SignerMismatch
+from pipeline.errors import BadArgument, KeyRefused, SignerMismatch
 from pipeline.mint.chain import Chain, checksummed, hex_data, plain_bytes
+from pipeline.mint.collection import parsed_address
+from pipeline.mint.rpc import Rpc
 from pipeline.records import Address
 from pipeline.untrusted import parse_json
 
@@ -34,6 +36,7 @@ MAX_WORK = {  # of each parameter of a key derivation; geth's own files have n =
     "pbkdf2": {"c": 10_000_000},
 }
 MAX_SCRYPT_PRODUCT = 1 << 22  # n·r·p, which its time grows with
+SIGNER_TIMEOUT_S = 300.0  # of an external signer, which may wait for a person
 TINY_KEYS = 100  # private keys 1 to 100: guessed by everybody
 
 # The accounts of mnemonics that stand in every manual. What is sent to them elsewhere is taken within seconds.
@@ -104,11 +107,24 @@ class NodeSigner:
         self.address = checksummed(accounts[0])
 
     def sign(self, tx: Mapping[str, Any]) -> bytes:
-        request = {"from": self.address} | {name: _json_form(value) for name, value in tx.items()}
-        answer = self._chain.rpc.call("eth_signTransaction", [request])
-        if isinstance(answer, dict):  # geth answers {raw, tx}
-            answer = answer.get("raw")
-        return plain_bytes(answer)
+        return _signed_at(self._chain.rpc, self.address, tx)
+
+
+class RemoteSigner:
+    """A program of the user's own that holds the key and answers eth_signTransaction, such as Web3Signer.
+
+    Nothing it says is believed: `signed` compares the bytes with what was asked.
+    """
+
+    def __init__(self, rpc: Rpc, address: Address) -> None:
+        self._rpc = rpc
+        self.address = address
+
+    def __repr__(self) -> str:
+        return f"RemoteSigner({self.address} at {self._rpc.shown})"
+
+    def sign(self, tx: Mapping[str, Any]) -> bytes:
+        return _signed_at(self._rpc, self.address, tx)
 
 
 class AccountSigner:
@@ -131,12 +147,18 @@ def open_signer(
     *,
     environment: Mapping[str, str] = os.environ,
     ask_password: Callable[[str], str] | None = None,
+    remote: RemoteSigner | None = None,
 ) -> Signer:
-    """The signer for `chain`: the keystore if one is given, else the environment's key, else the local node's account.
+    """The signer for `chain`: a remote one, else the keystore, else the environment's key, else the local node's account.
 
     Raises KeyRefused for a key that must not be used there, e.g. a development key on a public chain.
     """
-    if keystore is not None:
+    signer: Signer
+    if remote is not None:
+        if keystore is not None:
+            raise KeyRefused(what=keystore, reason="a signer URL is set as well", hint="choose one of the two")
+        signer = remote
+    elif keystore is not None:
         signer = keystore_signer(keystore, environment=environment, ask_password=ask_password)
     elif KEY_VARIABLE in environment:
         signer = key_signer(environment[KEY_VARIABLE], chain.chain_id)
@@ -144,6 +166,18 @@ def open_signer(
         return NodeSigner(chain)
     refuse_dev_account(signer.address, chain)
     return signer
+
+
+def remote_signer(url: str, address: str) -> RemoteSigner | None:
+    """The signer behind a URL; None when none is set. Raises BadArgument unless both are given and sound."""
+    if not url and not address:
+        return None
+    if not url or not address:
+        name, other = ("--signer-url", "--signer-address") if address else ("--signer-address", "--signer-url")
+        raise BadArgument(name=name, value="", expected=f"a value: it belongs to {other}")
+    # One try, and time for a person to look at the request and press a button.
+    rpc = Rpc(url, patience_s=0, read_timeout_s=SIGNER_TIMEOUT_S)
+    return RemoteSigner(rpc, parsed_address(address, "--signer-address"))
 
 
 def keystore_signer(
@@ -157,14 +191,18 @@ def keystore_signer(
     The password comes from PIPELINE_KEYSTORE_PASSWORD or from `ask_password(prompt)`.
     Raises KeyRefused for a file others can read, work factors beyond reason, or a wrong password.
     """
-    content = _read_private(path)
-    _check_work(path, content)
+    read_keystore(path)  # what is wrong with the file is said before a password is asked for
     password = environment.get(PASSWORD_VARIABLE)
     if password is None:
         if ask_password is None:
             raise KeyRefused(what=path, reason="its password is not known", hint=f"set {PASSWORD_VARIABLE}")
         password = ask_password(f"Password of {path}: ")
+    return AccountSigner(keystore_account(path, password))
 
+
+def keystore_account(path: Path, password: str) -> LocalAccount:
+    """The decrypted account of a keystore file. Raises KeyRefused like `keystore_signer`."""
+    content = read_keystore(path)
     from eth_account import Account
 
     account: LocalAccount | None = None
@@ -174,13 +212,20 @@ def keystore_signer(
         pass  # raised below: the library's words and frames hold the password
     if account is None:
         raise KeyRefused(what=path, reason="wrong password, or the file is damaged", hint="check the password")
-    return AccountSigner(account)
+    return account
 
 
 def key_signer(key: str, chain_id: int) -> AccountSigner:
     """The account of a private key given as hex digits. Raises KeyRefused on Ethereum itself, or for no valid key."""
     if chain_id == ETHEREUM:
         raise KeyRefused(what=KEY_VARIABLE, reason="not on Ethereum's main network", hint="set a keystore")
+    account = parsed_key(key, KEY_VARIABLE)
+    log.warning("signing as %s with a key from the environment: a keystore is safer", account.address)
+    return AccountSigner(account)
+
+
+def parsed_key(key: str, name: str) -> LocalAccount:
+    """The account of a private key of 64 hex digits. Raises KeyRefused, without quoting it, for what is none."""
     from eth_account import Account
 
     account: LocalAccount | None = None
@@ -189,9 +234,8 @@ def key_signer(key: str, chain_id: int) -> AccountSigner:
     except Exception:  # raised below: whatever the library says, it may quote the key
         account = None
     if account is None:
-        raise KeyRefused(what=KEY_VARIABLE, reason="it is not a private key of 64 hex digits", hint="")
-    log.warning("signing as %s with a key from the environment: a keystore is safer", account.address)
-    return AccountSigner(account)
+        raise KeyRefused(what=name, reason="it is not a private key of 64 hex digits", hint="")
+    return account
 
 
 def refuse_dev_account(address: Address, chain: Chain) -> None:
@@ -259,6 +303,18 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:40]}… ({len(text)} characters)"
 
 
+def _signed_at(rpc: Rpc, address: Address, tx: Mapping[str, Any]) -> bytes:
+    """What a JSON-RPC signer answers: the raw bytes as hex digits, or (geth, Clef) an object that holds them."""
+    request = {"from": address} | {name: _json_form(value) for name, value in tx.items()}
+    answer = rpc.call("eth_signTransaction", [request])
+    if isinstance(answer, dict):
+        answer = answer.get("raw")
+    try:
+        return plain_bytes(answer)
+    except ValueError as error:
+        raise SignerMismatch(field="answer", expected="signed bytes in hex", got=_short(answer)) from error
+
+
 def _json_form(value: Any) -> Any:
     if isinstance(value, bytes):
         return hex_data(value)
@@ -266,6 +322,13 @@ def _json_form(value: Any) -> Any:
 
 
 # ── keystore files ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_keystore(path: Path) -> dict[str, Any]:
+    """The content of a keystore file, still encrypted. Raises KeyRefused for a file that must not or cannot be used."""
+    content = _read_private(path)
+    _check_work(path, content)
+    return content
 
 
 def _read_private(path: Path) -> dict[str, Any]:

@@ -13,9 +13,11 @@ import pytest
 from eth_account import Account
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mint.faultproxy import FaultProxy
 
-from pipeline.errors import KeyRefused, SignerMismatch
+from pipeline.errors import BadArgument, KeyRefused, RpcUnavailable, SignerMismatch
 from pipeline.mint.chain import Chain, connect
+from pipeline.mint.devnet import devnet
 from pipeline.mint.rpc import Rpc
 from pipeline.mint.signer import (
     DEV_ACCOUNTS,
@@ -23,9 +25,11 @@ from pipeline.mint.signer import (
     PASSWORD_VARIABLE,
     AccountSigner,
     NodeSigner,
+    RemoteSigner,
     check_signed,
     keccak,
     open_signer,
+    remote_signer,
     signed,
 )
 
@@ -159,6 +163,66 @@ def test_what_is_no_key_is_refused_without_quoting_it(key: str) -> None:
         open_signer(chain_of(10), environment={KEY_VARIABLE: key})
     assert len(key) < 5 or key not in repr(caught.value.fields)
     assert caught.value.__cause__ is None and caught.value.__context__ is None
+
+
+# ── a signer of one's own ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def external(url: str, anvil: str) -> RemoteSigner:
+    signer = remote_signer(url, connect(anvil).rpc.call("eth_accounts")[0])
+    assert signer is not None
+    return signer
+
+
+def test_another_node_signs_for_this_chain(anvil: str, tmp_path: Path) -> None:
+    with devnet(tmp_path / "signer") as keeper:
+        signer = open_signer(connect(anvil), environment={}, remote=external(keeper, anvil))
+        raw, tx_hash = signed(signer, intent(chainId=31337, nonce=0, gas=50_000, maxFeePerGas=3 * 10**9))
+        chain = connect(anvil)
+        chain.send(raw)
+        assert chain.transaction(tx_hash) is not None  # it is taken
+        assert connect(keeper).head().number == 0
+
+
+def test_a_signer_may_answer_with_an_object_or_with_the_bytes(proxy: FaultProxy, anvil: str) -> None:
+    plain = external(anvil, anvil).sign(intent(chainId=31337))
+    proxy.spoil("eth_signTransaction", "replace", value=lambda raw: {"raw": raw, "tx": {"hash": "0x12"}})
+    assert external(proxy.url, anvil).sign(intent(chainId=31337)) == plain
+
+
+@pytest.mark.parametrize("answer", [None, 7, "nonsense", {"tx": {}}, {"raw": 3}, "0x", "0x02c0"])
+def test_a_signer_that_answers_something_else_is_refused(proxy: FaultProxy, anvil: str, answer: Any) -> None:
+    proxy.spoil("eth_signTransaction", "replace", value=answer)
+    with pytest.raises((SignerMismatch, RpcUnavailable)):
+        signed(external(proxy.url, anvil), intent(chainId=31337))
+
+
+def test_a_signer_that_signs_something_else_is_refused(proxy: FaultProxy, anvil: str) -> None:
+    thief = bytes(OTHER.sign_transaction(intent(chainId=31337)).raw_transaction)
+    proxy.spoil("eth_signTransaction", "replace", value="0x" + thief.hex())
+    with pytest.raises(SignerMismatch, match="sender"):
+        signed(external(proxy.url, anvil), intent(chainId=31337))
+    generous = external(anvil, anvil).sign(intent(chainId=31337, value=10**18))
+    proxy.spoil("eth_signTransaction", "replace", value="0x" + generous.hex())
+    with pytest.raises(SignerMismatch, match="value"):
+        signed(external(proxy.url, anvil), intent(chainId=31337))
+
+
+def test_a_signer_needs_both_its_settings_and_no_keystore_beside_it(tmp_path: Path, content: dict[str, Any]) -> None:
+    assert remote_signer("", "") is None
+    for url, address in (("http://127.0.0.1:1", ""), ("", OTHER.address), ("http://127.0.0.1:1", "0x12")):
+        with pytest.raises(BadArgument, match="--signer-"):
+            remote_signer(url, address)
+    signer = remote_signer("http://u:p@127.0.0.1:1/key", OTHER.address)
+    assert "key" not in repr(signer) and "u:p" not in repr(signer)
+    with pytest.raises(KeyRefused, match="signer URL"):
+        open_signer(chain_of(10), keystore(tmp_path, content), environment={}, remote=signer)
+
+
+def test_a_development_account_is_refused_from_any_signer() -> None:
+    remote = remote_signer("http://127.0.0.1:1", "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
+    with pytest.raises(KeyRefused, match="everybody knows"):
+        open_signer(chain_of(11155111), environment={}, remote=remote)
 
 
 # ── keystore files ───────────────────────────────────────────────────────────────────────────────────────────────
