@@ -1,7 +1,7 @@
 """Who signs, and whether the bytes that come back are the ones that were asked for.
 
-Keys come from the development chain's own node, from a keystore file, or from the environment; never from a
-command line, and they are never written anywhere. Only type-2 transactions (EIP-1559) with explicit chain id, nonce,
+Keys come from the development chain's own node, from a keystore file, or from the environment, or stay in a signer of
+the user's own; never from a command line, and they are never written anywhere. Only type-2 transactions (EIP-1559) with explicit chain id, nonce,
 gas and fees are signed: a legacy signature without a chain id could be replayed on every other chain (EIP-155).
 """
 
