@@ -297,12 +297,20 @@ def _read_block(text: str) -> int:
 
 
 def _transfer(call: Call) -> int:
-    from pipeline.terminal import progress_on_stderr
+    from pipeline.terminal import person_here, progress_on_stderr
     from pipeline.transfer import transfer
 
     token_id = _read_token_id(call.arguments.token_id)
     with progress_on_stderr() as observer:
-        report = transfer(call.workspace, call.config, _name(call), token_id, call.arguments.recipient, observer)
+        report = transfer(
+            call.workspace,
+            call.config,
+            _name(call),
+            token_id,
+            call.arguments.recipient,
+            observer,
+            person_here().ask_password,
+        )
     if call.as_json:
         _print_json(report)
     else:
@@ -594,7 +602,7 @@ VERBS = (
         _transfer,
         "give a token to somebody else, exactly once",
         ("transfer 7 --to 0x…", "transfer 7 --to 0x… --name 'Night Linos' --json"),
-        ("name", "rpc_url", "keystore", "confirmations", *_LIMITS),
+        ("name", "rpc_url", "network", "keystore", "signer_url", "signer_address", "confirmations", *_LIMITS),
         (
             ("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),
             ("--to", {"metavar": "ADDRESS", "required": True, "dest": "recipient", "help": "its new owner"}),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pipeline.config import Config
@@ -15,6 +16,7 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.devnet import Kind
+    from pipeline.mint.signer import Signer
 
 FIRST_PATIENCE_S = 5.0  # a mistyped address should be told at once, a busy provider's first hiccup not
 
@@ -39,6 +41,23 @@ def reach(url: str) -> Chain:
 
     connect(url, patience_s=FIRST_PATIENCE_S)
     return connect(url)
+
+
+def signer_for(chain: Chain, config: Config, ask_password: Callable[[str], str] | None = None) -> Signer:
+    """The account that the configuration names: a keystore, an external signer, the environment's key, or the node's.
+
+    Raises KeyRefused, and WrongNetwork before any key is opened when the chain is not the one that was named.
+    """
+    from pipeline.consent import check_network
+    from pipeline.mint.signer import open_signer, remote_signer
+
+    check_network(config, chain.chain_id, chain.rpc.shown)
+    return open_signer(
+        chain,
+        Path(config["keystore"]) if config["keystore"] else None,
+        remote=remote_signer(config["signer_url"], config["signer_address"]),
+        ask_password=ask_password,
+    )
 
 
 @contextmanager

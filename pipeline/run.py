@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from pipeline.cid import CID
 from pipeline.config import Config
-from pipeline.connection import chain_url, reach
-from pipeline.consent import NOBODY, Person, check_consent, check_network, confirmations, wanted_network
+from pipeline.connection import chain_url, reach, signer_for
+from pipeline.consent import NOBODY, Person, check_consent, confirmations, wanted_network
 from pipeline.crash import crash_point
 from pipeline.errors import BadArgument, GenerationError
 from pipeline.ledger.ledger import Ledger
@@ -146,7 +146,6 @@ def _tools(
     """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
     from pipeline.cover import read_cover
     from pipeline.generate import load_generator
-    from pipeline.mint.signer import open_signer, remote_signer
     from pipeline.pin import load_pinners
     from pipeline.pin.store import CarStore
 
@@ -167,16 +166,10 @@ def _tools(
             threads=run.threads if run else config["threads"] or None,
         )
         chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
-        check_network(config, chain.chain_id, chain.rpc.shown)
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
         check_consent(config, chain.chain_id, collection_name(plans, decision), person)
-        signer = open_signer(
-            chain,
-            Path(config["keystore"]) if config["keystore"] else None,
-            remote=remote_signer(config["signer_url"], config["signer_address"]),
-            ask_password=person.ask_password,
-        )
+        signer = signer_for(chain, config, person.ask_password)
         yield Tools(chain, kind, signer, generator, store, pinners, pinner_names)
 
 

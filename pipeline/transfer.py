@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Config
-from pipeline.connection import chain_url, reach
+from pipeline.connection import chain_url, reach, signer_for
+from pipeline.consent import confirmations
 from pipeline.errors import BadArgument
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def transfer(
-    workspace: Workspace, config: Config, name: str | None, token_id: int, recipient: str, observer: Observer
+    workspace: Workspace,
+    config: Config,
+    name: str | None,
+    token_id: int,
+    recipient: str,
+    observer: Observer,
+    ask_password: Callable[[str], str] | None = None,
 ) -> dict[str, Any]:
     """Give a token of the signing account to `recipient`, and return who had it and who has it, as plain values.
 
@@ -36,7 +42,7 @@ def transfer(
     with reading(workspace, name) as (_, collection):
         if collection.contract is None:
             raise BadArgument(name="token id", value=token_id, expected="a minted token; nothing is minted here yet")
-    with _sender(workspace, config, collection, observer) as sender:
+    with _sender(workspace, config, collection, observer, ask_password) as sender:
         sent = sender.transfer(collection.id, token_id, to)
         sync(sender.ledger, sender.chain, collection.id)
         last = Owners(sender.ledger).history(collection.id, token_id)[-1]
@@ -54,10 +60,15 @@ def transfer(
 
 
 @contextmanager
-def _sender(workspace: Workspace, config: Config, collection: Collection, observer: Observer) -> Iterator[Sender]:
+def _sender(
+    workspace: Workspace,
+    config: Config,
+    collection: Collection,
+    observer: Observer,
+    ask_password: Callable[[str], str] | None,
+) -> Iterator[Sender]:
     """A sender for the collection's chain, brought up to date, while the workspace is ours alone."""
     from pipeline.mint.sender import Sender
-    from pipeline.mint.signer import open_signer
 
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check_integrity()
@@ -65,8 +76,8 @@ def _sender(workspace: Workspace, config: Config, collection: Collection, observ
         with chain_url(config, workspace, collection.chain_kind) as url:
             chain = reach(url)
             chain.check_identity(collection.chain_id, collection.genesis_hash)
-            signer = open_signer(chain, Path(config["keystore"]) if config["keystore"] else None)
-            sender = Sender(ledger, chain, signer, spending_limits(config), None, config["confirmations"])
+            signer = signer_for(chain, config, ask_password)
+            sender = Sender(ledger, chain, signer, spending_limits(config), None, confirmations(config))
             for line in sender.recover(collection.id):
                 observer.notice(line)
             yield sender
