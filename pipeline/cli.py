@@ -1,4 +1,4 @@
-"""The command line: words in, words out. The only code that prints, and it decides nothing.
+"""The command line: words in, words out. It decides nothing.
 
 stdout carries the result and nothing else; progress, notices and errors go to stderr. `--json` changes the form of a
 result, never its content. Exit codes: 0 all done, 1 error, 2 usage or configuration, 3 some tokens failed, 130
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,18 +21,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pipeline import __version__
 from pipeline.config import MAX_COUNT, SETTINGS, Config, Expected, load_config, whole
 from pipeline.errors import BadArgument, Interrupted, PipelineError
+from pipeline.tables import ether, print_json, print_table, ranges, short, short_uri
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from pipeline.mint.accounts import KeyFile
 
 DEFAULT_WORKSPACE = "workspace"
-WIDE = 200  # columns of a table that nobody's terminal has to show
 LONG_TABLE = 100  # rows after which nobody reads on
-GWEI, ETHER = 10**9, 10**18  # in wei
+GWEI = 10**9  # in wei
 MAX_KEY_TEXT = 200  # characters read where a private key of 66 is expected
+MAX_TOKEN_ID = 2**48 - 1  # of the contract
 MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000 years
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
@@ -111,7 +109,7 @@ def _mint(call: Call) -> int:
     from pipeline.run import mint_run
     from pipeline.terminal import person_here, progress_on_stderr
 
-    count = None if call.arguments.count is None else _read_count(call.arguments.count)
+    count = None if call.arguments.count is None else _number("--count", call.arguments.count, 1, MAX_COUNT)
     if call.arguments.dry_run:
         return _tell_bill(call, count)
     with progress_on_stderr() as observer:
@@ -127,7 +125,7 @@ def _mint(call: Call) -> int:
     with Ledger(call.workspace.ledger) as ledger:
         report = run_report(ledger, outcome)
         if call.as_json:
-            _print_json(report)
+            print_json(report)
         else:
             _print_tokens(report)
         sys.stdout.flush()
@@ -146,32 +144,26 @@ def _tell_bill(call: Call, count: int | None) -> int:
 
     bill = dry_run(call.config, count, call.workspace, more=call.arguments.more, new=call.arguments.new)
     if call.as_json:
-        _print_json(bill)
+        print_json(bill)
         return 0
     shown = bill["lines"][:LONG_TABLE]
-    rows = [(line["what"], f"{line['gas']:,}", _ether(line["wei"])) for line in shown]
+    rows = [(line["what"], f"{line['gas']:,}", ether(line["wei"])) for line in shown]
     if len(shown) < len(bill["lines"]):
         rows.append((f"… {len(bill['lines']) - len(shown):,} more", "", ""))
-    rows.append((f"all {bill['tokens']:,} tokens", f"{bill['gas']:,}", _ether(bill["wei"])))
-    rows.append(("each token", "", _ether(bill["wei_per_token"])))
-    _print_table(("transaction", "gas", "ETH"), rows)
+    rows.append((f"all {bill['tokens']:,} tokens", f"{bill['gas']:,}", ether(bill["wei"])))
+    rows.append(("each token", "", ether(bill["wei_per_token"])))
+    print_table(("transaction", "gas", "ETH"), rows)
     if bill["alternatives"]:
-        others = [(o["name"], f"{o['gas']:,}", _ether(o["wei"]), f"{o['times']}×") for o in bill["alternatives"]]
-        _print_table(("the same with", "gas", "ETH", "of the above"), others)
+        others = [(o["name"], f"{o['gas']:,}", ether(o["wei"]), f"{o['times']}×") for o in bill["alternatives"]]
+        print_table(("the same with", "gas", "ETH", "of the above"), others)
     base, tip = bill["base_fee_wei"] / GWEI, bill["priority_fee_wei"] / GWEI
     _say(f"at a base fee of {base:g} gwei and {tip:g} gwei for the block's maker, on chain {bill['chain_id']} now.")
     if bill["node_estimates_deploy"]:
         _say(f"the node's own estimate of the deployment: {bill['node_estimates_deploy']:,} gas.")
     if bill["balance_wei"] is not None and bill["balance_wei"] < bill["wei"]:
-        _say(f"{bill['payer']} has {_ether(bill['balance_wei'])} ETH: not enough.")
+        _say(f"{bill['payer']} has {ether(bill['balance_wei'])} ETH: not enough.")
     _say("a rollup's fee for its data on Ethereum comes on top. Nothing was planned, signed or sent.")
     return 0
-
-
-def _ether(wei: int) -> str:
-    """An amount in ETH with nine digits, the last of which is a gwei."""
-    whole_ether, rest = divmod(wei, ETHER)
-    return f"{whole_ether}.{rest // GWEI:09d}"
 
 
 def _account(call: Call) -> int:
@@ -184,9 +176,9 @@ def _account(call: Call) -> int:
     found = key_files(call.workspace.keys) if action == "list" else [_made_key_file(call, action, file)]
     rows = [{"address": entry.address, "file": str(entry.path)} for entry in found]
     if call.as_json:
-        _print_json(rows if action == "list" else rows[0])
+        print_json(rows if action == "list" else rows[0])
     else:
-        _print_table(("address", "file"), [(row["address"], row["file"]) for row in rows])
+        print_table(("address", "file"), [(row["address"], row["file"]) for row in rows])
     if action != "list":
         _say(f"send {rows[0]['address']} what minting costs; keep a copy of the file and its password in a safe place.")
         _next(f"pipeline mint --count 50 --rpc-url … --keystore {rows[0]['file']}", "mints with this account")
@@ -207,11 +199,12 @@ def _made_key_file(call: Call, action: str, file: str) -> KeyFile:
     return import_key(folder, out, key, known_password(os.environ, ask, new=True))
 
 
-def _read_count(text: str) -> int:
+def _number(name: str, text: str, low: int, high: int) -> int:
+    """A whole number of the command line. Raises BadArgument."""
     try:
-        return whole(1, MAX_COUNT)(text)
+        return whole(low, high)(text)
     except Expected as expected:
-        raise BadArgument(name="--count", value=text, expected=str(expected)) from None
+        raise BadArgument(name=name, value=text, expected=str(expected)) from None
 
 
 def _status(call: Call) -> int:
@@ -219,18 +212,18 @@ def _status(call: Call) -> int:
 
     report = status_report(call.workspace, call.config)
     if call.as_json:
-        _print_json(report)
+        print_json(report)
         return 0
     if not report["collections"]:
         _say(f"{call.workspace.folder} holds no collection yet.")
         _next("pipeline mint --count 50", "makes one")
         return 0
-    _print_table(
+    print_table(
         ("collection", "contract", "chain", "drawn", "pinned", "minted", "final", "state"),
         [
             (
                 c["name"],
-                _short(c["contract"]),
+                short(c["contract"]),
                 c["chain_id"],
                 c["drawn"],
                 c["pinned"],
@@ -251,56 +244,44 @@ def _status(call: Call) -> int:
 def _show(call: Call) -> int:
     from pipeline.report import token_report
 
-    report = token_report(call.workspace, _name(call), _read_token_id(call.arguments.token_id))
+    report = token_report(call.workspace, _name(call), _number("token id", call.arguments.token_id, 1, MAX_TOKEN_ID))
     if call.as_json:
-        _print_json(report)
+        print_json(report)
         return 0
     rows = [
         (key.replace("_", " "), ", ".join(value) if isinstance(value, list) else value)
         for key, value in report.items()
         if key != "attributes"
     ]
-    _print_table(("", ""), rows, wrap=True)
+    print_table(("", ""), rows, wrap=True)
     if report["attributes"]:
-        _print_table(("attribute", "value"), [(a["trait_type"], a["value"]) for a in report["attributes"]])
+        print_table(("attribute", "value"), [(a["trait_type"], a["value"]) for a in report["attributes"]])
     return 0
-
-
-def _read_token_id(text: str) -> int:
-    try:
-        return whole(1, 2**48 - 1)(text)
-    except Expected as expected:
-        raise BadArgument(name="token id", value=text, expected=str(expected)) from None
 
 
 def _owners(call: Call) -> int:
     from pipeline.report import owners_report
 
     at = call.arguments.at
-    report = owners_report(call.workspace, call.config, _name(call), None if at is None else _read_block(at))
+    report = owners_report(
+        call.workspace, call.config, _name(call), None if at is None else _number("--at", at, 0, MAX_BLOCK)
+    )
     if call.as_json:
-        _print_json(report)
+        print_json(report)
         return 0
-    _print_table(
+    print_table(
         ("owner", "tokens", "token ids"),
-        [(o["owner"], len(o["token_ids"]), _ranges(o["token_ids"])) for o in report["owners"]],
+        [(o["owner"], len(o["token_ids"]), ranges(o["token_ids"])) for o in report["owners"]],
     )
     _say(f"as of block {report['block_number']:,}")
     return 0
-
-
-def _read_block(text: str) -> int:
-    try:
-        return whole(0, MAX_BLOCK)(text)
-    except Expected as expected:
-        raise BadArgument(name="--at", value=text, expected=str(expected)) from None
 
 
 def _transfer(call: Call) -> int:
     from pipeline.terminal import person_here, progress_on_stderr
     from pipeline.transfer import transfer
 
-    token_id = _read_token_id(call.arguments.token_id)
+    token_id = _number("token id", call.arguments.token_id, 1, MAX_TOKEN_ID)
     with progress_on_stderr() as observer:
         report = transfer(
             call.workspace,
@@ -312,9 +293,9 @@ def _transfer(call: Call) -> int:
             person_here().ask_password,
         )
     if call.as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        _print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
+        print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
     if not report["sent"]:
         _say(f"{report['owner']} had token {token_id} before this call: nothing was sent.")
     _next("pipeline owners", "who owns what now")
@@ -328,9 +309,9 @@ def _verify(call: Call) -> int:
     with progress_on_stderr() as observer:
         report = verify(call.workspace, call.config, _name(call), observer)
     if call.as_json:
-        _print_json(report.as_dict())
+        print_json(report.as_dict())
     else:
-        _print_table(
+        print_table(
             ("", "check", "found"),
             [("✓" if check.ok else "✗", check.name, check.detail) for check in report.checks],
             wrap=True,
@@ -346,9 +327,9 @@ def _repair(call: Call) -> int:
     with progress_on_stderr() as observer:
         report = repair(call.workspace, call.config, call.arguments.contract, observer)
     if call.as_json:
-        _print_json(report)
+        print_json(report)
     else:
-        _print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
+        print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
     if report["seed_is_new"]:
         _say("the collection's seed is on no chain: tokens to come are drawn from a new one, unless --seed is given.")
     _next("pipeline verify", "proves every token from the chain back to its pixels")
@@ -361,7 +342,7 @@ def _export(call: Call) -> int:
     formats = tuple(call.arguments.format.split(","))
     paths = export(call.workspace, _name(call), formats, call.arguments.out and Path(call.arguments.out))
     if call.as_json:
-        _print_json({"files": [str(path) for path in paths]})
+        print_json({"files": [str(path) for path in paths]})
     else:
         for path in paths:
             print(path)
@@ -374,10 +355,10 @@ def _compile(call: Call) -> int:
     out = call.arguments.out or call.workspace.folder / "export" / "verification"
     report = source_report(call.config, call.workspace, _name(call), Path(out) if call.arguments.verify else None)
     if call.as_json:
-        _print_json(report)
+        print_json(report)
     else:
         rows = [(key.replace("_", " "), value) for key, value in report.items() if not isinstance(value, list)]
-        _print_table(("", ""), [*rows, *(("file", file) for file in report["files"])], wrap=True)
+        print_table(("", ""), [*rows, *(("file", file) for file in report["files"])], wrap=True)
     if report["files"]:
         _say(
             "Sourcify and Etherscan take standard-input.json with the contract and compiler named above; "
@@ -392,7 +373,7 @@ def _devnet(call: Call) -> int:
     kind = call.config["chain"]
     with devnet(call.workspace.chain / kind, kind) as url:
         if call.as_json:
-            _print_json({"rpc_url": url, "chain": kind})
+            print_json({"rpc_url": url, "chain": kind})
         else:
             print(url)
         sys.stdout.flush()
@@ -415,9 +396,9 @@ def _config(call: Call) -> int:
         for setting in SETTINGS
     ]
     if call.as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        _print_table(
+        print_table(
             ("setting", "value", "from", "meaning"),
             [(r["setting"], r["value"], r["source"], r["help"]) for r in rows],
             wrap=True,
@@ -447,36 +428,10 @@ def _next(command: str, why: str) -> None:
     _say(f"next: {command}   ({why})")
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDE
-    return console
-
-
-def _print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap: bool = False) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, show_header=any(headings), pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    _console().print(table)
-
-
 def _print_tokens(report: dict[str, Any]) -> None:
-    _print_table(
+    print_table(
         ("token id", "owner", "token URI", "transaction"),
-        [(t["token_id"], _short(t["owner"]), _short_uri(t["token_uri"]), _short(t["tx"])) for t in report["tokens"]],
+        [(t["token_id"], short(t["owner"]), short_uri(t["token_uri"]), short(t["tx"])) for t in report["tokens"]],
     )
     _say(
         f"{len(report['tokens']):,} tokens of {report['name']!r} at {report['contract']} on chain {report['chain_id']}"
@@ -485,28 +440,6 @@ def _print_tokens(report: dict[str, Any]) -> None:
         _say(report["explorer"])
     if report["seconds"]:
         _say("  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report["seconds"].items()))
-
-
-def _short(text: str | None) -> str:
-    return f"{text[:6]}…{text[-4:]}" if text else ""
-
-
-def _short_uri(uri: str) -> str:
-    """`ipfs://bafybei…2ykq/7.json`: enough to tell two roots apart."""
-    root, _, file = uri.removeprefix("ipfs://").partition("/")
-    return f"ipfs://{root[:7]}…{root[-4:]}/{file}"
-
-
-def _ranges(numbers: Sequence[int], most: int = 6) -> str:
-    """`1-50, 53, 60-61`: sorted numbers, folded."""
-    folded: list[list[int]] = []
-    for number in numbers:
-        if folded and folded[-1][1] == number - 1:
-            folded[-1][1] = number
-        else:
-            folded.append([number, number])
-    words = [str(low) if low == high else f"{low}-{high}" for low, high in folded]
-    return ", ".join(words[:most]) + (f", … ({len(words) - most} more)" if len(words) > most else "")
 
 
 def _name(call: Call) -> str | None:

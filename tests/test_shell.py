@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Pipeline
 
-from pipeline.cli import VERBS, _parser, _ranges, _short_uri
+from pipeline.cli import VERBS, _parser
+from pipeline.tables import ranges, short_uri
 
 HEAVY = ("torch", "web3", "numpy", "PIL", "eth_account", "ipfshttpclient", "solcx", "coincurve")
 
@@ -113,8 +114,8 @@ def test_config_shows_where_each_value_came_from(pipeline: Pipeline, tmp_path: P
 
 
 def test_numbers_and_uris_are_folded_for_people() -> None:
-    assert _ranges([1, 2, 3, 5, 8, 9]) == "1-3, 5, 8-9"
+    assert ranges([1, 2, 3, 5, 8, 9]) == "1-3, 5, 8-9"
     assert (
-        _short_uri("ipfs://bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi/7.json")
+        short_uri("ipfs://bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi/7.json")
         == "ipfs://bafybei…bzdi/7.json"
     )

@@ -1,0 +1,67 @@
+"""Results on stdout: JSON for scripts, tables that fit a terminal for people, long words shortened in tables only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDE = 200  # columns of a table that nobody's terminal has to show
+GWEI, ETHER = 10**9, 10**18  # in wei
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap: bool = False) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_header=any(headings), pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    _console().print(table)
+
+
+def short(text: str | None) -> str:
+    return f"{text[:6]}…{text[-4:]}" if text else ""
+
+
+def short_uri(uri: str) -> str:
+    """`ipfs://bafybei…2ykq/7.json`: enough to tell two roots apart."""
+    root, _, file = uri.removeprefix("ipfs://").partition("/")
+    return f"ipfs://{root[:7]}…{root[-4:]}/{file}"
+
+
+def ranges(numbers: Sequence[int], most: int = 6) -> str:
+    """`1-50, 53, 60-61`: sorted numbers, folded."""
+    folded: list[list[int]] = []
+    for number in numbers:
+        if folded and folded[-1][1] == number - 1:
+            folded[-1][1] = number
+        else:
+            folded.append([number, number])
+    words = [str(low) if low == high else f"{low}-{high}" for low, high in folded]
+    return ", ".join(words[:most]) + (f", … ({len(words) - most} more)" if len(words) > most else "")
+
+
+def ether(wei: int) -> str:
+    """An amount in ETH with nine digits, the last of which is a gwei."""
+    whole_ether, rest = divmod(wei, ETHER)
+    return f"{whole_ether}.{rest // GWEI:09d}"
