@@ -174,7 +174,9 @@ def find_anvil() -> Path:
 
 def find_ganache() -> tuple[Path, Path]:
     """Node.js and Ganache's entry script."""
-    node, script = shutil.which("node"), PACKAGES / "ganache" / "dist" / "node" / "cli.js"
+    beside_python = str(Path(sys.executable).parent)  # where scripts/setup puts it on a machine without Node.js
+    node = shutil.which("node") or shutil.which("node", path=beside_python)
+    script = PACKAGES / "ganache" / "dist" / "node" / "cli.js"
     if node is None or not script.exists():
         raise ChainError(
             reason="there is no Ganache on this machine", hint="run scripts/setup, or use the default chain, Anvil"
