@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pipeline import __version__
 from pipeline.config import MAX_COUNT, SETTINGS, Config, Expected, load_config, whole
 from pipeline.errors import BadArgument, Interrupted, PipelineError
+from pipeline.mint.fees import GWEI
 from pipeline.tables import ether, print_json, print_table, ranges, short, short_uri
 from pipeline.workspace import Workspace
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 DEFAULT_WORKSPACE = "workspace"
 LONG_TABLE = 100  # rows after which nobody reads on
-GWEI = 10**9  # in wei
 MAX_KEY_TEXT = 200  # characters read where a private key of 66 is expected
 MAX_TOKEN_ID = 2**48 - 1  # of the contract
 MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000 years

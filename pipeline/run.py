@@ -58,7 +58,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DRAWN_AHEAD = 16  # artworks waiting to be pinned: paths and digests, never pixels
-GWEI, ETHER = 10**9, 10**18  # in wei
 ROUTINE = ("signed", "sent", "mined")  # what happens to every transaction: the bars show it
 
 
@@ -318,7 +317,7 @@ def _walk(
 
 def spending_limits(config: Config) -> Limits:
     """What may be spent at most, by the settings."""
-    from pipeline.mint.fees import Limits
+    from pipeline.mint.fees import ETHER, GWEI, Limits
 
     def wei(name: str, unit: int) -> int:
         return int(Decimal(config[name]) * unit)

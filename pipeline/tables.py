@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.mint.fees import ETHER, GWEI
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 WIDE = 200  # columns of a table that nobody's terminal has to show
-GWEI, ETHER = 10**9, 10**18  # in wei
 
 
 def print_json(value: Any) -> None:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import mmh3
 
@@ -87,12 +87,6 @@ class Node:
 
 
 # ── building ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def read_chunks(file: BinaryIO, profile: Profile) -> Iterator[bytes]:
-    """Cut an open file into the leaves that `add_file` expects."""
-    while chunk := file.read(profile.chunk):
-        yield chunk
 
 
 def add_file(chunks: Iterable[bytes], put: Put, profile: Profile = DEFAULT_PROFILE) -> Node:
