@@ -1,6 +1,6 @@
 """`python -m pipeline`."""
 
-from pipeline.cli import entry
+from pipeline.cli.main import entry
 
 if __name__ == "__main__":
     entry()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Pipeline
 
-from pipeline.cli import VERBS, _parser
-from pipeline.tables import ranges, short_uri
+from pipeline.cli.main import VERBS, command_line
+from pipeline.cli.tables import ranges, short_uri
 
 HEAVY = ("torch", "web3", "numpy", "PIL", "eth_account", "ipfshttpclient", "solcx", "coincurve")
 
@@ -44,7 +44,7 @@ def test_quick_verbs_import_nothing_heavy(minted: Path, words: list[str]) -> Non
 @pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
 def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        _parser().parse_args([verb, "--help"])
+        command_line().parse_args([verb, "--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert "examples:" in text and f"pipeline {verb}" in text

@@ -1,0 +1,81 @@
+"""What every verb shares: the call it gets, the line of the table it stands in, and the words it says on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.config import SETTINGS, Config, Expected, whole
+from pipeline.errors import BadArgument
+from pipeline.workspace import Workspace
+
+MAX_TOKEN_ID = 2**48 - 1  # of the contract
+
+LIMITS = ("max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a verb gets: its arguments, the settings in force, the workspace, and where to write."""
+
+    arguments: argparse.Namespace
+    config: Config
+    workspace: Workspace
+
+    @property
+    def as_json(self) -> bool:
+        return bool(self.arguments.json)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One line of the command line: what it runs, its own arguments, and the settings that it takes as flags."""
+
+    name: str
+    run: Callable[[Call], int]
+    help: str
+    examples: tuple[str, ...]
+    settings: tuple[str, ...] = ()
+    arguments: tuple[tuple[str, dict[str, Any]], ...] = ()
+
+    def add_to(self, verbs: Any, everywhere: argparse.ArgumentParser) -> None:
+        parser = verbs.add_parser(
+            self.name,
+            parents=[everywhere],
+            help=self.help,
+            description=self.help[0].upper() + self.help[1:] + ".",
+            epilog="examples:\n" + "\n".join(f"  pipeline {example}" for example in self.examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.set_defaults(run=self.run)
+        for word, options in self.arguments:
+            parser.add_argument(word, **options)
+        for setting in SETTINGS:
+            if setting.name in self.settings:
+                parser.add_argument(setting.flag, dest=setting.name, metavar=setting.form, help=setting.help)
+
+
+def say(text: str) -> None:
+    """Tell the person something that is not the result; a closed stderr is no reason to stop."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def next_command(command: str, why: str) -> None:
+    say(f"next: {command}   ({why})")
+
+
+def number(name: str, text: str, low: int, high: int) -> int:
+    """A whole number of the command line. Raises BadArgument."""
+    try:
+        return whole(low, high)(text)
+    except Expected as expected:
+        raise BadArgument(name=name, value=text, expected=str(expected)) from None
+
+
+def chosen_name(call: Call) -> str | None:
+    return call.config["name"] if call.config.given("name") else None

@@ -1,0 +1,163 @@
+"""Verbs that ask about a collection, hand a token on, or take files out: `status`, `show`, `owners`, `transfer`, `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.cli.call import LIMITS, MAX_TOKEN_ID, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.tables import print_json, print_table, ranges, short
+
+MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000 years
+
+
+def _status(call: Call) -> int:
+    from pipeline.report import status_report
+
+    report = status_report(call.workspace, call.config)
+    if call.as_json:
+        print_json(report)
+        return 0
+    if not report["collections"]:
+        say(f"{call.workspace.folder} holds no collection yet.")
+        next_command("pipeline mint --count 50", "makes one")
+        return 0
+    print_table(
+        ("collection", "contract", "chain", "drawn", "pinned", "minted", "final", "state"),
+        [
+            (
+                c["name"],
+                short(c["contract"]),
+                c["chain_id"],
+                c["drawn"],
+                c["pinned"],
+                c["minted"],
+                c["final"],
+                c["state"],
+            )
+            for c in report["collections"]
+        ],
+    )
+    if report["unfinished"]:
+        next_command(report["unfinished"], "finishes the run that was interrupted")
+    else:
+        next_command("pipeline show 1", "shows a token")
+    return 0
+
+
+def _show(call: Call) -> int:
+    from pipeline.report import token_report
+
+    report = token_report(
+        call.workspace, chosen_name(call), number("token id", call.arguments.token_id, 1, MAX_TOKEN_ID)
+    )
+    if call.as_json:
+        print_json(report)
+        return 0
+    rows = [
+        (key.replace("_", " "), ", ".join(value) if isinstance(value, list) else value)
+        for key, value in report.items()
+        if key != "attributes"
+    ]
+    print_table(("", ""), rows, wrap=True)
+    if report["attributes"]:
+        print_table(("attribute", "value"), [(a["trait_type"], a["value"]) for a in report["attributes"]])
+    return 0
+
+
+def _owners(call: Call) -> int:
+    from pipeline.report import owners_report
+
+    at = call.arguments.at
+    report = owners_report(
+        call.workspace, call.config, chosen_name(call), None if at is None else number("--at", at, 0, MAX_BLOCK)
+    )
+    if call.as_json:
+        print_json(report)
+        return 0
+    print_table(
+        ("owner", "tokens", "token ids"),
+        [(o["owner"], len(o["token_ids"]), ranges(o["token_ids"])) for o in report["owners"]],
+    )
+    say(f"as of block {report['block_number']:,}")
+    return 0
+
+
+def _transfer(call: Call) -> int:
+    from pipeline.cli.terminal import person_here, progress_on_stderr
+    from pipeline.transfer import transfer
+
+    token_id = number("token id", call.arguments.token_id, 1, MAX_TOKEN_ID)
+    with progress_on_stderr() as observer:
+        report = transfer(
+            call.workspace,
+            call.config,
+            chosen_name(call),
+            token_id,
+            call.arguments.recipient,
+            observer,
+            person_here().ask_password,
+        )
+    if call.as_json:
+        print_json(report)
+    else:
+        print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
+    if not report["sent"]:
+        say(f"{report['owner']} had token {token_id} before this call: nothing was sent.")
+    next_command("pipeline owners", "who owns what now")
+    return 0
+
+
+def _export(call: Call) -> int:
+    from pipeline.export import export
+
+    formats = tuple(call.arguments.format.split(","))
+    paths = export(call.workspace, chosen_name(call), formats, call.arguments.out and Path(call.arguments.out))
+    if call.as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            print(path)
+    return 0
+
+
+VERBS = (
+    Verb("status", _status, "how far everything is", ("status", "status --json"), ("rpc_url",)),
+    Verb(
+        "show",
+        _show,
+        "one token: picture, traits, CIDs, owner",
+        ("show 7", "show 7 --name 'Night Linos' --json"),
+        ("name",),
+        (("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),),
+    ),
+    Verb(
+        "owners",
+        _owners,
+        "who owns what, read from the chain",
+        ("owners", "owners --json", "owners --at 21000000"),
+        ("name", "rpc_url"),
+        (("--at", {"metavar": "BLOCK", "help": "number of the block after which to look (the newest)"}),),
+    ),
+    Verb(
+        "transfer",
+        _transfer,
+        "give a token to somebody else, exactly once",
+        ("transfer 7 --to 0x…", "transfer 7 --to 0x… --name 'Night Linos' --json"),
+        ("name", "rpc_url", "network", "keystore", "signer_url", "signer_address", "confirmations", *LIMITS),
+        (
+            ("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),
+            ("--to", {"metavar": "ADDRESS", "required": True, "dest": "recipient", "help": "its new owner"}),
+        ),
+    ),
+    Verb(
+        "export",
+        _export,
+        "write the collection as CARs, CSV and JSON",
+        ("export", "export --format csv --out /tmp/drop"),
+        ("name",),
+        (
+            ("--format", {"metavar": "NAME,…", "default": "car,csv,json", "help": "car, csv, json (all)"}),
+            ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),
+        ),
+    ),
+)

@@ -1,0 +1,137 @@
+"""Verbs about what is around a collection: `account`, `devnet`, `config`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.call import Call, Verb, next_command, say
+from pipeline.cli.minting import MINT_SETTINGS
+from pipeline.cli.tables import print_json, print_table
+from pipeline.config import SETTINGS
+from pipeline.errors import BadArgument
+
+if TYPE_CHECKING:
+    from pipeline.mint.accounts import KeyFile
+
+MAX_KEY_TEXT = 200  # characters read where a private key of 66 is expected
+
+
+def _account(call: Call) -> int:
+    from pipeline.mint.accounts import key_files, refuse_key
+
+    action, file = call.arguments.action, call.arguments.file
+    refuse_key(file)
+    if file and action != "import":
+        raise BadArgument(name=f"account {action}", value=file, expected="nothing more")
+    found = key_files(call.workspace.keys) if action == "list" else [_made_key_file(call, action, file)]
+    rows = [{"address": entry.address, "file": str(entry.path)} for entry in found]
+    if call.as_json:
+        print_json(rows if action == "list" else rows[0])
+    else:
+        print_table(("address", "file"), [(row["address"], row["file"]) for row in rows])
+    if action != "list":
+        say(f"send {rows[0]['address']} what minting costs; keep a copy of the file and its password in a safe place.")
+        next_command(f"pipeline mint --count 50 --rpc-url … --keystore {rows[0]['file']}", "mints with this account")
+    return 0
+
+
+def _made_key_file(call: Call, action: str, file: str) -> KeyFile:
+    from pipeline.cli.terminal import person_here
+    from pipeline.mint.accounts import import_key, import_keystore, known_password, new_account
+
+    ask = person_here().ask_password
+    folder, out = call.workspace.keys, Path(call.arguments.out) if call.arguments.out else None
+    if action == "new":
+        return new_account(folder, out, known_password(os.environ, ask, new=True))
+    if file:
+        return import_keystore(folder, out, Path(file), known_password(os.environ, ask, new=False))
+    key = ask("Private key (64 hex digits): ") if ask else sys.stdin.read(MAX_KEY_TEXT)
+    return import_key(folder, out, key, known_password(os.environ, ask, new=True))
+
+
+def _devnet(call: Call) -> int:
+    from pipeline.mint.devnet import devnet
+
+    kind = call.config["chain"]
+    with devnet(call.workspace.chain / kind, kind) as url:
+        if call.as_json:
+            print_json({"rpc_url": url, "chain": kind})
+        else:
+            print(url)
+        sys.stdout.flush()
+        say(f"{kind} answers at {url}; its state stays in {call.workspace.chain / kind}. Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+    return 0
+
+
+def _config(call: Call) -> int:
+    rows = [
+        {
+            "setting": setting.key,
+            "value": _shown(setting.name, call.config[setting.name]),
+            "source": call.config.values[setting.name].source,
+            "flag": setting.flag,
+            "variable": setting.variable,
+            "help": setting.help,
+        }
+        for setting in SETTINGS
+    ]
+    if call.as_json:
+        print_json(rows)
+    else:
+        print_table(
+            ("setting", "value", "from", "meaning"),
+            [(r["setting"], r["value"], r["source"], r["help"]) for r in rows],
+            wrap=True,
+        )
+    return 0
+
+
+def _shown(name: str, value: Any) -> Any:
+    """A setting's value as it may be shown: addresses of nodes lose whatever could carry a key."""
+    if name in ("rpc_url", "signer_url", "ipfs_api", "external_url") and "://" in str(value):
+        from pipeline.mint.rpc import shown
+
+        return shown(value)
+    return value
+
+
+VERBS = (
+    Verb(
+        "account",
+        _account,
+        "keystore files: make one, list them, import a key",
+        (
+            "account new",
+            "account list",
+            "account import < key.txt",
+            "account import geth-keystore.json --out key.json",
+        ),
+        (),
+        (
+            ("action", {"metavar": "new|list|import", "choices": ("new", "list", "import"), "help": "what to do"}),
+            ("file", {"metavar": "FILE", "nargs": "?", "default": "", "help": "keystore file to import, if it is one"}),
+            ("--out", {"metavar": "FILE", "help": "keystore file to write (keys/ in the workspace)"}),
+        ),
+    ),
+    Verb(
+        "devnet",
+        _devnet,
+        "run the embedded chain in the foreground, for wallets",
+        ("devnet", "devnet --chain ganache"),
+        ("chain",),
+    ),
+    Verb(
+        "config",
+        _config,
+        "every setting, its value, and where it came from",
+        ("config", "config --json"),
+        MINT_SETTINGS,
+    ),
+)

@@ -1,0 +1,109 @@
+"""The command line: words in, words out. It decides nothing.
+
+stdout carries the result and nothing else; progress, notices and errors go to stderr. `--json` changes the form of a
+result, never its content. Exit codes: 0 all done, 1 error, 2 usage or configuration, 3 some tokens failed, 130
+interrupted and resumable (143 when terminated).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from pipeline import __version__
+from pipeline.cli import collection, installation, minting, proof
+from pipeline.cli.call import Call, say
+from pipeline.config import SETTINGS, load_config
+from pipeline.errors import Interrupted, PipelineError
+from pipeline.workspace import Workspace
+
+DEFAULT_WORKSPACE = "workspace"
+SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
+
+VERBS = (*minting.VERBS, *collection.VERBS, *proof.VERBS, *installation.VERBS)
+
+
+def entry() -> NoReturn:
+    """Run the program with this process's arguments, and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = main(sys.argv[1:])
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to fail at interpreter exit
+    sys.exit(code)
+
+
+class _Terminated(BaseException):
+    """SIGTERM: unwinds like Ctrl-C, with an exit code of its own."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        parser = command_line()
+        arguments = parser.parse_args(words, argparse.Namespace(workspace=DEFAULT_WORKSPACE, json=False))
+        if arguments.verb is None:
+            parser.print_help()
+            return 0
+        flags = {setting.name: getattr(arguments, setting.name, None) for setting in SETTINGS}
+        config = load_config(flags, os.environ, Path.cwd())
+        code: int = arguments.run(Call(arguments, config, Workspace(Path(arguments.workspace))))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return SIGPIPE_EXIT
+    except (KeyboardInterrupt, Interrupted):
+        say("\ninterrupted: everything so far is recorded. Give the same command again: it continues.")
+        return Interrupted.exit_code
+    except _Terminated:
+        say("\nterminated: everything so far is recorded. Give the same command again: it continues.")
+        return 128 + signal.SIGTERM
+    except PipelineError as error:
+        say(f"error: {error}" + (f"\n  → {error.hint}" if error.hint else ""))
+        return error.exit_code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in the same form as all others, and with the next step."""
+
+    def error(self, message: str) -> NoReturn:
+        told = re.sub("[0-9a-fA-F]{64,}", "…", message)  # somebody may have typed a private key
+        say(f"error: {told}\n  → `{self.prog} --help` shows examples")
+        sys.exit(2)
+
+
+def command_line() -> argparse.ArgumentParser:
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument(
+        "--workspace", metavar="DIR", default=argparse.SUPPRESS, help="folder of the run (./workspace)"
+    )
+    everywhere.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="the result as JSON")
+    parser = _Parser(
+        prog="pipeline",
+        parents=[everywhere],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="From seed to pixels to CID to token, and back.",
+        epilog="examples:\n"
+        "  pipeline mint --count 50             draw, pin and mint 50 artworks on the embedded chain\n"
+        "  pipeline mint --count 10 --more      ten more of the same collection\n"
+        "  pipeline show 7                      one token\n"
+        "  pipeline verify                      from the chain back to the pixels\n"
+        "  pipeline devnet                      the embedded chain, for wallets\n\n"
+        "`pipeline VERB --help` tells more.",
+    )
+    parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    for verb in VERBS:
+        verb.add_to(verbs, everywhere)
+    return parser

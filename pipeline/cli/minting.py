@@ -1,0 +1,124 @@
+"""Verbs that make tokens: `mint`, and what it would cost."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from pipeline.cli.call import LIMITS, Call, Verb, next_command, number, say
+from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
+from pipeline.config import MAX_COUNT
+from pipeline.mint.fees import GWEI
+
+LONG_TABLE = 100  # rows after which nobody reads on
+
+MINT_SETTINGS = (
+    *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
+    *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "network"),
+    *("keystore", "signer_url", "signer_address", "confirmations", "to", "batch", *LIMITS),
+)
+
+
+def _mint(call: Call) -> int:
+    from pipeline.cli.terminal import person_here, progress_on_stderr
+    from pipeline.ledger import Ledger
+    from pipeline.report import run_report
+    from pipeline.run import mint_run
+
+    count = None if call.arguments.count is None else number("--count", call.arguments.count, 1, MAX_COUNT)
+    if call.arguments.dry_run:
+        return _tell_bill(call, count)
+    with progress_on_stderr() as observer:
+        outcome = mint_run(
+            call.config,
+            count,
+            call.workspace,
+            observer,
+            more=call.arguments.more,
+            new=call.arguments.new,
+            person=person_here(call.arguments.confirm_name),
+        )
+    with Ledger(call.workspace.ledger) as ledger:
+        report = run_report(ledger, outcome)
+        if call.as_json:
+            print_json(report)
+        else:
+            _print_tokens(report)
+        sys.stdout.flush()
+        outcome.mark_reported(ledger)
+    if not outcome.fresh:
+        say(
+            f"this run was complete before: nothing was sent. `--more` adds tokens to {outcome.collection.name!r}, "
+            "`--new` (or a new `--name`) starts another collection."
+        )
+    next_command("pipeline verify", "proves every token from the chain back to its pixels")
+    return 0
+
+
+def _tell_bill(call: Call, count: int | None) -> int:
+    from pipeline.bill import dry_run
+
+    bill = dry_run(call.config, count, call.workspace, more=call.arguments.more, new=call.arguments.new)
+    if call.as_json:
+        print_json(bill)
+        return 0
+    shown = bill["lines"][:LONG_TABLE]
+    rows = [(line["what"], f"{line['gas']:,}", ether(line["wei"])) for line in shown]
+    if len(shown) < len(bill["lines"]):
+        rows.append((f"… {len(bill['lines']) - len(shown):,} more", "", ""))
+    rows.append((f"all {bill['tokens']:,} tokens", f"{bill['gas']:,}", ether(bill["wei"])))
+    rows.append(("each token", "", ether(bill["wei_per_token"])))
+    print_table(("transaction", "gas", "ETH"), rows)
+    if bill["alternatives"]:
+        others = [(o["name"], f"{o['gas']:,}", ether(o["wei"]), f"{o['times']}×") for o in bill["alternatives"]]
+        print_table(("the same with", "gas", "ETH", "of the above"), others)
+    base, tip = bill["base_fee_wei"] / GWEI, bill["priority_fee_wei"] / GWEI
+    say(f"at a base fee of {base:g} gwei and {tip:g} gwei for the block's maker, on chain {bill['chain_id']} now.")
+    if bill["node_estimates_deploy"]:
+        say(f"the node's own estimate of the deployment: {bill['node_estimates_deploy']:,} gas.")
+    if bill["balance_wei"] is not None and bill["balance_wei"] < bill["wei"]:
+        say(f"{bill['payer']} has {ether(bill['balance_wei'])} ETH: not enough.")
+    say("a rollup's fee for its data on Ethereum comes on top. Nothing was planned, signed or sent.")
+    return 0
+
+
+def _print_tokens(report: dict[str, Any]) -> None:
+    print_table(
+        ("token id", "owner", "token URI", "transaction"),
+        [(t["token_id"], short(t["owner"]), short_uri(t["token_uri"]), short(t["tx"])) for t in report["tokens"]],
+    )
+    say(f"{len(report['tokens']):,} tokens of {report['name']!r} at {report['contract']} on chain {report['chain_id']}")
+    if report["explorer"]:
+        say(report["explorer"])
+    if report["seconds"]:
+        say("  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report["seconds"].items()))
+
+
+VERBS = (
+    Verb(
+        "mint",
+        _mint,
+        "draw, pin and mint tokens; given again, continue",
+        (
+            "mint --count 50",
+            "mint --count 10 --more",
+            "mint --count 500 --new --name 'Night Linos' --size 1024 --to 0x…",
+            "mint --to recipients.csv",
+            "mint --count 500 --dry-run --rpc-url https://…",
+            "mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
+            "mint --count 50 --rpc-url https://… --network sepolia --keystore key.json",
+            "mint --count 50 --rpc-url https://… --signer-url http://127.0.0.1:9000 --signer-address 0x…",
+        ),
+        MINT_SETTINGS,
+        (
+            ("--count", {"metavar": "N", "help": f"number of tokens, 1 to {MAX_COUNT:,}; a --to FILE says it itself"}),
+            ("--more", {"action": "store_true", "help": "add tokens to the last (or --name'd) collection"}),
+            ("--new", {"action": "store_true", "help": "start another collection in this workspace"}),
+            ("--dry-run", {"action": "store_true", "help": "tell what it would cost; plan, sign and send nothing"}),
+            (
+                "--confirm-name",
+                {"metavar": "TEXT", "help": "the collection's name, where real money is spent by a script"},
+            ),
+        ),
+    ),
+)
