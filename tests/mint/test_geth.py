@@ -120,8 +120,15 @@ def test_geth_refuses_a_smaller_bump_than_ours(waiting: House) -> None:
 
     def send(fees: Fees) -> None:
         transaction = {
-            "type": 2, "chainId": chain.chain_id, "nonce": nonce, "to": account, "value": 0, "gas": 21_000,
-            "maxFeePerGas": fees.max_fee_wei, "maxPriorityFeePerGas": fees.priority_fee_wei, "data": b"",
+            "type": 2,
+            "chainId": chain.chain_id,
+            "nonce": nonce,
+            "to": account,
+            "value": 0,
+            "gas": 21_000,
+            "maxFeePerGas": fees.max_fee_wei,
+            "maxPriorityFeePerGas": fees.priority_fee_wei,
+            "data": b"",
             "accessList": [],
         }
         chain.rpc.call("eth_sendRawTransaction", [hex_data(waiting.signer.sign(transaction))])
