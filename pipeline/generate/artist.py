@@ -52,6 +52,7 @@ VARIATIONS = 4  # how many pictures a seed may try before it keeps the last
 # group -> (trait, number): counts that a token shows when it shows the group
 COUNTED = {
     "lattice": ("Grid", "lattice.count"),
+    "tiles": ("Tiles", "tiles.count"),
     "panes": ("Panes", "panes.count"),
     "ridges": ("Ridges", "ridges.count"),
     "petals": ("Petals", "petals.fold"),
@@ -95,6 +96,7 @@ class Token:
     numbers: Numbers
     folded: Folded
     groups: tuple[str, ...]  # the open ones: what is computed
+    variation: int = 0  # how many pictures of the seed were next to blank before this one
 
     @cached_property
     def family(self) -> str:
@@ -138,7 +140,7 @@ class Artist:
     def draw(self, seed: int, size: int) -> Drawing:
         """The picture of `seed`: (size, size, 3). Its traits do not depend on the size."""
         check_size(size)
-        token, proof = self._pool.submit(self._compose, seed).result()
+        token, proof = self._pool.submit(self.compose, seed).result()
         attributes = self._pool.submit(self._attributes, token, proof).result()
         return Drawing(seed, self._render(token, size), attributes)
 
@@ -159,7 +161,7 @@ class Artist:
         open_groups = [name for name, gate in zip(GROUPS, gates.tolist(), strict=True) if gate >= SHUT]
         wanted = torch.tensor([name in open_groups for name in GROUPS], device=self._device)
         folded = folded.keep(wanted[self.painter.channel_group].nonzero()[:, 0])
-        return Token(families, noise.choose("palette", NAMES), symmetry, numbers, folded, tuple(open_groups))
+        return Token(families, noise.choose("palette", NAMES), symmetry, numbers, folded, tuple(open_groups), variation)
 
     @torch.inference_mode()
     def proof(self, token: Token) -> Tensor:
@@ -168,7 +170,7 @@ class Artist:
         parts = [token.planes(a, b) for a, b in zip(torch.split(x, CHUNK), torch.split(y, CHUNK), strict=True)]
         return torch.cat(parts, 1).view(-1, PROOF, PROOF)
 
-    def _compose(self, seed: int) -> tuple[Token, Tensor]:
+    def compose(self, seed: int) -> tuple[Token, Tensor]:
         """The first variation of `seed` that is not next to blank, or the last of them, with its proof."""
         for variation in range(VARIATIONS):
             token = self.token(seed, variation)

@@ -35,10 +35,10 @@ NAMESAKES = {
     "moire": ("trains",),
     "marble": ("smooth",),
     "kandinsky": ("shapes",),
-    "truchet": ("lattice",),
+    "truchet": ("tiles",),
     "mandala": ("petals",),
     "mondrian": ("rooms",),
-    "cutout": ("leaves", "rooms"),
+    "cutout": ("leaves",),
 }
 
 
