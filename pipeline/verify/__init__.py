@@ -10,8 +10,9 @@ steps.py      what all of them say, and its forms
 
 from __future__ import annotations
 
+from pipeline.verify.pixels import Redraw, redraw_with
 from pipeline.verify.steps import Report, Step
 from pipeline.verify.walk import Content, Source, verify_token
 from pipeline.verify.workspace import verify
 
-__all__ = ["Content", "Report", "Source", "Step", "verify", "verify_token"]
+__all__ = ["Content", "Redraw", "Report", "Source", "Step", "redraw_with", "verify", "verify_token"]

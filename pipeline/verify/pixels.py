@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config import Config
 from pipeline.errors import PipelineError
 from pipeline.records import MAX_SEED
 
@@ -157,7 +159,15 @@ def _untrue_traits(drawing: Drawing, document: dict[str, Any]) -> str:
     return ", ".join(wrong)
 
 
-def load_stated(model: str, device: str, *, chosen: str, chosen_device: str, threads: int) -> Generator:
+def redraw_with(config: Config) -> Redraw:
+    """Drawing again as the configuration has it: with its model where one was given, else with the document's."""
+    chosen = config["model"] if config.given("model") else ""
+    return Redraw(
+        partial(load_stated, chosen=chosen, chosen_device=config["device"], threads=config["threads"] or None)
+    )
+
+
+def load_stated(model: str, device: str, *, chosen: str, chosen_device: str, threads: int | None) -> Generator:
     """The generator that a document names, or the `chosen` one: a name or a file that this user gave, "" for none.
 
     A document is a stranger's: a name in it is looked up among what is installed, and never opened as a file. It is
@@ -171,8 +181,8 @@ def load_stated(model: str, device: str, *, chosen: str, chosen_device: str, thr
     if not chosen and model not in installed:
         raise GenerationError(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
     if chosen_device != "auto" or device not in ("cpu", "cuda", "mps"):
-        return load_generator(name, chosen_device, threads or None)
+        return load_generator(name, chosen_device, threads)
     try:
-        return load_generator(name, device, threads or None)
+        return load_generator(name, device, threads)
     except GenerationError:
-        return load_generator(name, "auto", threads or None)
+        return load_generator(name, "auto", threads)
