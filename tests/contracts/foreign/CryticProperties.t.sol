@@ -24,7 +24,9 @@ contract Enumerated is Collection {
 
     function tokenOfOwnerByIndex(address account, uint256 index) external view returns (uint256) {
         for (uint256 id = 1; id <= this.totalSupply(); id++) {
-            if (this.ownerOf(id) == account && index-- == 0) return id;
+            if (this.ownerOf(id) != account) continue;
+            if (index == 0) return id;
+            index--;
         }
         revert("no such token");
     }
