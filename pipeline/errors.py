@@ -19,7 +19,8 @@ PipelineError                         exit 1
 │   ├── DigestMismatch
 │   ├── BadCar
 │   ├── ContentMissing
-│   └── PinnerUnavailable             retryable
+│   ├── PinnerUnavailable             retryable
+│   └── GatewayUnavailable            retryable
 ├── ChainError
 │   ├── RpcUnavailable                retryable
 │   ├── RpcError                      the node answered with an error
@@ -192,6 +193,14 @@ class PinnerUnavailable(PinError):
     retryable = True
     sentence = "{pinner} did not take the content: {reason}"
     next_step = "give the same command again: what is pinned stays pinned"
+
+
+class GatewayUnavailable(PinError):
+    """A gateway did not give content, or not all of it, or not in time."""
+
+    retryable = True
+    sentence = "{gateway} did not give {cid}: {reason}"
+    next_step = "new content can take minutes to be found: try again later, or another gateway"
 
 
 # ── chain ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -117,6 +117,10 @@ class Repo:
     def address(self) -> str:
         return f"/ip4/127.0.0.1/tcp/{self.api_port}"
 
+    @property
+    def gateway(self) -> str:
+        return f"http://127.0.0.1:{self.gateway_port}"
+
 
 def _free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
