@@ -30,32 +30,28 @@ class Artworks:
         self.sealed = run.count - sum(plan.quantity for plan in self.undrawn)  # tokens that need no drawing any more
 
     def __iter__(self) -> Iterator[Artwork]:
-        drawing, drawn = self._draw(), self.sealed
-        for plan in self.undrawn:
-            kept = self._intact(plan)
-            for spec in self._plans.specs(plan):
-                artwork = kept.get(spec.token_id)
-                if artwork is None:
-                    artwork = next(drawing)
-                    self._plans.record_artwork(self._run.collection, artwork)
-                drawn += 1
-                self._observer.progress("draw", drawn, self._run.count)
-                yield artwork
-
-    def _draw(self) -> Iterator[Artwork]:
-        """Draw what is missing, through a gate that knows the whole collection."""
         from pipeline.generate import Gate, generate
 
-        run = self._run
+        run, drawn = self._run, self.sealed
         collection = self._plans.collection_by_id(run.collection)
         gate = Gate(collection.seed, self._plans.hashes(run.collection), run.duplicate_bits)
-        encoder = encoder_of(run)
-        yield from generate(self._missing_specs(), self._generator, run.size, gate, self._image, encoder)
+        kept: set[int] = set()
+        tokens = self._tokens(kept)
+        for artwork in generate(tokens, self._generator, run.size, gate, self._image, encoder_of(run)):
+            if artwork.token_id in kept:
+                kept.remove(artwork.token_id)
+            else:
+                self._plans.record_artwork(run.collection, artwork)
+            drawn += 1
+            self._observer.progress("draw", drawn, run.count)
+            yield artwork
 
-    def _missing_specs(self) -> Iterator[TokenSpec]:
+    def _tokens(self, kept: set[int]) -> Iterator[TokenSpec | Artwork]:
+        """Each token as its artwork where that is intact (it enters `kept`), else as it is planned."""
         for plan in self.undrawn:
-            kept = self._intact(plan)
-            yield from (spec for spec in self._plans.specs(plan) if spec.token_id not in kept)
+            intact = self._intact(plan)
+            kept.update(intact)
+            yield from (intact.get(spec.token_id, spec) for spec in self._plans.specs(plan))
 
     def _intact(self, plan: BatchPlan) -> dict[int, Artwork]:
         """Recorded artworks of a batch whose files still have their digest; the others are drawn again."""

@@ -269,7 +269,10 @@ def _write_runs(
 
 def _artwork(workspace: Workspace, key: int, batch: _Batch, token_id: int, store: CarStore) -> Artwork:
     """A token's row from its document and its image, which must hash to what the document says."""
+    import numpy as np
     from PIL import Image
+
+    from pipeline.generate import phash
 
     document = _document(store, batch.metadata, token_id)
     png = store.read(batch.images, f"{token_id}.png", MAX_IMAGE)
@@ -280,7 +283,7 @@ def _artwork(workspace: Workspace, key: int, batch: _Batch, token_id: int, store
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         if image.size != (size, size):  # before a pixel is decoded
             raise Corrupt(what=f"image of token {token_id}", reason=f"it is not {size} pixels wide and high")
-        pixels = image.convert("RGB").tobytes()
+        pixels = np.asarray(image.convert("RGB"))
     path = workspace.image(key, token_id)
     if not path.exists() or path.read_bytes() != png:
         write_whole(path, png)
@@ -289,7 +292,9 @@ def _artwork(workspace: Workspace, key: int, batch: _Batch, token_id: int, store
         seed=document["generator"]["seed"],
         path=path,
         image_sha256=digest,
-        pixel_sha256=hashlib.sha256(pixels).digest(),
+        pixel_sha256=hashlib.sha256(pixels.tobytes()).digest(),
         image_bytes=len(png),
         attributes=tuple(Attribute(**attribute) for attribute in document["attributes"]),
+        phash=phash(pixels),
+        determinism="A" if batch.provenance.renderer.endswith("/cpu") else "B",
     )

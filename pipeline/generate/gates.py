@@ -29,6 +29,7 @@ ATTEMPTS = 16  # of one token; a model that draws one blank in three fails once 
 BLANK = 0.35  # nats; two flat colours at nine to one have 0.33
 NEAR = 4  # bits of 63: below it people see one picture; pictures that have nothing in common differ in about 31
 HASH_BITS = 63
+STILL = 64.0  # of a frequency: a quarter of a grey level. Symmetric pictures lack half of them, and noise is no sign
 GRID, LOW = 32, 8  # side of the grey picture that is hashed, and of the corner of its frequencies that counts
 
 
@@ -101,7 +102,7 @@ def phash(pixels: NDArray[np.uint8]) -> int:
 
     grey = Image.fromarray(pixels, "RGB").convert("L").resize((GRID, GRID), Image.Resampling.BOX)
     waves = _waves()
-    low = (waves @ np.asarray(grey, np.float64) @ waves.T).round(6).ravel()[1:]  # rounded: no hash hangs on a last bit
+    low = ((waves @ np.asarray(grey, np.float64) @ waves.T) / STILL).round().ravel()[1:]
     bits = np.packbits(np.concatenate([[False], low > np.median(low)]))
     return int.from_bytes(bits.tobytes(), "big")
 

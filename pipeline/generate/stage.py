@@ -25,7 +25,7 @@ IN_FLIGHT = WORKERS + 1  # drawings held while they are encoded: at 4096 px each
 
 
 def generate(
-    specs: Iterable[TokenSpec],
+    specs: Iterable[TokenSpec | Artwork],
     generator: Generator,
     size: int,
     gate: Gate,
@@ -34,7 +34,7 @@ def generate(
 ) -> Iterator[Artwork]:
     """Yield an Artwork per spec, in order, once its PNG is whole at `image_path(token_id)`.
 
-    What `gate` refuses is drawn again with the token's next attempt. Drawing overlaps with encoding; at most
+    An artwork among the specs, drawn earlier, is passed on in its turn. What `gate` refuses is drawn again with the token's next attempt. Drawing overlaps with encoding; at most
     IN_FLIGHT + 1 specs are taken ahead of the consumer. An existing image is replaced. Closing the iterator early leaves
     only whole files behind.
 
@@ -46,7 +46,7 @@ def generate(
 
 
 def _generate(
-    specs: Iterable[TokenSpec],
+    specs: Iterable[TokenSpec | Artwork],
     generator: Generator,
     size: int,
     gate: Gate,
@@ -78,14 +78,23 @@ def _generate(
 
     try:
         for spec in specs:
-            passed = gate.first_good(spec, lambda seed: draw(generator, seed, size))
-            pending.append(pool.submit(store, *passed))
+            if isinstance(spec, Artwork):
+                pending.append(_done(spec))
+            else:
+                passed = gate.first_good(spec, lambda seed: draw(generator, seed, size))
+                pending.append(pool.submit(store, *passed))
             if len(pending) == IN_FLIGHT:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _done(artwork: Artwork) -> Future[Artwork]:
+    future: Future[Artwork] = Future()
+    future.set_result(artwork)
+    return future
 
 
 def draw(generator: Generator, seed: int, size: int) -> Drawing:

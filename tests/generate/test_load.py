@@ -11,7 +11,7 @@ from pipeline.generate import BUILT_IN, Drawing, Generator, load_generator
 
 
 class Other:
-    name, weights_sha256, renderer = "other", "0" * 64, "other-1"
+    name, weights_sha256, renderer, dtype = "other", "0" * 64, "other-1", "float32"
 
     def __init__(self, device: str, threads: int | None) -> None:
         self.device, self.threads = device, threads or 1
