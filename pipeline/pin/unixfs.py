@@ -262,13 +262,16 @@ def decode_block(cid: CID, block: bytes) -> Block:
         raise BadDag(cid=cid, reason=str(error)) from error
 
 
-def walk(root: CID, get_block: GetBlock) -> Iterator[tuple[CID, bytes]]:
-    """Yield every block of a DAG once: parents before children, children in link order, depth first."""
+Decode = Callable[[CID, bytes], Block]
+
+
+def walk(root: CID, get_block: GetBlock, dups: bool = False) -> Iterator[tuple[CID, bytes]]:
+    """Yield every block of a DAG: parents before children, children in link order, depth first; once, or at each link."""
     seen: set[CID] = set()
     stack = [root]
     while stack:
         cid = stack.pop()
-        if cid in seen:
+        if cid in seen and not dups:
             continue
         seen.add(cid)
         block = cid.digest if cid.hash == IDENTITY else get_block(cid)
@@ -277,11 +280,14 @@ def walk(root: CID, get_block: GetBlock) -> Iterator[tuple[CID, bytes]]:
             stack.extend(link for _, link in reversed(decode_block(cid, block).links))
 
 
-def resolve(root: CID, path: str, get_block: GetBlock) -> CID:
-    """Follow `path` down from `root`, through plain and sharded directories. Raises NotInDag."""
+def resolve(root: CID, path: str, get_block: GetBlock, decode: Decode = decode_block) -> CID:
+    """Follow `path` down from `root`, through plain and sharded directories. Raises NotInDag.
+
+    `decode` may remember: decoding a large directory takes far longer than finding a name in it.
+    """
     cid = root
     for name in filter(None, path.encode(errors="surrogateescape").split(b"/")):
-        found = _lookup(cid, name, get_block)
+        found = _lookup(cid, name, get_block, decode)
         if found is None:
             raise NotInDag(path=path, root=root)
         cid = found
@@ -321,6 +327,20 @@ def read_file(cid: CID, get_block: GetBlock, start: int = 0, stop: int | None = 
     yield from _read(cid, get_block, start, size if stop is None else min(stop, size), size, 0)
 
 
+def walk_file(cid: CID, get_block: GetBlock, start: int, stop: int, depth: int = 0) -> Iterator[tuple[CID, bytes]]:
+    """Yield the blocks that hold the bytes of a file from `start` to before `stop`, its root always. Raises BadDag."""
+    if depth == MAX_DEPTH:
+        raise BadDag(cid=cid, reason=f"the file is more than {MAX_DEPTH} nodes deep")
+    data = _get(cid, get_block)
+    yield cid, data
+    block = _decode_file(cid, data)
+    at = len(block.data)
+    for (_, below), length in zip(block.links, block.sizes, strict=True):
+        if max(at, start) < min(at + length, stop):
+            yield from walk_file(below, get_block, start - at, stop - at, depth + 1)
+        at += length
+
+
 def read_bytes(cid: CID, get_block: GetBlock, limit: int) -> bytes:
     """Read a whole file of at most `limit` bytes. Raises BadDag for a larger one, before reading it."""
     size = file_size(cid, get_block)
@@ -338,10 +358,10 @@ def _get(cid: CID, get_block: GetBlock) -> bytes:
     return cid.digest if cid.hash == IDENTITY else get_block(cid)
 
 
-def _lookup(cid: CID, name: bytes, get_block: GetBlock) -> CID | None:
+def _lookup(cid: CID, name: bytes, get_block: GetBlock, decode: Decode) -> CID | None:
     name_hash = _hash(name)
     for level in range(9):
-        block = decode_block(cid, _get(cid, get_block))
+        block = decode(cid, _get(cid, get_block))
         if block.kind == DIRECTORY:
             return next((below for found, below in block.links if found == name), None)
         if block.kind != HAMT_SHARD or level == 8:
