@@ -196,4 +196,10 @@ CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1,)  # index + 1 = the schema version that the script leads to
+PLACES = """                           -- a place may also only say that it has a root, or fail while enough others have it
+ALTER TABLE pin RENAME COLUMN proved TO told;
+ALTER TABLE pin ADD COLUMN state TEXT NOT NULL DEFAULT 'proved' CHECK (state IN ('proved', 'claimed', 'failed'));
+ALTER TABLE pin ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, PLACES)  # index + 1 = the schema version that the script leads to
