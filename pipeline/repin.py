@@ -157,4 +157,3 @@ def _told(root: KnownRoot) -> dict[str, Any]:
         "bytes": pinned.block_bytes,
         "pins": pins,
     }
-

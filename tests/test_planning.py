@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ from pipeline.planning import (
     decide,
     token_specs,
 )
-from pipeline.records import Pin, Address, Artwork, Attribute, BatchPlan, PinnedBatch, PinnedRoot
+from pipeline.records import Address, Artwork, Attribute, BatchPlan, Pin, PinnedBatch, PinnedRoot
 
 OWNER = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 TOOLS = {

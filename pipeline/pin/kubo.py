@@ -91,7 +91,8 @@ class KuboPinner(Pinner):
         def stats() -> str:
             if not self._has_all(root):
                 raise PinError(
-                    reason=f"{self.name} lacks blocks of {root.cid}", hint="`pipeline repin --pin kubo` sends them again"
+                    reason=f"{self.name} lacks blocks of {root.cid}",
+                    hint="`pipeline repin --pin kubo` sends them again",
                 )
             return f"{root.blocks:,} blocks of {root.block_bytes:,} bytes, counted without asking the network"
 

@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.cid import CID
 from pipeline.errors import Corrupt, DigestMismatch, PinnerUnavailable
+from pipeline.pin import Pinner, Rung
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.metadata import BadJson, token_metadata
-from pipeline.pin import Pinner, Rung
 from pipeline.pin.patience import TRIES
 from pipeline.pin.places import Places
 from pipeline.pin.stage import pin, pin_directory
