@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.cli.call import Call, Verb, chosen_name, next_command, say
+from pipeline.cli.call import PIN_SETTINGS, Call, Verb, chosen_name, next_command, say
 from pipeline.cli.tables import print_json, print_table
 
-PLACE_SETTINGS = ("name", "pin", "ipfs_api", "gateway")
+PLACE_SETTINGS = ("name", *PIN_SETTINGS)
 
 
 def _pins(call: Call) -> int:

@@ -69,7 +69,31 @@ def _kubo(store: CarStore, settings: Settings) -> Pinner:
     return kubo_from(settings["ipfs_api"], os.environ)
 
 
-BUILT_IN: dict[str, Factory] = {"embedded": _embedded, "kubo": _kubo}
+def _psa(store: CarStore, settings: Settings) -> Pinner:
+    from pipeline.pin.services import psa_from
+
+    return psa_from(settings, os.environ)
+
+
+def _filebase(store: CarStore, settings: Settings) -> Pinner:
+    from pipeline.pin.services import filebase_from
+
+    return filebase_from(settings, os.environ)
+
+
+def _pinata(store: CarStore, settings: Settings) -> Pinner:
+    from pipeline.pin.services import pinata_from
+
+    return pinata_from(settings, os.environ)
+
+
+BUILT_IN: dict[str, Factory] = {
+    "embedded": _embedded,
+    "kubo": _kubo,
+    "psa": _psa,
+    "filebase": _filebase,
+    "pinata": _pinata,
+}
 
 
 def load_pinners(names: Iterable[str], store: CarStore, settings: Settings) -> dict[str, Pinner]:
