@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cid import CID
 from pipeline.config import Config
-from pipeline.connection import chain_url, reach
+from pipeline.connection import chain_url, kind_here, reach
 from pipeline.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.files import sync_folder, write_whole
 from pipeline.generate.seeds import token_seed
@@ -61,7 +61,7 @@ def repair(workspace: Workspace, config: Config, contract: str, observer: Observ
     from pipeline.pin.store import CarStore
 
     address = parsed_address(contract, "--contract")
-    kind = _chain_kind(workspace, config)
+    kind = kind_here(workspace, config)
     with workspace.lock(), chain_url(config, workspace, kind) as url:
         _must_be_absent(workspace)
         chain = reach(url)
@@ -92,15 +92,6 @@ def repair(workspace: Workspace, config: Config, contract: str, observer: Observ
         "seed": settings["seed"],
         "seed_is_new": config["seed"] == "",
     }
-
-
-def _chain_kind(workspace: Workspace, config: Config) -> str:
-    if config["rpc_url"]:
-        return "external"
-    kind = str(config["chain"])
-    if not (workspace.chain / kind).exists():
-        raise BadArgument(name="--rpc-url", value="", expected=f"a chain: {workspace.folder} has no {kind} of its own")
-    return kind
 
 
 def _must_be_absent(workspace: Workspace) -> None:

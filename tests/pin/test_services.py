@@ -600,9 +600,7 @@ def test_a_token_comes_from_the_keyring_and_the_environment_wins(monkeypatch: py
         assert strange not in str(caught.value).replace("(hidden)", "").replace("expected a token", "")
 
 
-def test_without_boto3_the_extra_is_named(
-    store: CarStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_boto3_the_extra_is_named(store: CarStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in NAMES["filebase"]:
         monkeypatch.setenv(f"PIPELINE_{variable}", SECRET)
     monkeypatch.setitem(sys.modules, "boto3", None)
