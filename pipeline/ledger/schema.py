@@ -196,4 +196,12 @@ CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1,)  # index + 1 = the schema version that the script leads to
+V2 = """
+ALTER TABLE token ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0);  -- drawn with, or to begin with
+ALTER TABLE token ADD COLUMN phash INTEGER;            -- perceptual hash, 63 bits
+ALTER TABLE token ADD COLUMN determinism TEXT CHECK (determinism IN ('A', 'B', 'C'));
+ALTER TABLE run ADD COLUMN dtype TEXT NOT NULL DEFAULT 'float32';
+ALTER TABLE run ADD COLUMN duplicate_bits INTEGER;     -- how near hashes of two tokens may not be; NULL: not compared
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2)  # index + 1 = the schema version that the script leads to
