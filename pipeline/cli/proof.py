@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.call import MAX_TOKEN_ID, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import MAX_TOKEN_ID, PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.errors import BadArgument
 
@@ -28,7 +28,7 @@ def _verify(call: Call) -> int:
     _check_junit(arguments.junit)
     if _walks_tokens(arguments):
         return _verify_tokens(call)
-    ladder = Ladder(arguments.gateway, _sample(arguments)) if arguments.content else None
+    ladder = Ladder(call.config["gateway"] or None, _sample(arguments)) if arguments.content else None
     with progress_on_stderr() as observer:
         report = verify(call.workspace, call.config, chosen_name(call), observer, ladder)
     _write_junit(arguments.junit, report.collection, [("collection", check) for check in report.checks])
@@ -172,7 +172,7 @@ VERBS = (
             "verify --content --gateway https://…",
             "verify --junit verified.xml",
         ),
-        ("name", "rpc_url", "chain", "ipfs_api", "model", "device", "threads"),
+        ("name", "rpc_url", "chain", *(name for name in PIN_SETTINGS if name != "pin"), "model", "device", "threads"),
         (
             (
                 "--contract",
@@ -180,7 +180,6 @@ VERBS = (
             ),
             ("--token", {"metavar": "N", "help": "only this token"}),
             ("--sample", {"metavar": "N", "help": "only N tokens: the first, the last, and others at random"}),
-            ("--gateway", {"metavar": "URL", "help": "content through this IPFS gateway (the CARs of the workspace)"}),
             ("--kubo", {"action": "store_true", "help": "content from the Kubo node at --ipfs-api"}),
             ("--regenerate", {"action": "store_true", "help": "draw each image again from its seed, and compare"}),
             (

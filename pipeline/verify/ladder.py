@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def climb(
     for done, entry in enumerate(known, 1):
         cid = entry.root.cid
         files = [workspace.image(collection.id, token_id) for token_id in images.get(cid, ())]
-        tallies.climb("recompute", "roots cut anew from their files", cid, lambda: _recompute(cid, files, store))  # noqa: B023
+        tallies.climb("recompute", "roots cut anew from their files", cid, partial(_recompute, cid, files, store))
         for place in (pin.place for pin in entry.pins if pin.place in pinners):
             for name, rung in pinners[place].rungs(entry.root):
                 tallies.climb(f"{place}: {name}", "roots", cid, rung)
@@ -87,9 +88,7 @@ class _Tallies:
         return list(self._by_name.values())
 
 
-def _pinners(
-    known: Iterable[KnownRoot], store: CarStore, config: Config, tallies: _Tallies
-) -> dict[str, Pinner]:
+def _pinners(known: Iterable[KnownRoot], store: CarStore, config: Config, tallies: _Tallies) -> dict[str, Pinner]:
     """Every place that was asked to keep a root. One that cannot be opened, for want of its token, is a failure."""
     found: dict[str, Pinner] = {}
     for place in dict.fromkeys(pin.place for entry in known for pin in entry.pins):
@@ -110,7 +109,12 @@ def _recompute(root: CID, files: list[Path], store: CarStore) -> None:
     else:
         with store.open(root) as car:
             nodes = (
-                (name, unixfs.add_file(_cut(unixfs.read_bytes(cid, car.get_block, MAX_FILE), profile.chunk), _drop, profile))
+                (
+                    name,
+                    unixfs.add_file(
+                        _cut(unixfs.read_bytes(cid, car.get_block, MAX_FILE), profile.chunk), _drop, profile
+                    ),
+                )
                 for name, cid in unixfs.entries(root, car.get_block)
             )
             again = unixfs.add_directory(nodes, _drop, profile).cid
@@ -153,7 +157,9 @@ def _fetch_sample(ladder: Ladder, plans: Plans, collection: Collection, tallies:
     pinned = [token for token in plans.tokens(collection.id) if token.token_uri]
     for index in sample_of(len(pinned), ladder.sample):
         token = pinned[index - 1]
-        failed = [step for step in follow_uri(content, Found(token.token_id, token.token_uri or "")) if step.ok is False]
+        failed = [
+            step for step in follow_uri(content, Found(token.token_id, token.token_uri or "")) if step.ok is False
+        ]
         if failed:
             tally.add(failed[0], f"token {token.token_id}")
         else:
