@@ -117,8 +117,12 @@ class KuboPinner(Pinner):
             raise DigestMismatch(where=f"{self.name}, block/get", got=f"{len(block)} other bytes", expected=cid)
         return block
 
+    def version(self) -> str:
+        """What the node says it is. Raises PinnerUnavailable."""
+        return str(self._ask("version").get("Version", ""))
+
     def _check_version(self) -> None:
-        version = str(self._ask("version").get("Version", ""))
+        version = self.version()
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if not numbers or (int(numbers[1]), int(numbers[2])) < OLDEST:
             raise PinError(
