@@ -82,7 +82,9 @@ def test_what_cannot_be_drawn_is_told_and_nothing_is_written(
 
 def test_many_pictures_get_pages_and_a_later_sheet_replaces_them(tmp_path: Path) -> None:
     def pictures(count: int) -> list[tuple[str, Image.Image]]:
-        return [(str(number), Image.new("RGB", (40, 20 + number % 30), (number % 256, 9, 9))) for number in range(count)]
+        return [
+            (str(number), Image.new("RGB", (40, 20 + number % 30), (number % 256, 9, 9))) for number in range(count)
+        ]
 
     sheet = tmp_path / "contact-sheet.png"
     pages = contact_sheets(pictures(201), sheet, 16)
