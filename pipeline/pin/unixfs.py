@@ -262,13 +262,13 @@ def decode_block(cid: CID, block: bytes) -> Block:
         raise BadDag(cid=cid, reason=str(error)) from error
 
 
-def walk(root: CID, get_block: GetBlock) -> Iterator[tuple[CID, bytes]]:
-    """Yield every block of a DAG once: parents before children, children in link order, depth first."""
+def walk(root: CID, get_block: GetBlock, dups: bool = False) -> Iterator[tuple[CID, bytes]]:
+    """Yield every block of a DAG: parents before children, children in link order, depth first; once, or at each link."""
     seen: set[CID] = set()
     stack = [root]
     while stack:
         cid = stack.pop()
-        if cid in seen:
+        if cid in seen and not dups:
             continue
         seen.add(cid)
         block = cid.digest if cid.hash == IDENTITY else get_block(cid)
@@ -319,6 +319,20 @@ def read_file(cid: CID, get_block: GetBlock, start: int = 0, stop: int | None = 
     """
     size = file_size(cid, get_block)
     yield from _read(cid, get_block, start, size if stop is None else min(stop, size), size, 0)
+
+
+def walk_file(cid: CID, get_block: GetBlock, start: int, stop: int, depth: int = 0) -> Iterator[tuple[CID, bytes]]:
+    """Yield the blocks that hold the bytes of a file from `start` to before `stop`, its root always. Raises BadDag."""
+    if depth == MAX_DEPTH:
+        raise BadDag(cid=cid, reason=f"the file is more than {MAX_DEPTH} nodes deep")
+    data = _get(cid, get_block)
+    yield cid, data
+    block = _decode_file(cid, data)
+    at = len(block.data)
+    for (_, below), length in zip(block.links, block.sizes, strict=True):
+        if max(at, start) < min(at + length, stop):
+            yield from walk_file(below, get_block, start - at, stop - at, depth + 1)
+        at += length
 
 
 def read_bytes(cid: CID, get_block: GetBlock, limit: int) -> bytes:
