@@ -66,6 +66,7 @@ def create_app(
     metrics: Metrics,
     rules: Rules,
     chain_url: str,
+    gateway: str | None = None,
 ) -> Door:
     """The whole service as an ASGI application; `ledger` and `worker` belong to the caller, who closes and stops them."""
     app = FastAPI(title="pipeline", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)

@@ -237,8 +237,8 @@ async def _limited(scope: MutableMapping[str, Any], receive: Receive) -> Receive
             raise Refused(
                 408, f"the body did not arrive within {BODY_S:.0f} s", "send it at once", connection="close"
             ) from None
-        if message["type"] == "http.disconnect":
-            break
+        if message["type"] == "http.disconnect":  # a part of a request is none: nobody hears this answer
+            raise Refused(400, "the client hung up before its request was complete", "send it again")
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
             raise _too_large()

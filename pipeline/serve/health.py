@@ -47,9 +47,7 @@ def health_router(workspace: Workspace, worker: Worker, chain_url: Callable[[], 
     def readyz(response: Response) -> Readiness:
         with lock:
             if time.monotonic() - last[0][0] >= FRESH_S:
-                found = Readiness(
-                    ledger=_opens(workspace), worker=worker.is_alive, chain=_answers(chain_url)
-                )
+                found = Readiness(ledger=_opens(workspace), worker=worker.is_alive, chain=_answers(chain_url))
                 last[0] = time.monotonic(), found
         found = last[0][1]
         if not (found.ledger and found.worker and found.chain):

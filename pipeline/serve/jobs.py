@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -186,19 +185,22 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
 
     @router.get("/jobs", summary="Jobs, the newest first")
     def list_jobs(
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20, before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
+        before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     ) -> JobList:
         page = jobs.newest(limit, before)
         more = len(page) == limit and page[-1].id > 1
         return JobList(jobs=[answer(job) for job in page], next_before=page[-1].id if more else None)
 
-    missing = {404: {"description": "there is no such job"}}
+    missing: dict[int | str, dict[str, Any]] = {404: {"description": "there is no such job"}}
 
     @router.get("/jobs/{job}", summary="How far a job is", responses=missing)
     def read_job(job: JobId) -> JobAnswer:
         return answer(found(job))
 
-    @router.post("/jobs/{job}/cancel", status_code=202, summary="End a job at the next thing recorded", responses=missing)
+    @router.post(
+        "/jobs/{job}/cancel", status_code=202, summary="End a job at the next thing recorded", responses=missing
+    )
     def cancel_job(job: JobId) -> JobAnswer:
         asked = jobs.ask_to_cancel(found(job).id)
         if asked.state == "running":
@@ -218,7 +220,10 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
         summary="Follow a job: server-sent events, each the job as JSON",
         response_class=StreamingResponse,
         responses={
-            200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "until it has ended"},
+            200: {
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "description": "until it has ended",
+            },
             **missing,
         },
     )

@@ -33,7 +33,10 @@ class Metrics:
     def __init__(self, ledger: Ledger) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_LedgerCounts(ledger))
-        counter = _counters(self._registry)
+
+        def counter(name: str, told: str, *labels: str) -> Counter:
+            return Counter(name, told, labels, registry=self._registry)
+
         self._runs = counter("pipeline_runs", "runs that this process ended")
         self._stages = counter("pipeline_stage_seconds", "busy seconds of a stage, in runs that have ended", "stage")
         self._requests = counter("pipeline_http_requests", "requests answered", "method", "status")
@@ -63,13 +66,6 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-def _counters(registry: CollectorRegistry):  # type: ignore[no-untyped-def]
-    def counter(name: str, told: str, *labels: str) -> Counter:
-        return Counter(name, told, labels, registry=registry)
-
-    return counter
-
-
 class _Counting(logging.Handler):
     """Counts log records by what they say happened."""
 
@@ -80,7 +76,8 @@ class _Counting(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         happened = getattr(record, "rpc", None)
         if happened == "error":
-            self._errors.labels(getattr(record, "rpc_method", "other")).inc()
+            method = str(getattr(record, "rpc_method", ""))
+            self._errors.labels("batch" if method.startswith("a batch") else method).inc()
         elif happened == "retry":
             self._retries.inc()
 
