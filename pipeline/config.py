@@ -102,6 +102,18 @@ def http_url(value: str) -> str:
     return value
 
 
+def or_off(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read_or_off(value: str) -> Any:
+        if value == "off":
+            return value
+        try:
+            return read(value)
+        except Expected as expected:
+            raise Expected(f"{expected}, or off") from None
+
+    return read_or_off
+
+
 def optional(read: Callable[[str], Any]) -> Callable[[str], Any]:
     """Empty text means: not set."""
     return lambda value: read(value) if value else ""
@@ -125,6 +137,15 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("generate", "device", "NAME", text, "auto", "cpu, cuda, cuda:1, mps; auto: the best there is"),
     Setting("generate", "threads", "N", whole(0, 1024), 0, "CPU threads of the generator; 0: one for each core"),
+    Setting("generate", "encoder", "NAME", one_of("pillow", "fpng"), "pillow", "PNG: pillow; fpng: fast, larger files"),
+    Setting(
+        "generate",
+        "duplicate_bits",
+        "N|off",
+        or_off(whole(0, 16)),
+        4,
+        "tokens whose hashes differ in no more of 63 bits are drawn again",
+    ),
     Setting("pin", "pin", "NAME,…", names, "embedded", "where content is pinned: embedded, kubo"),
     Setting("pin", "ipfs_api", "ADDRESS", text, "/ip4/127.0.0.1/tcp/5001", "Kubo RPC, multiaddr or http URL"),
     Setting("chain", "chain", "NAME", one_of("anvil", "ganache"), "anvil", "embedded chain"),

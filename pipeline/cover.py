@@ -78,8 +78,9 @@ def pin_info(
 
 
 def _draw(collection: Collection, size: int, generator: Generator, path: Path) -> None:
-    from pipeline.generate.stage import generate
+    from pipeline.generate import Gate, generate
 
     spec = TokenSpec(COVER_ID, token_seed(collection.seed, COVER_ID), collection.owner)
-    for _ in generate([spec], generator, size, lambda _: path):
+    gate = Gate(collection.seed, near=None)  # it may look like a token: it is none
+    for _ in generate([spec], generator, size, gate, lambda _: path):
         pass

@@ -16,6 +16,7 @@ PipelineError                         exit 1
 │   ├── NewerSchema
 │   └── Corrupt                       bytes that no longer hash to what was recorded
 ├── GenerationError                   models, weights, devices, images
+│   └── NothingPasses                 every attempt of a token was refused by the gate
 ├── PinError
 │   ├── DigestMismatch
 │   ├── BadCar
@@ -164,6 +165,16 @@ class Corrupt(WorkspaceError):
 
 class GenerationError(PipelineError):
     """A model, its weights, a device or an image cannot be used."""
+
+
+class NothingPasses(GenerationError):
+    """A token's attempts were all refused, so that there is nothing to mint for it."""
+
+    sentence = "token {token_id}: {attempts} attempts from number {first} on were refused: {told}"
+    next_step = (
+        "the tokens before it stand. If the model repeats itself, give the same command with `--duplicate-bits off` or "
+        "a smaller number; if it draws nothing, mint another --model into another --workspace"
+    )
 
 
 # ── pinning ──────────────────────────────────────────────────────────────────────────────────────────────────

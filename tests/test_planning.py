@@ -35,6 +35,7 @@ TOOLS = {
     "encoder": "e1",
     "size": 512,
     "device": "cpu",
+    "dtype": "float32",
     "threads": 2,
     "pinners": "embedded",
     "rpc_url": "http://127.0.0.1:8545",

@@ -14,7 +14,20 @@ LONG_TABLE = 100  # rows after which nobody reads on
 
 MINT_SETTINGS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "network"),
+    *(
+        "model",
+        "size",
+        "seed",
+        "device",
+        "threads",
+        "encoder",
+        "duplicate_bits",
+        "pin",
+        "ipfs_api",
+        "chain",
+        "rpc_url",
+        "network",
+    ),
     *("keystore", "signer_url", "signer_address", "confirmations", "to", "batch", *LIMITS),
 )
 

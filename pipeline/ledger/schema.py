@@ -196,7 +196,15 @@ CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """
 
-SERVICE = """                          -- jobs and bearer tokens of the HTTP service
+V2 = """
+ALTER TABLE token ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0);  -- drawn with, or to begin with
+ALTER TABLE token ADD COLUMN phash INTEGER;            -- perceptual hash, 63 bits
+ALTER TABLE token ADD COLUMN determinism TEXT CHECK (determinism IN ('A', 'B', 'C'));
+ALTER TABLE run ADD COLUMN dtype TEXT NOT NULL DEFAULT 'float32';
+ALTER TABLE run ADD COLUMN duplicate_bits INTEGER;     -- how near hashes of two tokens may not be; NULL: not compared
+"""
+
+V3 = """  -- jobs and bearer tokens of the HTTP service
 CREATE TABLE job (
     id          INTEGER PRIMARY KEY,
     idem_key    TEXT NOT NULL UNIQUE,    -- the client's; the same key is the same job
@@ -229,4 +237,4 @@ CREATE TABLE access_token (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, SERVICE)  # index + 1 = the schema version that the script leads to
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3)  # index + 1 = the schema version that the script leads to

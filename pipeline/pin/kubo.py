@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from pipeline.cid import CID
 from pipeline.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
-from pipeline.pin.car import check_car
+from pipeline.pin.car import MAX_BLOCK, check_car
 from pipeline.records import PinnedRoot
 from pipeline.untrusted import parse_json
 
@@ -80,6 +80,18 @@ class KuboPinner:
         if not self._has_all(root):
             raise PinError(reason=f"{self.name} has {root.cid} pinned, and lacks blocks of it")
         self._read_back(root)
+
+    def get_block(self, cid: CID) -> bytes:
+        """One block that the node holds, hashed. Raises PinnerUnavailable, or DigestMismatch for other bytes."""
+        block = b""
+        with self._translated("block/get"), self._request("block/get", cid, offline="true") as parts:
+            for part in parts:
+                block += part
+                if len(block) > MAX_BLOCK:
+                    break
+        if not cid.matches(block):
+            raise DigestMismatch(where=f"{self.name}, block/get", got=f"{len(block)} other bytes", expected=cid)
+        return block
 
     def _check_version(self) -> None:
         version = str(self._ask("version").get("Version", ""))

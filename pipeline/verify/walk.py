@@ -143,13 +143,16 @@ def _metadata(content: Content, found: Found) -> tuple[bool | None, str]:
     root, path = ipfs_path(found.uri)
     data = content.read(root, path, MAX_DOCUMENT)
     found.document = check_token_metadata(data, f"metadata of token {found.token_id}")
-    return True, f"{len(data):,} bytes that hash to {root} and fit the schema: {found.document['name']!r}"
+    return (
+        True,
+        f"{len(data):,} bytes below {root}, every block hashed; the schema holds for {found.document['name']!r}",
+    )
 
 
 def _image(content: Content, found: Found) -> tuple[bool | None, str]:
     root, path = ipfs_path(found.document["image"])
     found.image = content.read(root, path, MAX_IMAGE)
-    return True, f"{len(found.image):,} bytes that hash to {root}"
+    return True, f"{len(found.image):,} bytes below {root}, every block hashed"
 
 
 def _digest(found: Found) -> tuple[bool | None, str]:

@@ -174,7 +174,9 @@ def test_an_error_of_a_job_is_the_sentence_of_the_command_line(shared: Service, 
         ({"name": "x", "count": True}, "count"),
     ],
 )
-def test_a_bad_request_is_refused_before_it_becomes_a_job(client: httpx.Client, body: dict[str, Any], told: str) -> None:
+def test_a_bad_request_is_refused_before_it_becomes_a_job(
+    client: httpx.Client, body: dict[str, Any], told: str
+) -> None:
     before = client.get("/v1/jobs").json()["jobs"]
     refused = _post(client, f"bad {told}".replace(" ", "-"), body)
     assert refused.status_code == 422 and told in refused.json()["error"], refused.text

@@ -6,6 +6,7 @@ RFC 6266 (Content-Disposition).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import mimetypes
@@ -32,7 +33,7 @@ _NAME_LEFT_ASIDE = re.compile(r"[^A-Za-z0-9._ ()\[\]-]")
 # The path form has one origin for all content. There, whatever a browser runs is put into an origin of its own (sandbox)
 # and without scripts; in the subdomain form the root's origin is that.
 _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; sandbox"
-_LIST_POLICY = "default-src 'none'; sandbox allow-top-navigation-by-user-activation"
+_LIST_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox allow-top-navigation-by-user-activation"
 
 _TYPES = mimetypes.MimeTypes()  # Python's own table and no file of the machine's: the same answers everywhere
 for _suffix, _type in (
@@ -45,6 +46,8 @@ for _suffix, _type in (
     (".woff2", "font/woff2"),
 ):
     _TYPES.add_type(_type, _suffix)
+
+_decoded = functools.lru_cache(maxsize=64)(unixfs.decode_block)  # directories on the way: some MB each at most
 
 _BEGINNINGS = (  # of files whose name has no suffix
     (rb"\x89PNG\r\n\x1a\n", "image/png"),
@@ -82,7 +85,7 @@ def answer(asked: Asked, get_block: GetBlock) -> Answer:
             raise Refused(
                 501, f"paths through {way[-1].codec_name} are not walked here: ask for the block with ?format=raw"
             )
-        way.append(unixfs.resolve(way[-1], name, noted))
+        way.append(unixfs.resolve(way[-1], name, noted, _decoded))
     common = {
         "X-Ipfs-Path": f"/ipfs/{asked.root}{asked.path}",
         "X-Ipfs-Roots": ",".join(map(str, way)),
@@ -182,7 +185,7 @@ def _directory(asked: Asked, target: CID, noted: GetBlock, get_block: GetBlock) 
         query = f"?{asked.query}" if asked.query else ""
         return Answer(301, {"Location": f"{asked.mount}{asked.path}/{query}"})
     try:
-        index = unixfs.resolve(target, "index.html", noted)
+        index = unixfs.resolve(target, "index.html", noted, _decoded)
     except unixfs.NotInDag:
         page = list_page(asked, target, noted)
         headers = {

@@ -133,11 +133,15 @@ class Library:
         The reader raises NotHere for a block that is in no CAR, Corrupt for one that has changed.
         """
         near = None if root.hash == IDENTITY else self._holding(root)
+        last: tuple[CID, bytes] | None = None  # a file's type, size and bytes are asked of the same block
 
         def get_block(cid: CID) -> bytes:
+            nonlocal last
             if cid.hash == IDENTITY:
                 return cid.digest
-            return (near if near and cid in near else self._holding(cid)).read(cid)
+            if last is None or last[0] != cid:
+                last = cid, (near if near and cid in near else self._holding(cid)).read(cid)
+            return last[1]
 
         return get_block
 

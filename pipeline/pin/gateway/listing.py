@@ -14,6 +14,10 @@ from pipeline.pin.unixfs import GetBlock
 
 LISTING_VERSION = 1  # raised when the page changes: it is a part of the ETag
 MAX_LISTED = 1_000  # entries that a page shows
+_STYLE = (
+    ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "h1{font-size:1rem;overflow-wrap:anywhere}td{padding-right:2rem;overflow-wrap:anywhere}.ipfs-hash{font:.8rem monospace}"
+)
 _MARKED = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")  # characters that are invisible or turn text around
 
 
@@ -27,7 +31,8 @@ def list_page(asked: Asked, target: CID, get_block: GetBlock) -> bytes:
     if len(listed) > MAX_LISTED:
         rows.append(f"<tr><td>… the first {MAX_LISTED:,} are shown; every name can be asked for</td></tr>")
     page = (
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
+        f"<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
         f"<h1>Index of {_crumbs(asked)}</h1><table>{''.join(rows)}</table>"
     )
     return page.encode()
