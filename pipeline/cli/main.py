@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline import __version__
-from pipeline.cli import art, collection, content, installation, minting, proof, serving
+from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving
 from pipeline.cli.call import Call, say
 from pipeline.config import SETTINGS, load_config
 from pipeline.errors import Interrupted, PipelineError
@@ -31,8 +31,10 @@ VERBS = (
     *minting.VERBS,
     *art.VERBS,
     *collection.VERBS,
+    *pins.VERBS,
     *content.VERBS,
     *proof.VERBS,
+    *doctor.VERBS,
     *serving.VERBS,
     *installation.VERBS,
 )

@@ -204,7 +204,13 @@ ALTER TABLE run ADD COLUMN dtype TEXT NOT NULL DEFAULT 'float32';
 ALTER TABLE run ADD COLUMN duplicate_bits INTEGER;     -- how near hashes of two tokens may not be; NULL: not compared
 """
 
-V3 = """  -- jobs and bearer tokens of the HTTP service
+V3 = """  -- a place may also only say that it has a root, or fail while enough others have it
+ALTER TABLE pin RENAME COLUMN proved TO told;
+ALTER TABLE pin ADD COLUMN state TEXT NOT NULL DEFAULT 'proved' CHECK (state IN ('proved', 'claimed', 'failed'));
+ALTER TABLE pin ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+"""
+
+V4 = """  -- jobs and bearer tokens of the HTTP service
 CREATE TABLE job (
     id          INTEGER PRIMARY KEY,
     idem_key    TEXT NOT NULL UNIQUE,    -- the client's; the same key is the same job
@@ -237,4 +243,4 @@ CREATE TABLE access_token (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2, V3)  # index + 1 = the schema version that the script leads to
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4)  # index + 1 = the schema version that the script leads to

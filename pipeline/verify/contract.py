@@ -96,7 +96,7 @@ def verify_contract(
     """
     content, content_name, at_once = content_from(workspace, config, scope.gateway, scope.kubo)
     redraw = redraw_with(config) if scope.regenerate else None
-    with _contract(workspace, config, name, scope.contract) as contract:
+    with open_contract(workspace, config, name, scope.contract) as contract:
         source = Source(contract, content, redraw)
         supply = _total_supply(source, scope)
         chosen = _chosen(scope, supply)
@@ -109,7 +109,7 @@ def verify_contract(
 
 
 @contextmanager
-def _contract(workspace: Workspace, config: Config, name: str | None, address: str | None) -> Iterator[Contract]:
+def open_contract(workspace: Workspace, config: Config, name: str | None, address: str | None) -> Iterator[Contract]:
     """The contract at an address, or that of a collection of the ledger."""
     from pipeline.mint.collection import Collection, parsed_address
 
