@@ -1,8 +1,8 @@
 """Every setting in one table, and where its value came from: flag, environment, `pipeline.toml`, or default.
 
 A flag wins over `PIPELINE_…`, that over the file, that over the default. Secrets are no settings: they come from the
-environment (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`), or are typed at a prompt, and
-are never shown.
+environment (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`, `PIPELINE_PSA_TOKEN`, …), the
+keyring, or a prompt, and are never shown.
 """
 
 from __future__ import annotations
@@ -146,8 +146,19 @@ SETTINGS: tuple[Setting, ...] = (
         4,
         "tokens whose hashes differ in no more of 63 bits are drawn again",
     ),
-    Setting("pin", "pin", "NAME,…", names, "embedded", "where content is pinned: embedded, kubo"),
+    Setting(
+        "pin", "pin", "NAME,…", names, "embedded", "where content is pinned: embedded, kubo, psa, filebase, pinata"
+    ),
+    Setting("pin", "quorum", "N", whole(0, 16), 0, "how many of these places must prove that they have it; 0: all"),
     Setting("pin", "ipfs_api", "ADDRESS", text, "/ip4/127.0.0.1/tcp/5001", "Kubo RPC, multiaddr or http URL"),
+    Setting("pin", "psa_url", "URL", optional(http_url), "", "endpoint of an IPFS pinning service (psa)"),
+    Setting("pin", "psa_origins", "ADDRESS,…", optional(names), "", "multiaddrs that this service may fetch from"),
+    Setting(
+        "pin", "s3_endpoint", "URL", http_url, "https://s3.filebase.com", "S3 service that imports CARs (filebase)"
+    ),
+    Setting("pin", "s3_bucket", "NAME", text, "", "bucket on IPFS that the CARs go into (filebase)"),
+    Setting("pin", "pinata_url", "URL", optional(http_url), "", "empty: Pinata itself (untested against it)"),
+    Setting("pin", "gateway", "URL", optional(http_url), "", "gateway that content at services is read back through"),
     Setting("chain", "chain", "NAME", one_of("anvil", "ganache"), "anvil", "embedded chain"),
     Setting("chain", "rpc_url", "URL", optional(http_url), "", "a chain of your own; empty: the embedded one"),
     Setting("chain", "network", "NAME", text, "", "the chain that the RPC URL must lead to; empty: any testnet"),

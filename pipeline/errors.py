@@ -20,6 +20,8 @@ PipelineError                         exit 1
 │   ├── BadCar
 │   ├── ContentMissing
 │   ├── PinnerUnavailable             retryable
+│   ├── OnlyClaimed                   a place says that it has the content, and nobody read it back
+│   ├── LastPlace
 │   └── GatewayUnavailable            retryable
 ├── ChainError
 │   ├── RpcUnavailable                retryable
@@ -193,6 +195,20 @@ class PinnerUnavailable(PinError):
     retryable = True
     sentence = "{pinner} did not take the content: {reason}"
     next_step = "give the same command again: what is pinned stays pinned"
+
+
+class OnlyClaimed(PinError):
+    """A service says that it has the content, and it could not be read back yet."""
+
+    sentence = "{pinner} says that it has {cid}, but it is not yet public: {reason}"
+    next_step = "new content can take minutes to be found: `pipeline repin` asks again, and sends nothing that is there"
+
+
+class LastPlace(PinError):
+    """Content would be kept nowhere."""
+
+    sentence = "no other place is known to keep {cid}"
+    next_step = "`pipeline repin --pin …` puts it somewhere else first; nothing was let go"
 
 
 class GatewayUnavailable(PinError):

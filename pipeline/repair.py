@@ -25,7 +25,7 @@ from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Plans
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
 from pipeline.planning import arguments_of
-from pipeline.records import MAX_SEED, Address, Artwork, Attribute, Provenance
+from pipeline.records import MAX_SEED, Address, Artwork, Attribute, Pin, Provenance
 from pipeline.run import Observer
 from pipeline.workspace import Workspace
 
@@ -74,7 +74,8 @@ def repair(workspace: Workspace, config: Config, contract: str, observer: Observ
             key = _write_collection(ledger, settings, on_chain, kind)
             if info is not None:
                 cover = _cover_of(store, info)
-                Plans(ledger).set_info(key, store.verify(cover), store.verify(info), (PINNER,))
+                pins = [Pin(root, PINNER, "proved") for root in (cover, info)]
+                Plans(ledger).set_info(key, store.verify(cover), store.verify(info), pins)
             block_number = sync(ledger, chain, key)
             _write_runs(ledger, workspace, config, key, batches, store, chain, observer)
             finalize(ledger, chain)

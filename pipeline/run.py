@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.fees import Limits
     from pipeline.mint.signer import Signer
-    from pipeline.pin import Pinner
+    from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
 T = TypeVar("T")
@@ -94,8 +94,7 @@ class Tools:
     signer: Signer
     generator: Generator
     store: CarStore
-    pinners: Sequence[Pinner]
-    pinner_names: tuple[str, ...]  # as they were asked for
+    places: Places
 
 
 def mint_run(
@@ -146,6 +145,7 @@ def _tools(
     from pipeline.cover import read_cover
     from pipeline.generate import load_generator
     from pipeline.pin import load_pinners
+    from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
     run = decision.run if isinstance(decision, Continue) else None
@@ -156,8 +156,7 @@ def _tools(
         if config["cover"] and not run:
             read_cover(Path(config["cover"]))
         store = CarStore(workspace.cars)
-        pinner_names = tuple(config["pin"].split(","))
-        pinners = load_pinners(pinner_names, store, config)
+        places = Places(load_pinners(config["pin"].split(","), store, config), config["quorum"])
         observer.notice("opening the generator and the chain")
         generator = load_generator(
             config["model"],
@@ -169,7 +168,7 @@ def _tools(
             chain.check_identity(known.chain_id, known.genesis_hash)
         check_consent(config, chain.chain_id, collection_name(plans, decision), person)
         signer = signer_for(chain, config, person.ask_password)
-        yield Tools(chain, kind, signer, generator, store, pinners, pinner_names)
+        yield Tools(chain, kind, signer, generator, store, places)
 
 
 def _planned(
@@ -219,7 +218,7 @@ def _planned(
                 "device": tools.generator.device,
                 "dtype": tools.generator.dtype,
                 "threads": tools.generator.threads,
-                "pinners": ",".join(tools.pinner_names),
+                "pinners": ",".join(tools.places.names),
                 "rpc_url": tools.chain.rpc.shown,
             },
             token_specs(collection.seed, start, recipients or repeat(recipient, count)),
@@ -301,7 +300,7 @@ def _walk(
     draw, pinning, minting = _Clock(), _Clock(), _Clock()
     with Ahead(draw.busy(flow.artworks), DRAWN_AHEAD) as artworks:
         groups = pinning.waiting(flow.grouped(artworks))
-        pinned = pin(groups, flow.describe, tools.store, tools.pinners, flow.collection.name)
+        pinned = pin(groups, flow.describe, tools.store, tools.places, flow.collection.name)
         sealed = pinning.busy(flow.sealed(pinned))  # `mint` reads it in a thread of its own
         for batch in minting.busy(mint(minting.waiting(sealed), sender, flow.collection.id)):
             flow.minted += batch.plan.quantity
@@ -348,7 +347,7 @@ class _Flow:
         """First the batches that an earlier process sealed, then each new one once the ledger holds it."""
         yield from self.earlier
         for batch in batches:
-            self.plans.seal(batch, self.collection.name, self.tools.pinner_names)
+            self.plans.seal(batch, self.collection.name)
             self.pinned += batch.plan.quantity
             self.observer.progress("pin", self.pinned, self.run.count)
             yield batch
@@ -373,10 +372,10 @@ class _Flow:
         from pipeline.cover import pin_info
 
         tools, cover_file = self.tools, self.run.arguments["cover"]
-        cover, info = pin_info(
-            self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.pinners
+        cover, info, pins = pin_info(
+            self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.places
         )
-        self.plans.set_info(self.collection.id, cover, info, self.tools.pinner_names)
+        self.plans.set_info(self.collection.id, cover, info, pins)
         crash_point("info_recorded")
         self.collection = self.plans.collection_by_id(self.collection.id)
 

@@ -204,4 +204,10 @@ ALTER TABLE run ADD COLUMN dtype TEXT NOT NULL DEFAULT 'float32';
 ALTER TABLE run ADD COLUMN duplicate_bits INTEGER;     -- how near hashes of two tokens may not be; NULL: not compared
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2)  # index + 1 = the schema version that the script leads to
+V3 = """  -- a place may also only say that it has a root, or fail while enough others have it
+ALTER TABLE pin RENAME COLUMN proved TO told;
+ALTER TABLE pin ADD COLUMN state TEXT NOT NULL DEFAULT 'proved' CHECK (state IN ('proved', 'claimed', 'failed'));
+ALTER TABLE pin ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3)  # index + 1 = the schema version that the script leads to
