@@ -104,7 +104,7 @@ class CollectionExists(UsageError):
 class NotConfirmed(UsageError):
     """Real money would be spent, and nobody said so."""
 
-    sentence = "{network} is real money: {reason} the collection's name, {collection!r}"
+    sentence = "money on {network} counts as real: {reason} the collection's name, {collection!r}"
     next_step = "type it when asked, or give --confirm-name in a script; nothing was planned or spent"
 
 

@@ -321,7 +321,7 @@ def train(config: TrainConfig, folder: Path, save_every: int = 250) -> Path:
 
 
 def main() -> None:
-    """Train the weights that ship: `python -m pipeline.generate.train [FOLDER] [--steps N]`."""
+    """Train the weights that ship: `python -m pipeline.generate.default_training [FOLDER] [--steps N]`."""
     import argparse
 
     shipped = Path(__file__).parent / "weights" / "default.safetensors"
