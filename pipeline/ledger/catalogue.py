@@ -149,6 +149,6 @@ class Catalogue:
             (collection, after, limit),
         )
         return [
-            TransactionRow(*tuple(row)[:-1], int(row["spent_wei"]) if row["spent_wei"] is not None else None)
+            TransactionRow(**{**dict(row), "spent_wei": None if row["spent_wei"] is None else int(row["spent_wei"])})
             for row in rows
         ]

@@ -231,9 +231,7 @@ class Verification(Document):
 
 
 class Problem(Document):
-    """An error, in the form of RFC 9457 (application/problem+json)."""
+    """An error: what is wrong, and what to do next."""
 
-    title: str
-    status: int
-    detail: str
-    hint: str | None = None
+    error: str
+    hint: str

@@ -1,9 +1,8 @@
-"""Errors as HTTP answers: RFC 9457 problem documents, with the sentence and the next step that a terminal would show."""
+"""Errors as HTTP answers: the sentence and the next step that a terminal would show."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request, Response
@@ -14,10 +13,10 @@ from fastapi.routing import APIRoute
 from pipeline.errors import NoSuch, PipelineError, UsageError
 from pipeline.serve.documents import Problem
 
-MEDIA_TYPE = "application/problem+json"
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    for status in (404, 422, 503)
+    404: {"model": Problem, "description": "there is no such thing in this workspace"},
+    422: {"model": Problem, "description": "a parameter cannot be meant"},
+    503: {"model": Problem, "description": "busy, or the workspace or its chain cannot be read now"},
 }
 
 
@@ -30,7 +29,7 @@ class Busy(PipelineError):
 
 
 class ProblemRoute(APIRoute):
-    """A route whose errors, our own and those of its parameters, are problem documents."""
+    """A route whose errors, our own and those of its parameters, are answered in one form."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -39,9 +38,9 @@ class ProblemRoute(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError as error:
-                return problem_response(_problem(422, _in_words(error)))
+                return _response(422, Problem(error=_in_words(error), hint="GET /openapi.json describes every request"))
             except PipelineError as error:
-                return problem_response(problem_of(error))
+                return _response(status_of(error), problem_of(error))
 
         return guarded
 
@@ -52,21 +51,16 @@ def status_of(error: PipelineError) -> int:
         return 404
     if isinstance(error, UsageError):
         return 422
-    return 503 if error.retryable else 500
+    return 503
 
 
 def problem_of(error: PipelineError) -> Problem:
-    return _problem(status_of(error), str(error), error.hint)
+    return Problem(error=str(error), hint=error.hint)
 
 
-def problem_response(problem: Problem) -> JSONResponse:
-    return JSONResponse(
-        problem.model_dump(), problem.status, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"}
-    )
-
-
-def _problem(status: int, detail: str, hint: str | None = None) -> Problem:
-    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, hint=hint or None)
+def _response(status: int, problem: Problem) -> JSONResponse:
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "5"} if status == 503 else {})
+    return JSONResponse(problem.model_dump(), status, headers=headers)
 
 
 def _in_words(error: RequestValidationError) -> str:

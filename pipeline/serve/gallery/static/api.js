@@ -39,8 +39,8 @@ async function problemOf(response) {
   } catch {
     // an error of something between us and the server, in words of its own
   }
-  const detail = typeof said.detail === "string" ? said.detail : `The server answered ${response.status}.`;
-  return new Problem(response.status, detail, typeof said.hint === "string" ? said.hint : null);
+  const detail = typeof said.error === "string" ? said.error : `The server answered ${response.status}.`;
+  return new Problem(response.status, detail, typeof said.hint === "string" ? said.hint : "");
 }
 
 let asking = null;
