@@ -152,7 +152,7 @@ class Index:
                 _set(values.setdefault(text, bytearray(size // 8 + 1)), position)
         return {
             trait: {text: int.from_bytes(bits, "little") for text, bits in values.items()}
-            for trait, values in sorted(found.items())
+            for trait, values in found.items()
         }
 
 
