@@ -15,11 +15,14 @@ PipelineError                         exit 1
 │   ├── NewerSchema
 │   └── Corrupt                       bytes that no longer hash to what was recorded
 ├── GenerationError                   models, weights, devices, images
+│   └── NothingPasses                 every attempt of a token was refused by the gate
 ├── PinError
 │   ├── DigestMismatch
 │   ├── BadCar
 │   ├── ContentMissing
 │   ├── PinnerUnavailable             retryable
+│   ├── OnlyClaimed                   a place says that it has the content, and nobody read it back
+│   ├── LastPlace
 │   └── GatewayUnavailable            retryable
 ├── ChainError
 │   ├── RpcUnavailable                retryable
@@ -156,6 +159,16 @@ class GenerationError(PipelineError):
     """A model, its weights, a device or an image cannot be used."""
 
 
+class NothingPasses(GenerationError):
+    """A token's attempts were all refused, so that there is nothing to mint for it."""
+
+    sentence = "token {token_id}: {attempts} attempts from number {first} on were refused: {told}"
+    next_step = (
+        "the tokens before it stand. If the model repeats itself, give the same command with `--duplicate-bits off` or "
+        "a smaller number; if it draws nothing, mint another --model into another --workspace"
+    )
+
+
 # ── pinning ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -189,6 +202,20 @@ class PinnerUnavailable(PinError):
     retryable = True
     sentence = "{pinner} did not take the content: {reason}"
     next_step = "give the same command again: what is pinned stays pinned"
+
+
+class OnlyClaimed(PinError):
+    """A service says that it has the content, and it could not be read back yet."""
+
+    sentence = "{pinner} says that it has {cid}, but it is not yet public: {reason}"
+    next_step = "new content can take minutes to be found: `pipeline repin` asks again, and sends nothing that is there"
+
+
+class LastPlace(PinError):
+    """Content would be kept nowhere."""
+
+    sentence = "no other place is known to keep {cid}"
+    next_step = "`pipeline repin --pin …` puts it somewhere else first; nothing was let go"
 
 
 class GatewayUnavailable(PinError):

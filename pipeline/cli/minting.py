@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pipeline.cli.call import LIMITS, Call, Verb, next_command, number, say
+from pipeline.cli.call import LIMITS, PIN_SETTINGS, Call, Verb, next_command, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
 from pipeline.config import MAX_COUNT
 from pipeline.mint.fees import GWEI
@@ -14,7 +14,8 @@ LONG_TABLE = 100  # rows after which nobody reads on
 
 MINT_SETTINGS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "network"),
+    *("model", "size", "seed", "device", "threads", "encoder", "duplicate_bits"),
+    *(*PIN_SETTINGS, "quorum", "chain", "rpc_url", "network"),
     *("keystore", "signer_url", "signer_address", "confirmations", "to", "batch", *LIMITS),
 )
 

@@ -196,4 +196,18 @@ CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1,)  # index + 1 = the schema version that the script leads to
+V2 = """
+ALTER TABLE token ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0);  -- drawn with, or to begin with
+ALTER TABLE token ADD COLUMN phash INTEGER;            -- perceptual hash, 63 bits
+ALTER TABLE token ADD COLUMN determinism TEXT CHECK (determinism IN ('A', 'B', 'C'));
+ALTER TABLE run ADD COLUMN dtype TEXT NOT NULL DEFAULT 'float32';
+ALTER TABLE run ADD COLUMN duplicate_bits INTEGER;     -- how near hashes of two tokens may not be; NULL: not compared
+"""
+
+V3 = """  -- a place may also only say that it has a root, or fail while enough others have it
+ALTER TABLE pin RENAME COLUMN proved TO told;
+ALTER TABLE pin ADD COLUMN state TEXT NOT NULL DEFAULT 'proved' CHECK (state IN ('proved', 'claimed', 'failed'));
+ALTER TABLE pin ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3)  # index + 1 = the schema version that the script leads to

@@ -9,6 +9,7 @@ from pipeline.errors import NoSuch
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.owners import Owners, Transfer
+from pipeline.ledger.pins import pinned_at
 from pipeline.ledger.plans import Collection, Plans, Token
 from pipeline.mint.networks import Network, network_of
 from pipeline.serve import documents as doc
@@ -134,7 +135,7 @@ def token_detail(
         transaction=_hex(token.tx_hash),
         block_number=token.block_number,
         token_page=network.token_page(str(collection.contract), token_id) if on_chain and network else None,
-        pinned_at=list(Plans(ledger).pinned_at(token.metadata_root)) if token.metadata_root else [],
+        pinned_at=list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
         provenance=doc.ProvenanceInfo(
             seed=token.seed,
             **{name: run[name] for name in ("model", "weights_sha256", "renderer", "encoder", "size")},

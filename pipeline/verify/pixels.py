@@ -66,6 +66,7 @@ class Redraw:
     def __init__(self, load: Callable[[str, str], Generator]) -> None:
         self._load = load
         self._loaded: dict[tuple[str, str], Generator | PipelineError] = {}
+        self._distances: list[Distance] = []
 
     def compare(self, document: dict[str, Any], image: bytes) -> tuple[bool | None, str]:
         """Whether the image is what its document's seed draws, and the numbers found.
@@ -81,6 +82,7 @@ class Redraw:
         pixels = _decoded(image, made["size"])
         drawing = generator.draw(made["seed"], made["size"])
         found = distance(pixels, drawing.pixels)
+        self._distances.append(found)
         same_stack = generator.renderer == made["renderer"]
         stack = "the same stack" if same_stack else f"{generator.renderer}, where {made['renderer']} was used"
         wrong = _untrue_traits(drawing, document)
@@ -90,6 +92,17 @@ class Redraw:
             verdict = "within the bounds for other devices" if found.within_bounds else "another picture"
             return found.within_bounds, f"{verdict}: {found} (on {stack})"
         return True, f"equal pixels, {self._bytes(drawing, image, made['encoder'])} (on {stack})"
+
+    def summary(self) -> str:
+        """The numbers over all images so far."""
+        if not self._distances:
+            return "none could be"
+        near = 100 * min(1 - found.beyond_near / found.pixels for found in self._distances)
+        return (
+            f"{sum(not found.different for found in self._distances):,} with equal pixels; "
+            f"over all, at most {max(found.largest for found in self._distances)} levels apart, "
+            f"and at least {near:.4f} % of an image's pixels within {NEAR}"
+        )
 
     def _generator(self, made: dict[str, Any]) -> Generator:
         """The generator with the weights of the document; one is loaded once, and so is its failure."""

@@ -59,6 +59,11 @@ class Tally:
     failures: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
 
+    @property
+    def seen(self) -> bool:
+        """Whether anything was counted."""
+        return bool(self.passed or self.failures or self.unchecked)
+
     def expect(self, got: object, expected: object, what: str) -> None:
         if got == expected:
             self.passed += 1

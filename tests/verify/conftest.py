@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 from conftest import REPOSITORY
+from pin.conftest import kubo, kubo_binary, new_repo
+from pin.test_fetch import liar
 
 from pipeline.mint.devnet import devnet
 from pipeline.records import Address
 from pipeline.report import token_report
 from pipeline.workspace import Workspace
+
+__all__ = ["kubo", "kubo_binary", "liar", "new_repo"]  # fixtures of the pin tests
 
 
 @dataclass(frozen=True)
