@@ -4,6 +4,7 @@ PipelineError                         exit 1
 ├── UsageError                        exit 2: the words of the call, or the configuration
 │   ├── BadArgument
 │   ├── UnknownSetting
+│   ├── NoSuch
 │   ├── RunDiffers
 │   ├── CollectionExists
 │   ├── NotConfirmed
@@ -81,6 +82,12 @@ class UnknownSetting(UsageError):
 
     sentence = "{source}: there is no setting {name!r}{near}"
     next_step = "`pipeline config` lists every setting"
+
+
+class NoSuch(UsageError):
+    """Something was asked for that is not in this workspace."""
+
+    sentence = "there is no {what}"
 
 
 class RunDiffers(UsageError):
