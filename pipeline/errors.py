@@ -4,12 +4,12 @@ PipelineError                         exit 1
 ├── UsageError                        exit 2: the words of the call, or the configuration
 │   ├── BadArgument
 │   ├── UnknownSetting
+│   ├── NoSuch
 │   ├── RunDiffers
 │   ├── CollectionExists
 │   ├── NotConfirmed
 │   ├── KeyRefused
-│   ├── KeyReused
-│   └── JobMissing
+│   └── KeyReused
 ├── WorkspaceError                    the folder that holds everything
 │   ├── WorkspaceLocked
 │   ├── WorkspaceUnwritable
@@ -86,6 +86,12 @@ class UnknownSetting(UsageError):
     next_step = "`pipeline config` lists every setting"
 
 
+class NoSuch(UsageError):
+    """Something was asked for that is not in this workspace."""
+
+    sentence = "there is no {what}"
+
+
 class RunDiffers(UsageError):
     """An unfinished run was planned with other arguments."""
 
@@ -118,13 +124,6 @@ class KeyReused(UsageError):
 
     sentence = "this Idempotency-Key belongs to job {job}, which was asked for something else"
     next_step = "send the request of that job again, or choose another key"
-
-
-class JobMissing(UsageError):
-    """A job that nobody asked for."""
-
-    sentence = "there is no job {job}"
-    next_step = "GET /v1/jobs lists them"
 
 
 # ── workspace ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -13,26 +13,23 @@ from starlette.exceptions import HTTPException
 
 from pipeline import __version__
 from pipeline.config import Config
-from pipeline.errors import BadArgument, JobMissing, KeyReused, PipelineError, QueueFull, UsageError
+from pipeline.errors import KeyReused, PipelineError
 from pipeline.ledger.access import Access
 from pipeline.ledger.ledger import Ledger
 from pipeline.serve.door import Door, Refused, Rules
+from pipeline.serve.gallery import gallery_router
 from pipeline.serve.health import health_router
 from pipeline.serve.jobs import jobs_router
 from pipeline.serve.logs import redacted
 from pipeline.serve.metrics import Metrics
+from pipeline.serve.problems import status_of
+from pipeline.serve.reading import reading_router
 from pipeline.serve.worker import Worker
 from pipeline.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-PROBLEM = {
-    "type": "object",
-    "title": "Problem",
-    "properties": {"error": {"type": "string"}, "hint": {"type": "string"}},
-    "required": ["error", "hint"],
-}
 EVERYWHERE = {  # what the door may say to any request
     "401": "no token, or one that does not hold",
     "421": "the request is for another host",
@@ -47,14 +44,6 @@ OF_WRITES = {
     "409": "the Idempotency-Key belongs to another request",
     "413": "the body is too large",
 }
-STATUS: tuple[tuple[type[PipelineError], int], ...] = (  # the first that fits
-    (KeyReused, 409),
-    (JobMissing, 404),
-    (QueueFull, 503),
-    (BadArgument, 404),  # a collection or token of that name or number is not here; bodies were validated before
-    (UsageError, 422),
-    (PipelineError, 503),
-)
 
 
 def create_app(
@@ -71,6 +60,8 @@ def create_app(
     """The whole service as an ASGI application; `ledger` and `worker` belong to the caller, who closes and stops them."""
     app = FastAPI(title="pipeline", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(jobs_router(ledger, worker))
+    app.include_router(reading_router(workspace, config, gateway=gateway))
+    app.include_router(gallery_router(workspace, config))
     app.include_router(health_router(workspace, worker, lambda: chain_url))
 
     @app.get("/metrics", response_class=PlainTextResponse, tags=["health"], summary="What Prometheus reads")
@@ -99,7 +90,7 @@ def _problem(status: int, error: str, hint: str, headers: dict[str, str] | None 
 
 async def _told(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PipelineError)
-    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    status = 409 if isinstance(error, KeyReused) else status_of(error)
     return _problem(status, str(error), error.hint, {"Retry-After": "5"} if status == 503 else None)
 
 
@@ -143,7 +134,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
-        schemas["Problem"] = PROBLEM
         document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         for path, operations in document["paths"].items():
             for method, operation in operations.items():

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.config import MAX_BATCH, MAX_COUNT, MAX_ROYALTY_BPS
-from pipeline.errors import JobMissing, PipelineError
+from pipeline.errors import NoSuch, PipelineError
 from pipeline.ledger.jobs import Job, Jobs
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Plans
@@ -165,7 +165,7 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
         try:
             return jobs.job(job)
         except KeyError:
-            raise JobMissing(job=job) from None
+            raise NoSuch(what=f"job {job}", hint="GET /v1/jobs lists them") from None
 
     @router.post("/collections", status_code=202, summary="Create a collection and mint its first tokens")
     def create_collection(wanted: NewCollection, key: Key, response: Response) -> JobAnswer:
@@ -180,7 +180,7 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
     def mint(collection: JobId, wanted: MoreTokens, key: Key, response: Response) -> JobAnswer:
         name = next((known.name for known in plans.collections() if known.id == collection), None)
         if name is None:
-            raise Refused(404, f"there is no collection {collection}", "GET /v1/collections lists them")
+            raise NoSuch(what=f"collection {collection}", hint="GET /v1/collections lists them")
         return accepted(key, "mint", wanted.model_dump(exclude_none=True) | {"name": name}, response)
 
     @router.get("/jobs", summary="Jobs, the newest first")
