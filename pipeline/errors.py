@@ -8,7 +8,8 @@ PipelineError                         exit 1
 │   ├── RunDiffers
 │   ├── CollectionExists
 │   ├── NotConfirmed
-│   └── KeyRefused
+│   ├── KeyRefused
+│   └── KeyReused
 ├── WorkspaceError                    the folder that holds everything
 │   ├── WorkspaceLocked
 │   ├── WorkspaceUnwritable
@@ -36,6 +37,7 @@ PipelineError                         exit 1
 │   ├── LimitReached
 │   ├── Reverted
 │   └── ForeignTransaction
+├── QueueFull                         retryable: the service has enough to do
 └── Interrupted                       exit 130: resumable
 
 A class is one sentence with named fields, and a second one that says what to do next; raise it with the fields as
@@ -115,6 +117,13 @@ class KeyRefused(UsageError):
     """A key or keystore that cannot or must not be used."""
 
     sentence = "{what}: {reason}"
+
+
+class KeyReused(UsageError):
+    """An idempotency key came back with another request."""
+
+    sentence = "this Idempotency-Key belongs to job {job}, which was asked for something else"
+    next_step = "send the request of that job again, or choose another key"
 
 
 # ── workspace ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -309,6 +318,17 @@ class ForeignTransaction(ChainError):
 
     sentence = "{what}"
     next_step = "find out who holds this key; nothing more was sent"
+
+
+# ── service ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class QueueFull(PipelineError):
+    """More jobs wait than the service takes on."""
+
+    retryable = True
+    sentence = "{waiting:,} jobs are waiting: no more is taken on"
+    next_step = "send the same request again when some of them have ended"
 
 
 # ── ended from outside ───────────────────────────────────────────────────────────────────────────────────────

@@ -62,7 +62,10 @@ ROUTINE = ("signed", "sent", "mined")  # what happens to every transaction: the 
 
 
 class Observer(Protocol):
-    """Is told how a run goes; may be called from any thread, and must return at once."""
+    """Is told how a run goes; may be called from any thread, and must return at once.
+
+    It may raise Interrupted: the run ends there, with everything so far recorded.
+    """
 
     def notice(self, text: str) -> None:
         """A sentence for the reader: what was found, what was decided."""
