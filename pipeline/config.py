@@ -195,8 +195,9 @@ class Value:
 class Config:
     """The settings in force. `config["size"]` gives a value, `config.values` all of them with their sources."""
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(self, values: Mapping[str, Value], job: str = "") -> None:
         self.values = dict(values)
+        self.job = job  # number of the service's job that asks, empty for a person
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -204,6 +205,11 @@ class Config:
     def given(self, name: str) -> bool:
         """True when somebody chose this value, so that it is not just the default."""
         return self.values[name].source != "default"
+
+    def for_job(self, job: str, settings: Mapping[str, str]) -> Config:
+        """These settings with those that a request to the service gave. Raises BadArgument, naming the setting."""
+        given = {name: Value(_read(_BY_NAME[name], value, name), f"job {job}") for name, value in settings.items()}
+        return Config(self.values | given, job)
 
 
 def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str], folder: Path) -> Config:

@@ -4,10 +4,12 @@ PipelineError                         exit 1
 ├── UsageError                        exit 2: the words of the call, or the configuration
 │   ├── BadArgument
 │   ├── UnknownSetting
+│   ├── NoSuch
 │   ├── RunDiffers
 │   ├── CollectionExists
 │   ├── NotConfirmed
-│   └── KeyRefused
+│   ├── KeyRefused
+│   └── KeyReused
 ├── WorkspaceError                    the folder that holds everything
 │   ├── WorkspaceLocked
 │   ├── WorkspaceUnwritable
@@ -35,6 +37,7 @@ PipelineError                         exit 1
 │   ├── LimitReached
 │   ├── Reverted
 │   └── ForeignTransaction
+├── QueueFull                         retryable: the service has enough to do
 └── Interrupted                       exit 130: resumable
 
 A class is one sentence with named fields, and a second one that says what to do next; raise it with the fields as
@@ -83,6 +86,12 @@ class UnknownSetting(UsageError):
     next_step = "`pipeline config` lists every setting"
 
 
+class NoSuch(UsageError):
+    """Something was asked for that is not in this workspace."""
+
+    sentence = "there is no {what}"
+
+
 class RunDiffers(UsageError):
     """An unfinished run was planned with other arguments."""
 
@@ -108,6 +117,13 @@ class KeyRefused(UsageError):
     """A key or keystore that cannot or must not be used."""
 
     sentence = "{what}: {reason}"
+
+
+class KeyReused(UsageError):
+    """An idempotency key came back with another request."""
+
+    sentence = "this Idempotency-Key belongs to job {job}, which was asked for something else"
+    next_step = "send the request of that job again, or choose another key"
 
 
 # ── workspace ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,7 +202,7 @@ class ContentMissing(PinError):
     """The chain commits to content that is not here."""
 
     sentence = "{folder} lacks the CARs of {roots}"
-    next_step = "nothing was written; put them there as <root>.car, then give the same command again"
+    next_step = "nothing was written; name a --gateway that has them, or put them there as <root>.car, and try again"
 
 
 class PinnerUnavailable(PinError):
@@ -302,6 +318,17 @@ class ForeignTransaction(ChainError):
 
     sentence = "{what}"
     next_step = "find out who holds this key; nothing more was sent"
+
+
+# ── service ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class QueueFull(PipelineError):
+    """More jobs wait than the service takes on."""
+
+    retryable = True
+    sentence = "{waiting:,} jobs are waiting: no more is taken on"
+    next_step = "send the same request again when some of them have ended"
 
 
 # ── ended from outside ───────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pipeline.cli.call import MAX_TOKEN_ID, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import MAX_TOKEN_ID, PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
@@ -76,11 +76,10 @@ VERBS = (
             "doctor --token 7 --gateway https://dweb.link",
             "doctor --contract 0x… --token 7 --rpc-url https://… --gateway https://… --json",
         ),
-        ("name", "rpc_url", "chain", "network", "keystore", "pin", "ipfs_api", "model", "device"),
+        ("name", "rpc_url", "chain", "network", "keystore", *PIN_SETTINGS, "model", "device"),
         (
             ("--token", {"metavar": "N", "help": "look at this token as MetaMask and OpenSea would"}),
             ("--contract", {"metavar": "ADDRESS", "help": "of this contract (that of the workspace)"}),
-            ("--gateway", {"metavar": "URL", "help": "the IPFS gateway that the wallet uses"}),
             ("--kubo", {"action": "store_true", "help": "read the content from the Kubo node at --ipfs-api"}),
         ),
     ),

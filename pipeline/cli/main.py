@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline import __version__
-from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof
+from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving
 from pipeline.cli.call import Call, say
 from pipeline.config import SETTINGS, load_config
 from pipeline.errors import Interrupted, PipelineError
@@ -35,6 +35,7 @@ VERBS = (
     *content.VERBS,
     *proof.VERBS,
     *doctor.VERBS,
+    *serving.VERBS,
     *installation.VERBS,
 )
 

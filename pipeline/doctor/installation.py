@@ -25,7 +25,16 @@ LEAST_DISK, LITTLE_DISK = 200 << 20, 2 << 30  # bytes; 10,000 artworks of 512 px
 TOOL_S = 20.0  # for a program to say its version: Node.js on a busy machine takes seconds
 
 # Read from the environment beside the settings.
-SECRETS = ("PIPELINE_KEYSTORE_PASSWORD", "PIPELINE_PRIVATE_KEY", "PIPELINE_IPFS_TOKEN")
+SECRETS = (
+    "PIPELINE_KEYSTORE_PASSWORD",
+    "PIPELINE_PRIVATE_KEY",
+    "PIPELINE_IPFS_TOKEN",
+    "PIPELINE_PSA_TOKEN",
+    "PIPELINE_S3_ACCESS_KEY",
+    "PIPELINE_S3_SECRET_KEY",
+    "PIPELINE_PINATA_TOKEN",
+)
+PLACES_OF_TOOLS = ("PIPELINE_ANVIL",)
 
 Answer = tuple[State, str, str]  # state, what was found, what to do
 
@@ -41,6 +50,7 @@ def examine(workspace: Workspace, config: Config, environ: Mapping[str, str]) ->
         ("Anvil", lambda: _anvil(config)),
         ("Ganache", lambda: _ganache(config)),
         ("Kubo", lambda: _kubo(config, environ)),
+        ("pinners", lambda: _pinners(workspace, config)),
         ("chain", lambda: _chain(workspace, config)),
         ("keys", lambda: _keys(workspace, config)),
         ("workspace", lambda: _workspace(workspace)),
@@ -85,7 +95,7 @@ def _packages() -> Answer:
 
 def _settings(config: Config, environ: Mapping[str, str]) -> Answer:
     """Which values were chosen, and variables that look like settings and are none."""
-    known = {setting.variable for setting in SETTINGS} | set(SECRETS)
+    known = {setting.variable for setting in SETTINGS} | {*SECRETS, *PLACES_OF_TOOLS}
     strange = sorted(name for name in environ if name.startswith("PIPELINE_") and name not in known)
     chosen = [f"{name} by {value.source}" for name, value in config.values.items() if value.source != "default"]
     secrets = [f"{name} is set" for name in SECRETS if environ.get(name)]
@@ -161,6 +171,16 @@ def _kubo(config: Config, environ: Mapping[str, str]) -> Answer:
             return "failed", str(error), "start the node (`ipfs daemon`), or correct --ipfs-api"
         return "ok", f"not asked for, and none answers ({node.name})", ""
     return "ok", f"{node.name} is Kubo {version}", ""
+
+
+def _pinners(workspace: Workspace, config: Config) -> Answer:
+    """Every place that content goes to can be opened: its address and its secret are there. Nothing is sent."""
+    from pipeline.pin import load_pinners
+    from pipeline.pin.store import CarStore
+
+    names = str(config["pin"]).split(",")
+    load_pinners(names, CarStore(workspace.cars), config)
+    return "ok", f"{', '.join(names)}: addresses and secrets are there", ""
 
 
 def _chain(workspace: Workspace, config: Config) -> Answer:

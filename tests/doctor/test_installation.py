@@ -18,8 +18,8 @@ from pipeline.doctor import Finding, examine
 from pipeline.workspace import Workspace
 
 PARTS = [
-    *("Python", "packages", "settings", "torch", "weights", "Anvil", "Ganache", "Kubo", "chain", "keys"),
-    *("workspace", "lock", "ledger", "disk"),
+    *("Python", "packages", "settings", "torch", "weights", "Anvil", "Ganache", "Kubo", "pinners", "chain"),
+    *("keys", "workspace", "lock", "ledger", "disk"),
 ]
 
 
@@ -90,8 +90,9 @@ def test_keys_that_others_can_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "part", "told"),
     [
-        ({"rpc_url": "http://127.0.0.1:1/secret-key"}, "chain", "no usable answer"),
+        ({"rpc_url": "http://127.0.0.1:1/hush-key"}, "chain", "no usable answer"),
         ({"pin": "embedded,kubo", "ipfs_api": "/ip4/127.0.0.1/tcp/1"}, "Kubo", "kubo at 127.0.0.1:1"),
+        ({"pin": "pinata"}, "pinners", "PIPELINE_PINATA_TOKEN"),
         ({"model": "nowhere.safetensors"}, "weights", "there are no weights"),
         ({"device": "cuda"}, "torch", "device is cuda"),
     ],
@@ -104,7 +105,7 @@ def test_what_the_settings_ask_for_and_is_not_there(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)  # a GPU of the machine that runs the tests
     found = examined(tmp_path, flags)
     assert states(found) == {part: "failed"} and told in found[part].found
-    assert "secret" not in str(found) and found[part].advice
+    assert "hush" not in str(found) and found[part].advice
 
 
 def test_a_chain_that_is_not_the_named_one(tmp_path: Path) -> None:
