@@ -43,6 +43,7 @@ from pipeline.planning import (
     decide,
     token_specs,
 )
+from pipeline.preview import draw_run
 from pipeline.recipients import Recipients, read_recipients, resolved_count
 from pipeline.records import Artwork, BatchPlan, PinnedBatch
 from pipeline.workspace import Workspace
@@ -81,6 +82,7 @@ class Outcome:
     run: Run
     collection: Collection
     fresh: bool
+    sheets: tuple[Path, ...] = ()  # contact sheets of a run that was to stop once it is drawn
     seconds: dict[str, float] = field(default_factory=dict)  # each stage's busy time, and `whole`
 
     def mark_reported(self, ledger: Ledger) -> None:
@@ -108,11 +110,13 @@ def mint_run(
     *,
     more: bool,
     new: bool,
+    stop_after_generate: bool = False,
     person: Person = NOBODY,
 ) -> Outcome:
     """Mint what was asked for, or the rest of it, or find that it is all there; return when it is on the chain.
 
-    `count` may be None where a file of recipients says it.
+    `count` may be None where a file of recipients says it. With `stop_after_generate` the run is planned and drawn, and
+    waits: nothing is pinned, signed or sent until the same call comes without it.
     Give the same call again after any interruption: it continues. `person` is asked for a keystore's password, and
     before real money is spent. Raises PipelineError.
     """
@@ -128,8 +132,12 @@ def mint_run(
         if isinstance(decision, Finished):
             return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
-        with _tools(config, workspace, plans, decision, observer, person) as tools:
+        spends = not stop_after_generate
+        with _tools(config, workspace, plans, decision, observer, person, spends=spends) as tools:
             run = _planned(config, count, recipients, ledger, decision, tools, observer)
+            if stop_after_generate:
+                sheets = draw_run(run, ledger, workspace, tools.generator, observer)
+                return Outcome(run, plans.collection_by_id(run.collection), fresh=True, sheets=tuple(sheets))
             seconds = _walk(config, run, ledger, workspace, tools, observer)
         plans.finish(run.id)
         ledger.backup(workspace.backup("after"))
@@ -142,7 +150,14 @@ def mint_run(
 
 @contextmanager
 def _tools(
-    config: Config, workspace: Workspace, plans: Plans, decision: Decision, observer: Observer, person: Person
+    config: Config,
+    workspace: Workspace,
+    plans: Plans,
+    decision: Decision,
+    observer: Observer,
+    person: Person,
+    *,
+    spends: bool,
 ) -> Iterator[Tools]:
     """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
     from pipeline.cover import read_cover
@@ -169,7 +184,8 @@ def _tools(
         chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
-        check_consent(config, chain.chain_id, collection_name(plans, decision), person)
+        if spends:
+            check_consent(config, chain.chain_id, collection_name(plans, decision), person)
         signer = signer_for(chain, config, person.ask_password)
         yield Tools(chain, kind, signer, generator, store, places)
 

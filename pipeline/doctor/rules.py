@@ -58,7 +58,7 @@ def judge(seen: Seen) -> list[Finding]:
 
 
 def verdicts(findings: list[Finding]) -> dict[str, str]:
-    """For each viewer one sentence: shows it, shows it on conditions, will not, or not predictable; and why."""
+    """For each viewer one sentence: will show it, may, will not, or not predictable; and why."""
     by_viewer: dict[str, list[Finding]] = {}
     for finding in findings:
         by_viewer.setdefault(finding.subject, []).append(finding)
@@ -74,7 +74,7 @@ def _verdict(viewer: str, findings: list[Finding]) -> str:
         return f"not predictable ({reasons})"
     if viewer == STANDARDS:
         return f"broken ({reasons})" if state == "failed" else f"kept, but {reasons}"
-    return f"will not show it ({reasons})" if state == "failed" else f"will show it on conditions ({reasons})"
+    return f"will not show it ({reasons})" if state == "failed" else f"may show it ({reasons})"
 
 
 # ── standards ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -285,7 +285,7 @@ def _opensea_chain(seen: Seen) -> Answer:
     if seen.is_local:
         return (
             "warning",
-            f"chain {seen.chain_id} runs on this machine alone: nobody else can see it",
+            f"chain {seen.chain_id} runs on this machine alone: no service can see it",
             "mint on a public chain",
         )
     return "ok", f"chain {seen.chain_id} is not a private one of this machine", ""

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from pipeline.cid import CID
 from pipeline.errors import BadArgument, PipelineError, RpcError, RpcUnavailable
@@ -170,7 +170,12 @@ def is_animated_webp(data: bytes) -> bool:
 
 
 def gateway_url(gateway: str, uri: str) -> str:
-    """Where a wallet asks for an ipfs:// URI by the path form (MetaMask/core assetsUtil.ts, getFormattedIpfsUrl)."""
+    """Where a wallet asks for an ipfs:// URI by the path form (MetaMask/core assetsUtil.ts, getFormattedIpfsUrl).
+
+    Raises ValueError for a path that steps up: a stranger must not choose what else of that server is asked for.
+    """
+    if {".", ".."} & set(unquote(_without_prefix(uri)).split("/")):
+        raise ValueError(f"{uri!r} has a path that steps up")
     return f"{gateway.rstrip('/')}/ipfs/{quote(_without_prefix(uri), safe='/%')}"
 
 
@@ -284,7 +289,10 @@ def _reached(gateway: str, file: File) -> Reached:
 
     if file.scheme != "ipfs":
         return Reached("", "", True, file.kind, True)
-    url = gateway_url(gateway, file.uri)
+    try:
+        url = gateway_url(gateway, file.uri)
+    except ValueError as error:
+        return Reached(file.uri, str(error), False, "", False)
     caps = Caps(whole_s=REACH_S, stall_s=REACH_S, max_bytes=MOST_MEDIA)
     try:
         with request("GET", url, headers={"Origin": BROWSER_ORIGIN}, caps=caps) as answer:

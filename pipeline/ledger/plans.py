@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.cid import CID
 from pipeline.crash import crash_point
 from pipeline.errors import Corrupt
+from pipeline.generate.seeds import token_seed
 from pipeline.ledger.ledger import Ledger, canonical_json
 from pipeline.ledger.pins import record_pins, record_root
 from pipeline.records import (
@@ -282,6 +283,23 @@ class Plans:
                 ),
             )
         crash_point("artwork_recorded")
+
+    def reject(self, collection_id: int, token_ids: Sequence[int]) -> None:
+        """Have drawn tokens of unsealed batches drawn again: each is planned anew, with its next attempt."""
+        seed = self.collection_by_id(collection_id).seed
+        with self._ledger.atomic():
+            for token_id in token_ids:
+                (token,) = self.tokens(collection_id, token_id, 1)
+                assert token.state == "generated", f"token {token_id} is {token.state}"
+                attempt = token.attempt + 1
+                self._ledger.execute(
+                    "UPDATE token SET state = 'planned', attempt = ?, seed = ?, phash = NULL, determinism = NULL, "
+                    "image_sha256 = NULL, pixel_sha256 = NULL, image_bytes = NULL, attributes = NULL "
+                    "WHERE collection = ? AND token_id = ?",
+                    (attempt, token_seed(seed, token_id, attempt), collection_id, token_id),
+                )
+                self._ledger.log("token.rejected", f"{collection_id}/{token_id}", attempt=token.attempt)
+        crash_point("rejected")
 
     def set_info(self, collection_id: int, cover: PinnedRoot, info: PinnedRoot, pins: Iterable[Pin]) -> None:
         """Enter the collection's cover and the directory behind its contractURI()."""

@@ -159,12 +159,15 @@ def _walked(source: Source, token_ids: Sequence[int], at_once: int) -> Iterator[
     def walk(token_id: int) -> TokenResult:
         return TokenResult(token_id, tuple(verify_token(source, token_id)))
 
-    with ThreadPoolExecutor(at_once, "verify") as pool:
+    pool = ThreadPoolExecutor(at_once, "verify")
+    try:
         for start in range(0, len(token_ids), PAGE):
             page = token_ids[start : start + PAGE]
             if len(page) > 1:
                 source.look_ahead(page)
             yield from pool.map(walk, page)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for what is being fetched, not for the rest of the page
 
 
 def _fill(

@@ -319,6 +319,20 @@ def test_gateways_that_wallets_use(
     assert (reach.state, why in reach.found) == (state, True), reach
 
 
+def test_a_path_that_steps_up_is_not_asked_of_a_gateway(
+    chain: Chain, odd_token: Callable[..., Address], liar: Callable[..., Liar], store: CarStore
+) -> None:
+    server = liar(lambda handler: handler.give(b"{}", "application/json"))
+
+    class Anything:
+        def read(self, root: Any, path: str, limit: int) -> bytes:
+            return b'{"name":"One","image":"ipfs://QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH/%2e%2e/%2E%2e/admin"}'
+
+    contract = odd_token("ipfs://QmbFMke1KXqnYyBBWxB74N4c5SBnJMVAiMNRcGu6x1AwQH/../../admin")
+    findings = judge(look(Collection(chain, contract), 1, Anything(), server.url))
+    assert server.asked == [] and "steps up" in found(findings, METAMASK, "gateway").found
+
+
 # ── the verb ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
