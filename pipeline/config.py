@@ -1,8 +1,8 @@
 """Every setting in one table, and where its value came from: flag, environment, `pipeline.toml`, or default.
 
 A flag wins over `PIPELINE_…`, that over the file, that over the default. Secrets are no settings: they come from the
-environment (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`), or are typed at a prompt, and
-are never shown.
+environment (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`, `PIPELINE_PSA_TOKEN`, …), the
+keyring, or a prompt, and are never shown.
 """
 
 from __future__ import annotations
@@ -146,8 +146,19 @@ SETTINGS: tuple[Setting, ...] = (
         4,
         "tokens whose hashes differ in no more of 63 bits are drawn again",
     ),
-    Setting("pin", "pin", "NAME,…", names, "embedded", "where content is pinned: embedded, kubo"),
+    Setting(
+        "pin", "pin", "NAME,…", names, "embedded", "where content is pinned: embedded, kubo, psa, filebase, pinata"
+    ),
+    Setting("pin", "quorum", "N", whole(0, 16), 0, "how many of these places must prove that they have it; 0: all"),
     Setting("pin", "ipfs_api", "ADDRESS", text, "/ip4/127.0.0.1/tcp/5001", "Kubo RPC, multiaddr or http URL"),
+    Setting("pin", "psa_url", "URL", optional(http_url), "", "endpoint of an IPFS pinning service (psa)"),
+    Setting("pin", "psa_origins", "ADDRESS,…", optional(names), "", "multiaddrs that this service may fetch from"),
+    Setting(
+        "pin", "s3_endpoint", "URL", http_url, "https://s3.filebase.com", "S3 service that imports CARs (filebase)"
+    ),
+    Setting("pin", "s3_bucket", "NAME", text, "", "bucket on IPFS that the CARs go into (filebase)"),
+    Setting("pin", "pinata_url", "URL", optional(http_url), "", "empty: Pinata itself (untested against it)"),
+    Setting("pin", "gateway", "URL", optional(http_url), "", "gateway that content at services is read back through"),
     Setting("chain", "chain", "NAME", one_of("anvil", "ganache"), "anvil", "embedded chain"),
     Setting("chain", "rpc_url", "URL", optional(http_url), "", "a chain of your own; empty: the embedded one"),
     Setting("chain", "network", "NAME", text, "", "the chain that the RPC URL must lead to; empty: any testnet"),
@@ -184,8 +195,9 @@ class Value:
 class Config:
     """The settings in force. `config["size"]` gives a value, `config.values` all of them with their sources."""
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(self, values: Mapping[str, Value], job: str = "") -> None:
         self.values = dict(values)
+        self.job = job  # number of the service's job that asks, empty for a person
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -193,6 +205,11 @@ class Config:
     def given(self, name: str) -> bool:
         """True when somebody chose this value, so that it is not just the default."""
         return self.values[name].source != "default"
+
+    def for_job(self, job: str, settings: Mapping[str, str]) -> Config:
+        """These settings with those that a request to the service gave. Raises BadArgument, naming the setting."""
+        given = {name: Value(_read(_BY_NAME[name], value, name), f"job {job}") for name, value in settings.items()}
+        return Config(self.values | given, job)
 
 
 def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str], folder: Path) -> Config:

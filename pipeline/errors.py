@@ -4,10 +4,12 @@ PipelineError                         exit 1
 ├── UsageError                        exit 2: the words of the call, or the configuration
 │   ├── BadArgument
 │   ├── UnknownSetting
+│   ├── NoSuch
 │   ├── RunDiffers
 │   ├── CollectionExists
 │   ├── NotConfirmed
-│   └── KeyRefused
+│   ├── KeyRefused
+│   └── KeyReused
 ├── WorkspaceError                    the folder that holds everything
 │   ├── WorkspaceLocked
 │   ├── WorkspaceUnwritable
@@ -20,6 +22,8 @@ PipelineError                         exit 1
 │   ├── BadCar
 │   ├── ContentMissing
 │   ├── PinnerUnavailable             retryable
+│   ├── OnlyClaimed                   a place says that it has the content, and nobody read it back
+│   ├── LastPlace
 │   └── GatewayUnavailable            retryable
 ├── ChainError
 │   ├── RpcUnavailable                retryable
@@ -33,6 +37,7 @@ PipelineError                         exit 1
 │   ├── LimitReached
 │   ├── Reverted
 │   └── ForeignTransaction
+├── QueueFull                         retryable: the service has enough to do
 └── Interrupted                       exit 130: resumable
 
 A class is one sentence with named fields, and a second one that says what to do next; raise it with the fields as
@@ -81,6 +86,12 @@ class UnknownSetting(UsageError):
     next_step = "`pipeline config` lists every setting"
 
 
+class NoSuch(UsageError):
+    """Something was asked for that is not in this workspace."""
+
+    sentence = "there is no {what}"
+
+
 class RunDiffers(UsageError):
     """An unfinished run was planned with other arguments."""
 
@@ -106,6 +117,13 @@ class KeyRefused(UsageError):
     """A key or keystore that cannot or must not be used."""
 
     sentence = "{what}: {reason}"
+
+
+class KeyReused(UsageError):
+    """An idempotency key came back with another request."""
+
+    sentence = "this Idempotency-Key belongs to job {job}, which was asked for something else"
+    next_step = "send the request of that job again, or choose another key"
 
 
 # ── workspace ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +202,7 @@ class ContentMissing(PinError):
     """The chain commits to content that is not here."""
 
     sentence = "{folder} lacks the CARs of {roots}"
-    next_step = "nothing was written; put them there as <root>.car, then give the same command again"
+    next_step = "nothing was written; name a --gateway that has them, or put them there as <root>.car, and try again"
 
 
 class PinnerUnavailable(PinError):
@@ -193,6 +211,20 @@ class PinnerUnavailable(PinError):
     retryable = True
     sentence = "{pinner} did not take the content: {reason}"
     next_step = "give the same command again: what is pinned stays pinned"
+
+
+class OnlyClaimed(PinError):
+    """A service says that it has the content, and it could not be read back yet."""
+
+    sentence = "{pinner} says that it has {cid}, but it is not yet public: {reason}"
+    next_step = "new content can take minutes to be found: `pipeline repin` asks again, and sends nothing that is there"
+
+
+class LastPlace(PinError):
+    """Content would be kept nowhere."""
+
+    sentence = "no other place is known to keep {cid}"
+    next_step = "`pipeline repin --pin …` puts it somewhere else first; nothing was let go"
 
 
 class GatewayUnavailable(PinError):
@@ -286,6 +318,17 @@ class ForeignTransaction(ChainError):
 
     sentence = "{what}"
     next_step = "find out who holds this key; nothing more was sent"
+
+
+# ── service ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class QueueFull(PipelineError):
+    """More jobs wait than the service takes on."""
+
+    retryable = True
+    sentence = "{waiting:,} jobs are waiting: no more is taken on"
+    next_step = "send the same request again when some of them have ended"
 
 
 # ── ended from outside ───────────────────────────────────────────────────────────────────────────────────────

@@ -88,12 +88,23 @@ class PinnedRoot:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """How one root stands at one place: read back, said to be there, or not there for a reason."""
+
+    root: CID
+    place: str  # name of the pinner
+    state: Literal["proved", "claimed", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PinnedBatch:
-    """A batch whose two roots are stored, read back and pinned wherever the run asked for."""
+    """A batch whose two roots are stored, read back and pinned in as many places as the run asked for."""
 
     plan: BatchPlan
     images: PinnedRoot
     metadata: PinnedRoot
+    pins: tuple[Pin, ...] = ()  # of both roots; empty where they were recorded before
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pipeline.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
+from pipeline.ledger.pins import pinned_at
 from pipeline.ledger.plans import Collection, Plans, Token
 from pipeline.mint.networks import network_of
 from pipeline.planning import command
@@ -149,7 +150,7 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
             "phash": f"{token.phash:016x}" if token.phash is not None else None,
             "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
             "file": str(workspace.image(collection.id, token_id)) if token.image_sha256 else None,
-            "pinned_at": list(plans.pinned_at(token.metadata_root)) if token.metadata_root else [],
+            "pinned_at": list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
             "attributes": [
                 {"trait_type": attribute.trait_type, "value": attribute.value} for attribute in token.attributes
             ],

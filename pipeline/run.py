@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -43,6 +43,7 @@ from pipeline.planning import (
     decide,
     token_specs,
 )
+from pipeline.preview import draw_run
 from pipeline.recipients import Recipients, read_recipients, resolved_count
 from pipeline.records import Artwork, BatchPlan, PinnedBatch
 from pipeline.workspace import Workspace
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.fees import Limits
     from pipeline.mint.signer import Signer
-    from pipeline.pin import Pinner
+    from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
 T = TypeVar("T")
@@ -62,7 +63,10 @@ ROUTINE = ("signed", "sent", "mined")  # what happens to every transaction: the 
 
 
 class Observer(Protocol):
-    """Is told how a run goes; may be called from any thread, and must return at once."""
+    """Is told how a run goes; may be called from any thread, and must return at once.
+
+    It may raise Interrupted: the run ends there, with everything so far recorded.
+    """
 
     def notice(self, text: str) -> None:
         """A sentence for the reader: what was found, what was decided."""
@@ -78,6 +82,7 @@ class Outcome:
     run: Run
     collection: Collection
     fresh: bool
+    sheets: tuple[Path, ...] = ()  # contact sheets of a run that was to stop once it is drawn
     seconds: dict[str, float] = field(default_factory=dict)  # each stage's busy time, and `whole`
 
     def mark_reported(self, ledger: Ledger) -> None:
@@ -94,8 +99,7 @@ class Tools:
     signer: Signer
     generator: Generator
     store: CarStore
-    pinners: Sequence[Pinner]
-    pinner_names: tuple[str, ...]  # as they were asked for
+    places: Places
 
 
 def mint_run(
@@ -106,11 +110,13 @@ def mint_run(
     *,
     more: bool,
     new: bool,
+    stop_after_generate: bool = False,
     person: Person = NOBODY,
 ) -> Outcome:
     """Mint what was asked for, or the rest of it, or find that it is all there; return when it is on the chain.
 
-    `count` may be None where a file of recipients says it.
+    `count` may be None where a file of recipients says it. With `stop_after_generate` the run is planned and drawn, and
+    waits: nothing is pinned, signed or sent until the same call comes without it.
     Give the same call again after any interruption: it continues. `person` is asked for a keystore's password, and
     before real money is spent. Raises PipelineError.
     """
@@ -126,8 +132,12 @@ def mint_run(
         if isinstance(decision, Finished):
             return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
-        with _tools(config, workspace, plans, decision, observer, person) as tools:
+        spends = not stop_after_generate
+        with _tools(config, workspace, plans, decision, observer, person, spends=spends) as tools:
             run = _planned(config, count, recipients, ledger, decision, tools, observer)
+            if stop_after_generate:
+                sheets = draw_run(run, ledger, workspace, tools.generator, observer)
+                return Outcome(run, plans.collection_by_id(run.collection), fresh=True, sheets=tuple(sheets))
             seconds = _walk(config, run, ledger, workspace, tools, observer)
         plans.finish(run.id)
         ledger.backup(workspace.backup("after"))
@@ -140,12 +150,20 @@ def mint_run(
 
 @contextmanager
 def _tools(
-    config: Config, workspace: Workspace, plans: Plans, decision: Decision, observer: Observer, person: Person
+    config: Config,
+    workspace: Workspace,
+    plans: Plans,
+    decision: Decision,
+    observer: Observer,
+    person: Person,
+    *,
+    spends: bool,
 ) -> Iterator[Tools]:
     """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
     from pipeline.cover import read_cover
     from pipeline.generate import load_generator
     from pipeline.pin import load_pinners
+    from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
     run = decision.run if isinstance(decision, Continue) else None
@@ -156,8 +174,7 @@ def _tools(
         if config["cover"] and not run:
             read_cover(Path(config["cover"]))
         store = CarStore(workspace.cars)
-        pinner_names = tuple(config["pin"].split(","))
-        pinners = load_pinners(pinner_names, store, config)
+        places = Places(load_pinners(config["pin"].split(","), store, config), config["quorum"])
         observer.notice("opening the generator and the chain")
         generator = load_generator(
             config["model"],
@@ -167,9 +184,10 @@ def _tools(
         chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
-        check_consent(config, chain.chain_id, collection_name(plans, decision), person)
+        if spends:
+            check_consent(config, chain.chain_id, collection_name(plans, decision), person)
         signer = signer_for(chain, config, person.ask_password)
-        yield Tools(chain, kind, signer, generator, store, pinners, pinner_names)
+        yield Tools(chain, kind, signer, generator, store, places)
 
 
 def _planned(
@@ -219,7 +237,7 @@ def _planned(
                 "device": tools.generator.device,
                 "dtype": tools.generator.dtype,
                 "threads": tools.generator.threads,
-                "pinners": ",".join(tools.pinner_names),
+                "pinners": ",".join(tools.places.names),
                 "rpc_url": tools.chain.rpc.shown,
             },
             token_specs(collection.seed, start, recipients or repeat(recipient, count)),
@@ -301,7 +319,7 @@ def _walk(
     draw, pinning, minting = _Clock(), _Clock(), _Clock()
     with Ahead(draw.busy(flow.artworks), DRAWN_AHEAD) as artworks:
         groups = pinning.waiting(flow.grouped(artworks))
-        pinned = pin(groups, flow.describe, tools.store, tools.pinners, flow.collection.name)
+        pinned = pin(groups, flow.describe, tools.store, tools.places, flow.collection.name)
         sealed = pinning.busy(flow.sealed(pinned))  # `mint` reads it in a thread of its own
         for batch in minting.busy(mint(minting.waiting(sealed), sender, flow.collection.id)):
             flow.minted += batch.plan.quantity
@@ -348,7 +366,7 @@ class _Flow:
         """First the batches that an earlier process sealed, then each new one once the ledger holds it."""
         yield from self.earlier
         for batch in batches:
-            self.plans.seal(batch, self.collection.name, self.tools.pinner_names)
+            self.plans.seal(batch, self.collection.name)
             self.pinned += batch.plan.quantity
             self.observer.progress("pin", self.pinned, self.run.count)
             yield batch
@@ -373,10 +391,10 @@ class _Flow:
         from pipeline.cover import pin_info
 
         tools, cover_file = self.tools, self.run.arguments["cover"]
-        cover, info = pin_info(
-            self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.pinners
+        cover, info, pins = pin_info(
+            self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.places
         )
-        self.plans.set_info(self.collection.id, cover, info, self.tools.pinner_names)
+        self.plans.set_info(self.collection.id, cover, info, pins)
         crash_point("info_recorded")
         self.collection = self.plans.collection_by_id(self.collection.id)
 

@@ -47,15 +47,19 @@ def _gateway(call: Call) -> int:
 
 def _example(app: Gateway) -> str | None:
     """The path of a file that is here."""
+    from pipeline.errors import Corrupt
     from pipeline.pin import unixfs
+    from pipeline.pin.gateway.library import NotHere
+    from pipeline.pin.gateway.request import quote_name
 
     for root in app.library.roots():
-        get_block = app.library.reader(root)
         try:
-            name = next((name for name, _ in unixfs.entries(root, get_block)), "")
+            name = next((name for name, _ in unixfs.entries(root, app.library.reader(root))), "")
         except unixfs.BadDag:  # a file, or a codec that has no entries
             name = ""
-        return f"/ipfs/{root}/{name}"
+        except (Corrupt, NotHere):  # said in the log, and to whoever asks for it
+            continue
+        return f"/ipfs/{root}/{quote_name(name)}"
     return None
 
 

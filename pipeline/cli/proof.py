@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.call import MAX_TOKEN_ID, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import MAX_TOKEN_ID, PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.errors import BadArgument
 
@@ -22,14 +22,15 @@ SOME_FAILED = 3
 
 def _verify(call: Call) -> int:
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.verify import verify
+    from pipeline.verify import Ladder, verify
 
     arguments = call.arguments
     _check_junit(arguments.junit)
     if _walks_tokens(arguments):
         return _verify_tokens(call)
+    ladder = Ladder(call.config["gateway"] or None, _sample(arguments)) if arguments.content else None
     with progress_on_stderr() as observer:
-        report = verify(call.workspace, call.config, chosen_name(call), observer)
+        report = verify(call.workspace, call.config, chosen_name(call), observer, ladder)
     _write_junit(arguments.junit, report.collection, [("collection", check) for check in report.checks])
     if call.as_json:
         print_json(report.as_dict())
@@ -40,9 +41,18 @@ def _verify(call: Call) -> int:
 
 
 def _walks_tokens(arguments: argparse.Namespace) -> bool:
-    """Whether single tokens are asked for, rather than all that the workspace holds."""
-    chosen = (arguments.contract, arguments.token, arguments.sample, arguments.gateway)
-    return any(value is not None for value in chosen) or arguments.regenerate or arguments.kubo
+    """Whether single tokens are asked for, rather than all that the workspace holds. Raises BadArgument for both."""
+    only_tokens = ("contract", "token", "kubo", "regenerate")
+    if arguments.content:
+        for name in only_tokens:
+            if getattr(arguments, name):
+                raise BadArgument(name=f"--{name}", value=getattr(arguments, name), expected="not with --content")
+        return False
+    return any(getattr(arguments, name) for name in (*only_tokens, "sample", "gateway"))
+
+
+def _sample(arguments: argparse.Namespace) -> int | None:
+    return None if arguments.sample is None else number("--sample", arguments.sample, 1, MAX_TOKEN_ID)
 
 
 def _verify_tokens(call: Call) -> int:
@@ -57,7 +67,7 @@ def _verify_tokens(call: Call) -> int:
     scope = Scope(
         arguments.contract,
         None if arguments.token is None else number("--token", arguments.token, 1, MAX_TOKEN_ID),
-        None if arguments.sample is None else number("--sample", arguments.sample, 1, MAX_TOKEN_ID),
+        _sample(arguments),
         arguments.gateway,
         arguments.kubo,
         arguments.regenerate,
@@ -159,9 +169,10 @@ VERBS = (
             "verify --regenerate --sample 10",
             "verify --contract 0x… --rpc-url https://… --gateway https://…",
             "verify --contract 0x… --rpc-url https://… --gateway https://… --token 7 --json",
+            "verify --content --gateway https://…",
             "verify --junit verified.xml",
         ),
-        ("name", "rpc_url", "chain", "ipfs_api", "model", "device", "threads"),
+        ("name", "rpc_url", "chain", *(name for name in PIN_SETTINGS if name != "pin"), "model", "device", "threads"),
         (
             (
                 "--contract",
@@ -169,18 +180,24 @@ VERBS = (
             ),
             ("--token", {"metavar": "N", "help": "only this token"}),
             ("--sample", {"metavar": "N", "help": "only N tokens: the first, the last, and others at random"}),
-            ("--gateway", {"metavar": "URL", "help": "content through this IPFS gateway (the CARs of the workspace)"}),
             ("--kubo", {"action": "store_true", "help": "content from the Kubo node at --ipfs-api"}),
             ("--regenerate", {"action": "store_true", "help": "draw each image again from its seed, and compare"}),
+            (
+                "--content",
+                {"action": "store_true", "help": "prove that every pinner, and the gateway, gives all content back"},
+            ),
             ("--junit", {"metavar": "FILE", "help": "write the steps as JUnit XML as well"}),
         ),
     ),
     Verb(
         "repair",
         _repair,
-        "write a lost ledger anew from the chain and the CARs",
-        ("repair --from-chain --contract 0x…", "repair --from-chain --contract 0x… --rpc-url http://127.0.0.1:8545"),
-        ("rpc_url", "chain", "seed"),
+        "write a lost ledger anew from the chain and its content",
+        (
+            "repair --from-chain --contract 0x…",
+            "repair --from-chain --contract 0x… --rpc-url https://… --gateway http://127.0.0.1:8080",
+        ),
+        ("rpc_url", "chain", "seed", "gateway"),
         (
             (
                 "--from-chain",

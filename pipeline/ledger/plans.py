@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,13 +14,16 @@ from typing import Any
 from pipeline.cid import CID
 from pipeline.crash import crash_point
 from pipeline.errors import Corrupt
+from pipeline.generate.seeds import token_seed
 from pipeline.ledger.ledger import Ledger, canonical_json
+from pipeline.ledger.pins import record_pins, record_root
 from pipeline.records import (
     Address,
     Artwork,
     Attribute,
     BatchPlan,
     Determinism,
+    Pin,
     PinnedBatch,
     PinnedRoot,
     TokenSpec,
@@ -281,34 +284,43 @@ class Plans:
             )
         crash_point("artwork_recorded")
 
-    def record_pin(self, root: PinnedRoot, name: str, pinners: tuple[str, ...]) -> None:
-        """Enter a root and who proved to hold it; to be called inside `atomic`. Doing it again changes nothing."""
-        self._ledger.execute(
-            "INSERT INTO root (cid, name, blocks, bytes, car_sha256) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (str(root.cid), name, root.blocks, root.block_bytes, root.car_sha256),
-        )
-        for pinner in pinners:
-            self._ledger.execute(
-                "INSERT INTO pin (root, pinner, proved) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (str(root.cid), pinner, time.time()),
-            )
+    def reject(self, collection_id: int, token_ids: Sequence[int]) -> None:
+        """Have drawn tokens of unsealed batches drawn again: each is planned anew, with its next attempt."""
+        seed = self.collection_by_id(collection_id).seed
+        with self._ledger.atomic():
+            for token_id in token_ids:
+                (token,) = self.tokens(collection_id, token_id, 1)
+                assert token.state == "generated", f"token {token_id} is {token.state}"
+                attempt = token.attempt + 1
+                self._ledger.execute(
+                    "UPDATE token SET state = 'planned', attempt = ?, seed = ?, phash = NULL, determinism = NULL, "
+                    "image_sha256 = NULL, pixel_sha256 = NULL, image_bytes = NULL, attributes = NULL "
+                    "WHERE collection = ? AND token_id = ?",
+                    (attempt, token_seed(seed, token_id, attempt), collection_id, token_id),
+                )
+                self._ledger.log("token.rejected", f"{collection_id}/{token_id}", attempt=token.attempt)
+        crash_point("rejected")
 
-    def set_info(self, collection_id: int, cover: PinnedRoot, info: PinnedRoot, pinners: tuple[str, ...]) -> None:
+    def set_info(self, collection_id: int, cover: PinnedRoot, info: PinnedRoot, pins: Iterable[Pin]) -> None:
         """Enter the collection's cover and the directory behind its contractURI()."""
         with self._ledger.atomic():
-            self.record_pin(cover, "cover", pinners)
-            self.record_pin(info, "collection", pinners)
+            name = self.collection_by_id(collection_id).name
+            record_root(self._ledger, cover, f"{name} cover")
+            record_root(self._ledger, info, f"{name} collection")
+            record_pins(self._ledger, pins)
             self._ledger.execute(
                 "UPDATE collection SET cover_root = ?, info_root = ? WHERE id = ?",
                 (str(cover.cid), str(info.cid), collection_id),
             )
 
-    def seal(self, batch: PinnedBatch, label: str, pinners: tuple[str, ...]) -> None:
+    def seal(self, batch: PinnedBatch, label: str) -> None:
         """Fix a batch's content for ever: its roots, and a digest over all its tokens' rows."""
         plan = batch.plan
         with self._ledger.atomic():
-            self.record_pin(batch.images, f"{label} images", pinners)
-            self.record_pin(batch.metadata, f"{label} metadata", pinners)
+            tokens = f"{label} {plan.start}-{plan.start + plan.quantity - 1}"
+            record_root(self._ledger, batch.images, f"{tokens} images")
+            record_root(self._ledger, batch.metadata, f"{tokens} metadata")
+            record_pins(self._ledger, batch.pins)
             self._ledger.execute(
                 "UPDATE batch SET images_root = ?, metadata_root = ?, state = 'sealed' WHERE id = ?",
                 (str(batch.images.cid), str(batch.metadata.cid), plan.id),
@@ -400,11 +412,6 @@ class Plans:
             (collection_id,),
         )
         return [row["hash"] for row in rows]
-
-    def pinned_at(self, root: CID) -> tuple[str, ...]:
-        """Names of the backends that proved to hold a root."""
-        rows = self._ledger.rows("SELECT pinner FROM pin WHERE root = ? ORDER BY pinner", (str(root),))
-        return tuple(row["pinner"] for row in rows)
 
     # ── self-check ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -280,6 +280,47 @@ def walk(root: CID, get_block: GetBlock, dups: bool = False) -> Iterator[tuple[C
             stack.extend(link for _, link in reversed(decode_block(cid, block).links))
 
 
+def as_built(root: CID, get_block: GetBlock) -> Iterator[tuple[CID, bytes]]:
+    """Yield every block of a DAG once, in the order in which a directory of files is built: files by name, then shards.
+
+    Directories below it come out whole as well, though not always in the order of their building.
+    """
+    files: list[tuple[bytes, CID]] = []
+    folders: dict[CID, bytes] = {}
+
+    def visit(cid: CID, path: bytes, depth: int) -> None:
+        block = _get(cid, get_block)
+        node = decode_block(cid, block)
+        if not node.is_directory:
+            files.append((path, cid))
+        elif depth > 8 * MAX_DEPTH:
+            raise BadDag(cid=cid, reason="directories go too deep")
+        elif cid not in folders:
+            for name, below in node.links:
+                own = name if node.kind == DIRECTORY else name[2:]
+                visit(below, b"/".join(filter(None, (path, own))), depth + 1)
+            folders[cid] = block
+
+    visit(root, b"", 0)
+    seen: set[CID] = set()
+    for _, cid in sorted(files):
+        yield from _file_as_built(cid, get_block, seen, 0)
+    yield from folders.items()
+
+
+def _file_as_built(cid: CID, get_block: GetBlock, seen: set[CID], depth: int) -> Iterator[tuple[CID, bytes]]:
+    if cid in seen:
+        return
+    seen.add(cid)
+    if depth == MAX_DEPTH:
+        raise BadDag(cid=cid, reason=f"the file is more than {MAX_DEPTH} nodes deep")
+    block = _get(cid, get_block)
+    for _, below in decode_block(cid, block).links:
+        yield from _file_as_built(below, get_block, seen, depth + 1)
+    if cid.hash != IDENTITY:
+        yield cid, block
+
+
 def resolve(root: CID, path: str, get_block: GetBlock, decode: Decode = decode_block) -> CID:
     """Follow `path` down from `root`, through plain and sharded directories. Raises NotInDag.
 

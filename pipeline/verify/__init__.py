@@ -6,6 +6,7 @@ walk.py       one token: contract → owner → token URI → metadata → image
 pixels.py     the last of these: drawn again from seed and weights, and compared
 contract.py   many tokens of a contract, from the chain alone
 content.py    who gives their content: a gateway, a Kubo node, CARs
+ladder.py     proof that pinned content is there, at every pinner and through a gateway
 workspace.py  a collection of a workspace: what its ledger remembers, against chain and content
 steps.py      what all of them say, and its forms
 """
@@ -13,6 +14,7 @@ steps.py      what all of them say, and its forms
 from __future__ import annotations
 
 from pipeline.verify.contract import ContractReport, Scope, verify_contract
+from pipeline.verify.ladder import Ladder
 from pipeline.verify.pixels import Redraw, redraw_with
 from pipeline.verify.steps import Report, Step, junit
 from pipeline.verify.walk import Content, Source, verify_token
@@ -21,6 +23,7 @@ from pipeline.verify.workspace import verify
 __all__ = [
     "Content",
     "ContractReport",
+    "Ladder",
     "Redraw",
     "Report",
     "Scope",

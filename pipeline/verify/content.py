@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.cid import CID
 from pipeline.config import Config
@@ -12,10 +13,14 @@ from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.pin.kubo import KuboPinner
+    from pipeline.pin.patience import Patience
     from pipeline.verify.walk import Content
+
+T = TypeVar("T")
 
 OVERHEAD = 4 << 20  # bytes: the directory blocks on the way to a file, of a directory of some million files
 WHOLE_S = 120.0  # for one file
+TRIES, BUDGET_S = 3, 120.0  # of one file, and seconds of pauses in all: a gateway that is busy is not one that lies
 AT_ONCE = 8  # files asked for at the same time: what most of the time goes into is waiting
 
 
@@ -39,17 +44,30 @@ def content_from(workspace: Workspace, config: Config, gateway: str | None, kubo
     return CarStore(workspace.cars), f"the CARs in {workspace.cars}", 1
 
 
+def _patience() -> Patience:
+    from pipeline.pin.patience import Patience
+
+    return Patience(tries=TRIES, budget_s=BUDGET_S, most=AT_ONCE)
+
+
+def within_patience(work: Callable[[], T]) -> Callable[[], T]:
+    """The same call, repeated while its errors say that a second try may help."""
+    return lambda: _patience().call(work)
+
+
 class GatewayContent:
     """Files through an HTTP gateway, each by the blocks that lead to it. Any thread may read."""
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._patience = _patience()
 
     def read(self, root: CID, path: str, limit: int) -> bytes:
         """Raises GatewayUnavailable, DigestMismatch, NotInDag or BadDag."""
         from pipeline.pin.fetch import Limits, fetch_file
 
-        return fetch_file(root, path, self._url, Limits(max_bytes=limit + OVERHEAD, whole_s=WHOLE_S))
+        limits = Limits(max_bytes=limit + OVERHEAD, whole_s=WHOLE_S)
+        return self._patience.call(lambda: fetch_file(root, path, self._url, limits))
 
 
 class KuboContent:

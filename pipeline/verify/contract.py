@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pipeline.run import Observer
 from pipeline.verify.content import content_from
 from pipeline.verify.pixels import Redraw, redraw_with
 from pipeline.verify.steps import Step, Tally, all_hold
-from pipeline.verify.walk import Source, verify_token
+from pipeline.verify.walk import Source, sample_of, verify_token
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def verify_contract(
     """
     content, content_name, at_once = content_from(workspace, config, scope.gateway, scope.kubo)
     redraw = redraw_with(config) if scope.regenerate else None
-    with _contract(workspace, config, name, scope.contract) as contract:
+    with open_contract(workspace, config, name, scope.contract) as contract:
         source = Source(contract, content, redraw)
         supply = _total_supply(source, scope)
         chosen = _chosen(scope, supply)
@@ -109,7 +108,7 @@ def verify_contract(
 
 
 @contextmanager
-def _contract(workspace: Workspace, config: Config, name: str | None, address: str | None) -> Iterator[Contract]:
+def open_contract(workspace: Workspace, config: Config, name: str | None, address: str | None) -> Iterator[Contract]:
     """The contract at an address, or that of a collection of the ledger."""
     from pipeline.mint.collection import Collection, parsed_address
 
@@ -153,24 +152,22 @@ def _chosen(scope: Scope, supply: int | None) -> Sequence[int]:
     assert supply is not None
     if not supply:
         raise BadArgument(name="--contract", value="one without tokens", expected="one whose tokens are minted")
-    if scope.sample is None or scope.sample >= supply:
-        return range(1, supply + 1)
-    ends = [1, supply][: scope.sample]
-    # From the system's entropy: whoever holds the content must not know beforehand what is asked for.
-    others = random.SystemRandom().sample(range(2, supply), scope.sample - len(ends))
-    return sorted([*ends, *others])
+    return sample_of(supply, scope.sample)
 
 
 def _walked(source: Source, token_ids: Sequence[int], at_once: int) -> Iterator[TokenResult]:
     def walk(token_id: int) -> TokenResult:
         return TokenResult(token_id, tuple(verify_token(source, token_id)))
 
-    with ThreadPoolExecutor(at_once, "verify") as pool:
+    pool = ThreadPoolExecutor(at_once, "verify")
+    try:
         for start in range(0, len(token_ids), PAGE):
             page = token_ids[start : start + PAGE]
             if len(page) > 1:
                 source.look_ahead(page)
             yield from pool.map(walk, page)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for what is being fetched, not for the rest of the page
 
 
 def _fill(

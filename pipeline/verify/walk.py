@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -176,3 +177,12 @@ def ipfs_path(uri: str) -> tuple[CID, str]:
         raise _Broken(reason=f"{uri!r} is no ipfs:// URI: what it leads to can change, so nothing can be verified")
     root, _, path = uri.removeprefix("ipfs://").partition("/")
     return CID.parse(root), unquote(path, errors="surrogateescape")
+
+
+def sample_of(total: int, sample: int | None) -> Sequence[int]:
+    """Which of the numbers 1 to `total` to look at: all, or a sample with the first and the last among it, in order."""
+    if sample is None or sample >= total:
+        return range(1, total + 1)
+    ends = [1, total][:sample]
+    # From the system's entropy: whoever holds the content must not know beforehand what is asked for.
+    return sorted([*ends, *random.SystemRandom().sample(range(2, total), sample - len(ends))])

@@ -13,6 +13,7 @@ from pipeline.ledger.plans import Collection, Plans, Token
 from pipeline.records import BatchPlan
 from pipeline.report import reading
 from pipeline.run import Observer
+from pipeline.verify.ladder import Ladder, climb
 from pipeline.verify.steps import Report, Tally
 from pipeline.verify.walk import Found, follow_uri
 from pipeline.workspace import Workspace
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
 
 
-def verify(workspace: Workspace, config: Config, name: str | None, observer: Observer) -> Report:
-    """Check a collection of this workspace: ledger, chain, contract, owners, token URIs, CARs, metadata, images.
+def verify(
+    workspace: Workspace, config: Config, name: str | None, observer: Observer, ladder: Ladder | None = None
+) -> Report:
+    """Check a collection of this workspace: ledger, chain, contract, owners, token URIs, CARs, metadata, images; and
+    climb the ladder of proof at every place that was asked to keep its content, where there is one.
 
     What fails is in the report. Raises PipelineError only for what makes checking impossible, such as no collection of
     that name or a chain that gives no answer.
@@ -34,6 +38,8 @@ def verify(workspace: Workspace, config: Config, name: str | None, observer: Obs
             *_check_chain(workspace, config, ledger, collection, observer),
             *_check_content(workspace, ledger, collection, observer),
         ]
+        if ladder is not None:
+            tallies += climb(ladder, workspace, config, ledger, collection, observer)
     return Report(collection.name, tuple(tally.step() for tally in tallies))
 
 

@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -22,11 +23,10 @@ from conftest import REPOSITORY, Pipeline
 from pipeline.cid import CID, DAG_PB, IDENTITY, RAW, varint
 from pipeline.errors import BadArgument, BadCar
 from pipeline.pin import unixfs
-from pipeline.pin.car import car_header, car_section
+from pipeline.pin.car import CarWriter, car_header, car_section
 from pipeline.pin.gateway import gateway_app, serve_gateway
 from pipeline.pin.store import CarStore
 
-Get = Callable[..., tuple[int, bytes]]
 _FOLDER = b"\x08\x01"  # UnixFS data of a directory
 
 
@@ -259,35 +259,93 @@ def test_a_file_that_is_not_there_and_a_port_that_is_taken_are_named(tmp_path: P
         pass
 
 
-def test_the_verb_prints_an_address_that_works(pipeline: Pipeline, tmp_path: Path) -> None:
-    root, blocks = folder_of({b"1.json": b"{}"})
-    car = write_car(tmp_path / "x.car", [root], blocks)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "gateway", "--port", "0", "--car", str(car), "--json"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout and process.stderr
-    try:
-        lines = []
-        while (line := process.stdout.readline()) and line != b"}\n":
-            lines.append(line)
-        told = json.loads(b"".join(lines) + line)
-        assert told["roots"] == [str(root)]
-        with urllib.request.urlopen(told["example"], timeout=60) as reply:
-            assert reply.read() == b"{}"
-    finally:
+Started = tuple[Any, "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def gateway_process(tmp_path: Path) -> Iterator[Callable[..., Started]]:
+    """Start `pipeline gateway` on a free port: what it printed, and the process. It ends by Ctrl-C, without a word."""
+    processes = []
+
+    def start(*words: str | Path) -> Started:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "gateway", "--port", "0", "--json", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        processes.append(process)
+        assert process.stdout
+        told = b""
+        while not told.endswith(b"}\n"):
+            told += process.stdout.readline() or b"}\n"
+        return json.loads(told), process
+
+    yield start
+    for process in processes:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert b"Traceback" not in err
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0 and b"Traceback" not in said, said
+
+
+def test_the_verb_prints_an_address_that_works(
+    gateway_process: Callable[..., Started], pipeline: Pipeline, tmp_path: Path
+) -> None:
+    root, blocks = folder_of({b"a b.json": b"{}"})
+    car = write_car(tmp_path / "x.car", [root], blocks)
+    told, _ = gateway_process("--car", car)
+    assert told["roots"] == [str(root)]
+    with urllib.request.urlopen(told["example"], timeout=60) as reply:
+        assert reply.read() == b"{}"
 
     assert pipeline("gateway", "--car", tmp_path / "none.car").code == 2
     car.write_bytes(car.read_bytes()[:-1])
     refused = pipeline("gateway", "--car", car)
     assert refused.code == 1 and "x.car is not a sound CAR" in refused.err
     assert pipeline("gateway", "--port", "70000").code == 2
+
+
+def test_the_verb_serves_a_workspace_that_is_empty_or_has_a_damaged_car(
+    gateway_process: Callable[..., Started], tmp_path: Path
+) -> None:
+    told, _ = gateway_process()
+    assert (told["roots"], told["example"]) == ([], None)
+    store = CarStore(tmp_path / "workspace/car")
+    roots = sorted(store.put_directory([("1", data)]).cid for data in (b"a", b"b"))
+    assert get(told["url"], f"/ipfs/{roots[1]}/1")[0] == 200
+    store.path(roots[0]).write_bytes(store.path(roots[0]).read_bytes()[:-1])
+    again, _ = gateway_process()
+    assert again["example"].endswith(f"/ipfs/{roots[1]}/1")
+
+
+def test_memory_stays_where_it_is_while_a_large_file_streams(
+    gateway_process: Callable[..., Started], tmp_path: Path, random_bytes: Callable[[str, int], bytes]
+) -> None:
+    size = 256 << 20
+    part = bytearray(random_bytes("large", 1 << 20))
+
+    def chunks() -> Iterator[bytes]:
+        for i in range(size >> 20):
+            part[:8] = i.to_bytes(8)
+            yield bytes(part)
+
+    with (tmp_path / "x.car").open("w+b") as file:
+        car = CarWriter(file, 1)
+        node = unixfs.add_file(chunks(), car.put)
+        root = unixfs.add_directory([("x", node)], car.put).cid
+        car.finish(root)
+    told, process = gateway_process("--car", tmp_path / "x.car")
+
+    def highest() -> int:
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())[0]) << 10
+
+    before, got = highest(), 0
+    with urllib.request.urlopen(f"{told['url']}/ipfs/{root}/x", timeout=120) as reply:
+        while data := reply.read(1 << 20):
+            got += len(data)
+    assert got == size
+    assert highest() < before + (64 << 20)  # blocks of 1 MiB, buffers, and what Python keeps of them
 
 
 def test_a_version_0_root_in_the_store_is_found_by_its_version_1(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pipeline.mint.collection import Collection
 from pipeline.pin.store import CarStore
 from pipeline.records import Address
 from pipeline.verify import Content, Source, Step, redraw_with, verify_token
-from pipeline.verify.walk import Found, follow_uri
+from pipeline.verify.walk import Found, follow_uri, sample_of
 
 ROOT = "bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 NOBODY = Address("0x1111111111111111111111111111111111111111")
@@ -142,3 +142,13 @@ def test_pixels_are_drawn_again_and_equal_on_the_same_stack(original: Minted) ->
     pixels = list(verify_token(walked, 4))[-1]
     assert (pixels.name, pixels.ok) == ("pixels", True), pixels
     assert "equal pixels, equal bytes" in pixels.detail and "the same stack" in pixels.detail
+
+
+def test_a_sample_has_the_ends_and_is_no_larger_than_asked() -> None:
+    assert [list(sample_of(total, sample)) for total, sample in ((1, 1), (2, 5), (3, None), (5, 1), (5, 2))] == [
+        *([1], [1, 2], [1, 2, 3], [1], [1, 5])
+    ]
+    for _ in range(20):
+        ids = list(sample_of(1000, 10))
+        assert ids == sorted(set(ids)) and len(ids) == 10 and (ids[0], ids[-1]) == (1, 1000)
+    assert len({tuple(sample_of(1000, 10)) for _ in range(5)}) > 1  # nobody can know it beforehand
