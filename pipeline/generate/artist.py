@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from pipeline.errors import GenerationError
 from pipeline.generate import Drawing, seeds
 from pipeline.generate.checkpoint import read_checkpoint
-from pipeline.generate.families import FAMILIES, UPRIGHT
+from pipeline.generate.families import FAMILIES, PLANES, UPRIGHT
 from pipeline.generate.models.painter import SHUT, Folded, Painter, paint_fields
 from pipeline.generate.models.vocabulary import GROUPS, Numbers, draw_numbers, fields
 from pipeline.generate.palettes import NAMES, colour, palette_colours
@@ -198,7 +198,8 @@ class Artist:
     def proof(self, batch: Batch) -> Tensor:
         """The small pictures, as planes (B, 6, PROOF, PROOF)."""
         x, y = (axis.expand(len(batch.tokens), -1) for axis in pixel_grid(PROOF, self._device))
-        return torch.cat([batch.planes(*points) for points in self._chunks(x, y)], 2).unflatten(2, (PROOF, PROOF))
+        planes = torch.cat([batch.planes(*points) for points in self._chunks(x, y)], 2)
+        return planes.view(len(planes), PLANES, PROOF, PROOF)
 
     def _compose(self, seeds: Sequence[int]) -> tuple[Batch, Tensor]:
         batch = Batch.of([self.token(seed) for seed in seeds])
@@ -246,7 +247,7 @@ class Artist:
         x, y = (axis.expand(len(colours), -1) for axis in pixel_grid(size, self._device, first, last))  # (B, N)
         image = self._paint(batch, colours, x, y)  # (B, 3, N)
 
-        rough = rough_pixels(image.unflatten(2, (-1, size))).flatten(1)  # (B, N)
+        rough = rough_pixels(image.view(len(image), 3, -1, size)).flatten(1)  # (B, N)
         again = nn.utils.rnn.pad_sequence([row.nonzero()[:, 0] for row in rough], True, x.shape[1])  # (B, K)
         x, y, image = (F.pad(tensor, (0, 1)) for tensor in (x, y, image))  # a scratch pixel, for what pads a short row
         x, y = x.gather(1, again), y.gather(1, again)
@@ -254,9 +255,9 @@ class Artist:
         total = image.gather(2, again)
         for right, down in ROOKS:
             total += self._paint(batch, colours, x + right / 4 / size, y + down / 4 / size)
-        image = image.scatter(2, again, total / (1 + len(ROOKS)))[..., :-1]
+        image = image.scatter(2, again, total / (1 + len(ROOKS)))[..., :-1].contiguous()
 
-        band = image.unflatten(2, (-1, size))[:, :, top - first : top - first + rows]
+        band = image.view(len(image), 3, -1, size)[:, :, top - first : top - first + rows]
         finite: NDArray[np.bool_] = band.isfinite().flatten(1).all(1).cpu().numpy()
         pixels = (band.nan_to_num().permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
         return pixels.cpu().numpy(), finite

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class TrainConfig:
     """One run; every number that changes its result."""
 
-    steps: int = 4600
+    steps: int = 9000
     tokens: int = 6  # per step; each gives one canvas and one crop
     canvas: int = 64  # side of the whole-canvas squares
     crop: int = 32
