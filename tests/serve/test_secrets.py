@@ -70,6 +70,7 @@ def test_a_log_line_is_json_with_the_ids_of_what_it_is_about(tmp_path: Path) -> 
     for told in (
         'pipeline_tokens{state="mined"} 2.0',
         'pipeline_jobs{state="done"} 1.0',
+        'pipeline_pins{state="proved"} 4.0',
         "pipeline_queue_depth 0.0",
         "pipeline_runs_total 1.0",
         'pipeline_http_requests_total{method="POST",status="202"} 1.0',
