@@ -20,6 +20,7 @@ from pipeline.config import Config
 from pipeline.connection import chain_url, reach
 from pipeline.consent import check_network, wanted_network
 from pipeline.errors import ChainError, KeyRefused, RpcError
+from pipeline.images import ImageFolder
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Collection, Plans
@@ -80,6 +81,9 @@ def dry_run(config: Config, count: int | None, workspace: Workspace, *, more: bo
 
     wanted_network(config)
     recipients = read_recipients(config["to"])
+    if config["images"]:
+        images = ImageFolder(config["images"])
+        config, count = images.settings(config), images.count(count)
     count = resolved_count(count, recipients)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -21,7 +21,7 @@ MAX_NAME = 31  # bytes: the contract keeps name and symbol in one word each
 # Everything that decides which tokens come to be. Fees, addresses of nodes and devices may change between two calls.
 _ARGUMENTS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("model", "size", "seed", "pin", "chain", "to", "batch"),
+    *("images", "model", "size", "seed", "pin", "chain", "to", "batch"),
 )
 _TO_CONTENT = "to_sha256"
 _JOB = "job"  # of the service: nobody else continues its run, and it continues nobody else's
@@ -172,7 +172,7 @@ def command(run: Run) -> str:
         return f"pipeline serve (it is job {run.arguments[_JOB]} there)"
     words = [f"--count {run.arguments['count']}"]
     for name in _ARGUMENTS:
-        value = run.arguments[name]
+        value = run.arguments.get(name, "")
         if name == "chain" and value == "external":
             words.append("--rpc-url …")
         elif value not in ("", DEFAULTS[name]):
