@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.config import Config, Value
 from pipeline.errors import BadArgument
 from pipeline.files import whole_file
+from pipeline.planning import MAX_NAME
 from pipeline.records import Artwork, Attribute, Found, TokenSpec
 
 if TYPE_CHECKING:
@@ -60,26 +61,37 @@ class ImageFolder:
         if not self.tokens:
             raise _refused(self.path, "a folder with images", "it holds none")
 
-    def settings(self, config: Config) -> Config:
-        """The settings in force: what nobody chose is taken from the folder, as if it had been given."""
-        name = self._about.get("name") or self.path.name
-        cover = self._cover or next((t.image for t in self.tokens if t.image.suffix.lower() in FORMATS), None)
-        found = {
-            "name": _cut(str(name), 31),
-            "symbol": self._about.get("symbol") or "",
-            "description": self._about.get("description") or str(name),
-            "cover": str(cover or ""),
-        }
-        values = dict(config.values)
-        for key, value in found.items():
-            if value and not config.given(key):
-                values[key] = Value(str(value), f"{self.path.name}/")
-        values["images"] = Value(str(self.path), config.values["images"].source)
-        if not values["cover"].value:
+    @property
+    def collection_name(self) -> str:
+        """What the collection is called unless somebody says: the name in `collection.json`, else the folder's."""
+        return _cut(str(self._about.get("name") or self.path.name), MAX_NAME)
+
+    @property
+    def cover(self) -> str:
+        """The collection's picture unless another is given: `collection.png`, else the first token's that can be one."""
+        pictures = [tokens.image for tokens in self.tokens if tokens.image.suffix.lower() in FORMATS]
+        if self._cover is None and not pictures:
             raise BadArgument(
                 name="--cover", value="", expected="an image file: no token of the folder can be the cover"
             )
-        return Config(values)
+        return str(self._cover or pictures[0])
+
+    def located(self, config: Config) -> Config:
+        """The settings with the folder's whole path: the same folder is the same from wherever it is named."""
+        return Config({**config.values, "images": Value(str(self.path), config.values["images"].source)})
+
+    def words(self, config: Config) -> Config:
+        """The settings of a new collection: what nobody chose is taken from the folder."""
+        found = {
+            "symbol": self._about.get("symbol"),
+            "description": self._about.get("description") or self.collection_name,
+        }
+        taken = {
+            key: Value(str(value), f"{self.path.name}/collection.json")
+            for key, value in found.items()
+            if value and not config.given(key)
+        }
+        return Config({**config.values, **taken})
 
     def count(self, count: int | None) -> int:
         """How many tokens there are. Raises BadArgument when another number was asked for."""
@@ -351,12 +363,13 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _words(document: Mapping[str, Any], path: Path | None) -> dict[str, Any]:
     """Name, description and attributes, as our own metadata takes them."""
-    from pipeline.pin.metadata import MAX_DESCRIPTION, MAX_NAME, clean_text
+    from pipeline.pin.metadata import MAX_DESCRIPTION, clean_text
+    from pipeline.pin.metadata import MAX_NAME as MAX_TEXT
 
     if path is None:
         return {}
     words: dict[str, Any] = {}
-    for field, limit in (("name", MAX_NAME), ("description", MAX_DESCRIPTION)):
+    for field, limit in (("name", MAX_TEXT), ("description", MAX_DESCRIPTION)):
         value = document.get(field) or ""
         if not isinstance(value, str):
             raise _refused(path, "text", f"{field} is something else")
@@ -370,7 +383,8 @@ def _words(document: Mapping[str, Any], path: Path | None) -> dict[str, Any]:
 
 
 def _attribute(entry: Any, path: Path) -> Attribute:
-    from pipeline.pin.metadata import MAX_NAME, canonical_json, check_token_metadata, clean_text
+    from pipeline.pin.metadata import MAX_NAME as MAX_TEXT
+    from pipeline.pin.metadata import canonical_json, check_token_metadata, clean_text
 
     if not isinstance(entry, dict) or not isinstance(entry.get("trait_type"), str):
         raise _refused(path, "attributes with a trait_type", f"one is {str(entry)[:60]}")
@@ -379,9 +393,9 @@ def _attribute(entry: Any, path: Path) -> Attribute:
         raise _refused(path, "attributes whose value is text or a number", f"{entry['trait_type'][:40]!r} has another")
     if isinstance(value, str):
         text = value
-        value = _safe(path, lambda: clean_text(entry["trait_type"], text, MAX_NAME))
+        value = _safe(path, lambda: clean_text(entry["trait_type"], text, MAX_TEXT))
     attribute = Attribute(
-        _safe(path, lambda: clean_text("trait_type", entry["trait_type"], MAX_NAME)),
+        _safe(path, lambda: clean_text("trait_type", entry["trait_type"], MAX_TEXT)),
         value,
         entry.get("display_type"),
         entry.get("max_value"),

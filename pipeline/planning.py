@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import DEFAULTS, Config
 from pipeline.errors import BadArgument, CollectionExists, RunDiffers
@@ -13,6 +13,9 @@ from pipeline.generate.seeds import token_seed
 from pipeline.ledger.plans import Collection, Plans, Run
 from pipeline.recipients import Recipients
 from pipeline.records import MAX_SEED, Address, TokenSpec
+
+if TYPE_CHECKING:
+    from pipeline.images import ImageFolder
 
 SMALL_RUN = 500  # tokens: up to here batches of 50, so that the first is on the chain early
 MAX_AIRDROP = 300  # tokens of one transaction with many recipients: 47,000 gas each, and EIP-7825 allows 2^24
@@ -110,6 +113,13 @@ def decide(
         count=last.start + last.count - 1,
         differences=_told(_differences(last.arguments, arguments)),
     )
+
+
+def named_after(plans: Plans, config: Config, decision: Decision, folder: ImageFolder) -> Decision:
+    """The same decision; a collection that begins with a folder and that nobody named is called after the folder."""
+    if isinstance(decision, Begin) and not config.given("name"):
+        return Begin(_free_name(plans, folder.collection_name))
+    return decision
 
 
 def collection_of(plans: Plans, decision: Decision) -> Collection | None:

@@ -42,6 +42,7 @@ from pipeline.planning import (
     collection_of,
     collection_settings,
     decide,
+    named_after,
     token_specs,
 )
 from pipeline.preview import draw_run
@@ -100,7 +101,8 @@ class Tools:
     chain_kind: str
     signer: Signer
     generator: Generator | None  # None: the images exist
-    found: Sequence[Found]  # what a new run takes from a folder
+    folder: ImageFolder | None  # where they are then
+    found: Sequence[Found]  # what a new run takes from it
     store: CarStore
     places: Places
 
@@ -128,13 +130,15 @@ def mint_run(
     recipients = read_recipients(config["to"])
     folder = ImageFolder(config["images"]) if config["images"] else None
     if folder is not None:
-        config, count = folder.settings(config), folder.count(count)
+        config, count = folder.located(config), folder.count(count)
     count = resolved_count(count, recipients)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check_integrity()
         plans = Plans(ledger)
         plans.check()
         decision = decide(plans, config, count, recipients, more=more, new=new)
+        if folder is not None:
+            decision = named_after(plans, config, decision, folder)
         if isinstance(decision, Finished):
             return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
@@ -180,8 +184,8 @@ def _tools(
     kind = chain_kind(config, known)
 
     with ExitStack() as stack:
-        if config["cover"] and not run:
-            read_cover(Path(config["cover"]))
+        if not known and (cover := config["cover"] or (folder.cover if folder else "")):
+            read_cover(Path(cover))
         store = CarStore(workspace.cars)
         places = Places(load_pinners(config["pin"].split(","), store, config), config["quorum"])
         generator, found = None, list[Found]()
@@ -201,7 +205,7 @@ def _tools(
         if spends:
             check_consent(config, chain.chain_id, collection_name(plans, decision), person)
         signer = signer_for(chain, config, person.ask_password)
-        yield Tools(chain, kind, signer, generator, found, store, places)
+        yield Tools(chain, kind, signer, generator, folder, found, store, places)
 
 
 def _planned(
@@ -264,7 +268,8 @@ def _collection_for(config: Config, plans: Plans, decision: Add | Begin, tools: 
     if isinstance(decision, Add):
         return decision.collection
     chain = plans.chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
-    settings = collection_settings(config, decision.name, tools.signer.address, config["model"])
+    words = tools.folder.words(config) if tools.folder else config
+    settings = collection_settings(words, decision.name, tools.signer.address, config["model"])
     return plans.collection_by_id(plans.plan_collection(chain, settings))
 
 
@@ -276,7 +281,7 @@ def _show_settings(
         f"  text      {collection.description}\n"
         f"  royalty   {collection.royalty_bps / 100:g} % to {collection.royalty_receiver}\n"
         f"  link      {collection.external_url or 'none'}\n"
-        f"  cover     {cover or 'drawn by the generator'}\n"
+        f"  cover     {cover or (tools.folder.cover if tools.folder else 'drawn by the generator')}\n"
         f"  owner     {collection.owner}\n"
         f"  chain     {collection.chain_id} at {tools.chain.rpc.shown}\n"
         f"{count:,} tokens to {recipient}"
@@ -401,6 +406,8 @@ class _Flow:
         from pipeline.cover import pin_info
 
         tools, cover_file = self.tools, self.run.arguments["cover"]
+        if tools.folder is not None:
+            cover_file = cover_file or tools.folder.cover
         cover, info, pins = pin_info(
             self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.places
         )

@@ -120,8 +120,13 @@ def test_a_folder_is_minted_in_natural_order_with_its_own_suffixes_and_words(
 def test_a_hashlips_folder_is_minted_as_it_is(pipeline: Pipeline, tmp_path: Path) -> None:
     editions = [
         {
-            "name": f"Cats #{n}", "description": "Nine lives", "image": f"ipfs://NewUriToReplace/{n}.png",
-            "dna": "ab" * 20, "edition": n, "date": 1648000000000, "compiler": "HashLips Art Engine",
+            "name": f"Cats #{n}",
+            "description": "Nine lives",
+            "image": f"ipfs://NewUriToReplace/{n}.png",
+            "dna": "ab" * 20,
+            "edition": n,
+            "date": 1648000000000,
+            "compiler": "HashLips Art Engine",
             "attributes": [{"trait_type": "Eyes", "value": f"kind {n}"}],
         }
         for n in (1, 2, 3)
@@ -205,10 +210,10 @@ def test_it_can_be_looked_at_first_and_more_can_be_added(pipeline: Pipeline, tmp
     assert rejected.code == 2 and "existed before" in rejected.err
     assert pipeline("mint", "--images", "art").code == 0
     write(tmp_path / "more", {"1.png": 5, "2.png": 1})
-    same = pipeline("mint", "--images", "more", "--more", "--name", "art")
+    same = pipeline("mint", "--images", "more", "--more")
     assert same.code == 2 and "the same as token 1" in same.err
     (tmp_path / "more" / "2.png").unlink()
-    ended = pipeline("mint", "--images", "more", "--more", "--name", "art", "--json")
+    ended = pipeline("mint", "--images", "more", "--more", "--json")
     assert ended.code == 0, ended.err
     assert [token["token_id"] for token in ended.json["tokens"]] == [3]
 
@@ -328,10 +333,9 @@ def test_what_a_gate_would_refuse_is_a_warning(tmp_path: Path) -> None:
 def test_what_nobody_chose_is_taken_from_the_folder(tmp_path: Path) -> None:
     art = write(tmp_path / "art", {"1.svg": SVG, "2.png": 1, "collection.json": {"name": "Given", "symbol": "GVN"}})
     folder = ImageFolder(str(art))
-    taken = folder.settings(load_config({}, {}, tmp_path))
-    assert (taken["name"], taken["symbol"], taken["cover"]) == ("Given", "GVN", str(art / "2.png"))
-    chosen = folder.settings(load_config({"name": "Mine"}, {}, tmp_path))
-    assert (chosen["name"], chosen["symbol"]) == ("Mine", "GVN")
+    assert (folder.collection_name, folder.cover) == ("Given", str(art / "2.png"))
+    assert folder.words(load_config({}, {}, tmp_path))["symbol"] == "GVN"
+    assert folder.words(load_config({"symbol": "OWN"}, {}, tmp_path))["symbol"] == "OWN"
     (art / "2.png").unlink()
     with pytest.raises(BadArgument, match="--cover"):
-        ImageFolder(str(art)).settings(load_config({}, {}, tmp_path))
+        ImageFolder(str(art)).cover  # noqa: B018
