@@ -46,12 +46,13 @@ def token_metadata(
     image: str,
     provenance: Provenance | None,
     *,
-    animation_url: str = "",
     external_url: str = "",
     background_color: str = "",
+    animation_url: str = "",
 ) -> bytes:
-    """Write the document of one token, whose image is at the URI `image`. `animation_url`, `external_url` and
-    `background_color` are left out where empty; without `provenance` nothing claims to draw the image again.
+    """Write the document of one token, whose image is at the URI `image`. The optional fields are left out where empty.
+
+    Without `provenance` nothing claims to draw the image again.
 
     Raises BadArgument for text with control or direction characters, numbers that JSON cannot hold, and URLs of other
     kinds than `https:`, `http:` and, for the image, `ipfs:`.
@@ -72,12 +73,12 @@ def token_metadata(
             "seed": artwork.seed,
             "size": provenance.size,
         }
-    if animation_url:
-        document["animation_url"] = animation_url
     if external_url:
         document["external_url"] = external_url
     if background_color:
         document["background_color"] = background_color
+    if animation_url:
+        document["animation_url"] = animation_url
     return _written(document, f"metadata of token {artwork.token_id}", _check_token)
 
 
@@ -191,10 +192,10 @@ def _check_token(document: Any, what: str) -> None:
     _url(fields, "image", what, ("ipfs", "https", "http", "data", "ar"))
     if "description" in fields:
         _text(fields, "description", what, MAX_DESCRIPTION, lines=True)
-    if "external_url" in fields:
-        _url(fields, "external_url", what, ("https", "http", "ipfs"))
     if "animation_url" in fields:
         _url(fields, "animation_url", what, ("ipfs", "https", "http", "data", "ar"))
+    if "external_url" in fields:
+        _url(fields, "external_url", what, ("https", "http", "ipfs"))
     if "background_color" in fields:
         color = fields["background_color"]
         _require(

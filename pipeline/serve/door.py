@@ -32,7 +32,8 @@ MAX_CLIENTS = 10_000  # whose pace is remembered; the one that was silent longes
 MAX_SECRET = 512  # characters of an Authorization header that are looked at
 
 SAFE = ("GET", "HEAD")
-ALWAYS_OPEN = "/healthz"  # says that the process lives, and nothing else
+ALWAYS_OPEN = ("/healthz", "/")  # says that the process lives; the empty page, which then asks for a token
+PAGE_FILES = "/gallery/"  # its style and scripts: nothing of the workspace
 
 # Answers without a policy of their own may load, run and be framed by nothing.
 HEADERS = {
@@ -135,9 +136,9 @@ class Door:
     async def _let_in(self, scope: MutableMapping[str, Any], visit: _Visit) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         self._check_host(headers.get(b"host", ""))
-        if scope["path"] == ALWAYS_OPEN:
-            return
         safe = scope["method"] in SAFE
+        if safe and (scope["path"] in ALWAYS_OPEN or scope["path"].startswith(PAGE_FILES)):
+            return
         token = await self._token(headers.get(b"authorization"), _address(scope))
         visit.access = token.id if token else None
         scope["access"] = token
