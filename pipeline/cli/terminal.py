@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 5.0  # often enough to see that it lives, seldom enough for a log
 LABELS = {
+    "read": "reading",
     "draw": "drawing",
     "pin": "pinning",
     "mint": "minting",
