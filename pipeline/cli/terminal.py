@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from pipeline.run import Observer
 
 LINE_EVERY_S = 5.0  # often enough to see that it lives, seldom enough for a log
-LABELS = {"draw": "drawing", "pin": "pinning", "mint": "minting", "verify": "verifying", "repair": "rebuilding"}
+LABELS = {
+    "draw": "drawing",
+    "pin": "pinning",
+    "mint": "minting",
+    "verify": "verifying",
+    "repair": "rebuilding",
+    "read": "reading",
+    "train": "training",
+}
 
 
 @contextmanager
