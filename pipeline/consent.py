@@ -44,36 +44,39 @@ def check_network(config: Config, chain_id: int, shown: str) -> None:
 def check_consent(config: Config, chain_id: int, collection: str, person: Person) -> None:
     """Raise UsageError unless this chain's money is worthless, or its spending was asked for in three ways.
 
-    `--network` names the chain, `max_run_eth` was chosen by somebody, and the collection's name was typed.
+    `--network` names the chain, `max_run_eth` was chosen by somebody, and the collection's name was typed. Nobody here
+    knows what money on a chain without a name is worth: it counts as real, and the two other ways remain.
     """
     network = network_of(chain_id)
-    if network is None or not network.is_real_money:
+    if network is not None and not network.is_real_money:
         return
-    if config["network"] != network.name:
+    if network is not None and config["network"] != network.name:
         raise BadArgument(
             name="--network",
             value=config["network"],
             expected=f"{network.name!r}: the RPC URL leads to {network.name}, where money is real",
             hint=f"to spend it, give --network {network.name}",
         )
+    where = network.name if network is not None else f"chain {chain_id}"
     if not config.given("max_run_eth"):
+        is_real = "is real" if network is not None else "may be real: no network of that id is known here"
         raise BadArgument(
             name="--max-run-eth",
             value=config["max_run_eth"],
-            expected=f"a limit that you chose: money on {network.name} is real",
+            expected=f"a limit that you chose: money on {where} {is_real}",
             hint="`pipeline mint --dry-run` tells what it costs; then give --max-run-eth",
         )
-    _must_be_typed(collection, network, config["max_run_eth"], person)
+    _must_be_typed(collection, where, config["max_run_eth"], person)
 
 
-def _must_be_typed(collection: str, network: Network, most_eth: str, person: Person) -> None:
+def _must_be_typed(collection: str, where: str, most_eth: str, person: Person) -> None:
     typed = person.confirm_name
     if typed is None and person.ask is not None:
         typed = person.ask(
-            f"This spends real money on {network.name}, at most {most_eth} ETH.\n"
+            f"This spends money that is real on {where}, at most {most_eth} ETH.\n"
             f"Type the collection's name to go on ({collection}): "
         )
     if typed is None or typed.strip() != collection:
         raise NotConfirmed(
-            collection=collection, network=network.name, reason="nobody typed" if typed is None else "other words than"
+            collection=collection, network=where, reason="nobody typed" if typed is None else "other words than"
         )

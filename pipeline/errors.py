@@ -18,7 +18,8 @@ PipelineError                         exit 1
 │   ├── DigestMismatch
 │   ├── BadCar
 │   ├── ContentMissing
-│   └── PinnerUnavailable             retryable
+│   ├── PinnerUnavailable             retryable
+│   └── GatewayUnavailable            retryable
 ├── ChainError
 │   ├── RpcUnavailable                retryable
 │   ├── RpcError                      the node answered with an error
@@ -96,7 +97,7 @@ class CollectionExists(UsageError):
 class NotConfirmed(UsageError):
     """Real money would be spent, and nobody said so."""
 
-    sentence = "{network} is real money: {reason} the collection's name, {collection!r}"
+    sentence = "money on {network} counts as real: {reason} the collection's name, {collection!r}"
     next_step = "type it when asked, or give --confirm-name in a script; nothing was planned or spent"
 
 
@@ -181,6 +182,14 @@ class PinnerUnavailable(PinError):
     retryable = True
     sentence = "{pinner} did not take the content: {reason}"
     next_step = "give the same command again: what is pinned stays pinned"
+
+
+class GatewayUnavailable(PinError):
+    """A gateway did not give content, or not all of it, or not in time."""
+
+    retryable = True
+    sentence = "{gateway} did not give {cid}: {reason}"
+    next_step = "new content can take minutes to be found: try again later, or another gateway"
 
 
 # ── chain ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,18 +19,30 @@ from conftest import REPOSITORY, Ended
 from pipeline.mint.devnet import find_anvil
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(port: int, seconds: float = 60) -> None:
+    """Return when somebody listens at a port of this machine."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
+            return
+        assert time.monotonic() < deadline, f"nobody listens at port {port}"
+        time.sleep(0.05)
+
+
 @contextlib.contextmanager
 def anvil(*words: str) -> Iterator[str]:
     """The URL of a fresh Anvil, ended with the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     node = subprocess.Popen([find_anvil(), "--silent", "--port", str(port), *words])
     try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
-                break
-            time.sleep(0.05)
+        wait_for(port)
         yield f"http://127.0.0.1:{port}"
     finally:
         node.terminate()

@@ -128,6 +128,22 @@ def test_real_money_needs_the_network_a_limit_and_the_name(
     assert again.code == 2 and "--network mainnet" in again.err
 
 
+def test_a_chain_without_a_name_counts_as_real_money(pipeline: Pipeline, tmp_path: Path, keystore: Path) -> None:
+    with anvil("--chain-id", "4242") as url:
+        fund(url, ADDRESS)
+        words: tuple[str | Path, ...] = (*MINT, "--rpc-url", url, "--keystore", keystore)
+        for more, word in (
+            ((), "money on chain 4242 may be real"),
+            (("--max-run-eth", "1"), "money on chain 4242 counts as real: nobody typed"),
+        ):
+            ended = pipeline(*words, *more, env=WITH_PASSWORD)
+            assert word in ended.err
+            _nothing_happened(ended, url, tmp_path)
+        minted = pipeline(*words, "--max-run-eth", "1", "--confirm-name", "Lino", "--json", env=WITH_PASSWORD)
+        assert minted.code == 0, minted.err
+        assert minted.json["chain_id"] == 4242 and minted.json["explorer"] is None
+
+
 def test_the_name_is_typed_at_a_terminal(tmp_path: Path, keystore: Path, ethereum: str) -> None:
     words = [*MINT, "--rpc-url", ethereum, "--keystore", keystore, "--network", "mainnet", "--max-run-eth", "0.25"]
     refused = typed(tmp_path, words, ["yes"])

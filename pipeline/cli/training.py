@@ -43,7 +43,7 @@ def _train_together(call: Call, processes: Processes) -> int:
     from pipeline.generate.artist import open_device
     from pipeline.generate.data import read_pictures
     from pipeline.generate.runs import begin_or_continue, train
-    from pipeline.generate.trainer import Trainer
+    from pipeline.generate.train import Trainer
     from pipeline.workspace import Workspace
 
     until, (folder, settings) = _until(call), _settings(call)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.generate.default_training import BatchNoise, View
 from pipeline.generate.families import FAMILIES, INKS, PLANES, paint
 from pipeline.generate.models.painter import Painter, paint_fields
 from pipeline.generate.models.vocabulary import draw_numbers, fields
-from pipeline.generate.train import BatchNoise, View
 from pipeline.generate.traits import ink_entropy
 
 SIDE = 64

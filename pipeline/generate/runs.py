@@ -31,7 +31,7 @@ from pipeline.generate.checkpoint import write_trained
 from pipeline.generate.encode import encode_png
 from pipeline.generate.memory import Memorised, find_copies, picture_pairs
 from pipeline.generate.sampler import WEIGHTS, contact_sheet, draw_pictures, trait_cuts
-from pipeline.generate.trainer import Trainer, out_of_memory, write_state
+from pipeline.generate.train import Trainer, out_of_memory, write_state
 from pipeline.untrusted import parse_json
 
 if TYPE_CHECKING:

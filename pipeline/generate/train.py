@@ -1,22 +1,15 @@
-"""Adversarial training of the default painter, on pictures that `families.py` draws.
+"""The one trainer of all models: it knows blueprints, losses and recipes, and no model's name.
 
-Two critics judge each fake against a real picture of the same family at the same places: one sees the whole canvas,
-one sees a crop. The loss is the relativistic pairing of Jolicoeur-Martineau (2019) with zero-centred gradient
-penalties on both sides (R1 + R2), as in R3GAN (Huang et al. 2024). Nothing is reconstructed and no picture is copied:
-the painter only ever learns through the critics, beside a small price on open gates.
-
-A run is a folder: `log.jsonl`, `state.pt` (everything needed to continue, bit for bit) and `default.safetensors`.
+A Trainer is the state of a run. `advance` takes one step; `save` and `restore` stop and continue it bit for bit on the
+same machine's CPU, since every random number comes from two generators whose states are saved. What is written while it
+runs is in `runs.py`.
 """
 
 from __future__ import annotations
 
 import copy
-import json
-import logging
-import math
-import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+import pickle
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,319 +17,306 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.files import whole_file, write_whole
-from pipeline.generate.checkpoint import write_checkpoint
-from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, ORDERED, PLANES, UPRIGHT, paint
-from pipeline.generate.models.critic import Critic
-from pipeline.generate.models.painter import Painter, PainterConfig, paint_fields
-from pipeline.generate.models.vocabulary import GROUPS, draw_numbers, fields
-from pipeline.generate.traits import PROOF, edge_density
+from pipeline.errors import GenerationError
+from pipeline.files import whole_file
+from pipeline.generate.alarms import Alarm, Watch
+from pipeline.generate.augment import NUMBERS, augment, kinds
+from pipeline.generate.blueprint import Blueprint, Recipe, Sizes
+from pipeline.generate.data import Pictures
+from pipeline.generate.losses import (
+    ELBO,
+    LOSSES,
+    divergence,
+    evidence_bound,
+    one_centred,
+    reconstruction,
+    zero_centred,
+)
+from pipeline.generate.processes import Processes
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """One run; every number that changes its result."""
-
-    steps: int = 4600
-    tokens: int = 6  # per step; each gives one canvas and one crop
-    canvas: int = 64  # side of the whole-canvas squares
-    crop: int = 32
-    pictures: int = 60  # per family
-    picture_side: int = 384
-    lr_painter: float = 2e-3
-    lr_gates: float = 5e-3
-    lr_critic: float = 6e-4
-    warm_up: int = 100
-    decay_from: float = 0.62  # share of the run after which learning rates fall to a tenth
-    gamma: float = 0.5  # weight of R1 and R2
-    penalty_every: int = 8
-    gate_price: float = 0.02
-    prune_at: int = 1500  # the step at which gates that training left nearly shut are shut for good
-    prune_below: float = 0.12
-    ema: float = 0.998
-    seed: int = 0
-
-
-class BatchNoise:
-    """Numbers for a training batch; see `vocabulary.Noise`."""
-
-    def __init__(self, batch: int, generator: torch.Generator) -> None:
-        self.batch, self.generator = batch, generator
-
-    def uniform(self, name: str, *shape: int) -> Tensor:
-        return torch.rand(self.batch, *shape, generator=self.generator)
-
-    def normal(self, name: str, *shape: int) -> Tensor:
-        return torch.randn(self.batch, *shape, generator=self.generator)
-
-
-class Gallery:
-    """The real pictures, as bytes, read at any points."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        side = config.picture_side
-        self.side = side
-        self.planes = torch.empty(len(FAMILIES), config.pictures, PLANES, side, side, dtype=torch.uint8)
-        for family in range(len(FAMILIES)):
-            for number in range(config.pictures):
-                planes = paint(family, number, side)
-                planes[-1] = planes[-1] / (2 * MAX_SHADE) + 0.5
-                self.planes[family, number] = (planes * 255).round().byte()
-
-    def read(self, families: Tensor, corner: Tensor, scale: Tensor, side: int, rng: torch.Generator) -> Tensor:
-        """A square of side `scale` at `corner` of a random picture of each family, varied: (B, 6, side, side)."""
-        out = torch.empty(len(families), PLANES, side, side)
-        for i, family in enumerate(families.tolist()):
-            number = int(torch.randint(self.planes.shape[1], (), generator=rng))
-            flip_x, flip_y, swap = (torch.rand(3, generator=rng) < 0.5).tolist()
-            inks = torch.randperm(3, generator=rng) + 1
-            x, y = ((axis * 0.5 + 0.5) * self.side for axis in grid(corner[i : i + 1], scale[i : i + 1], side))
-            x, y = x[0].long(), y[0].long()
-            x = self.side - 1 - x if flip_x else x
-            upright = family in UPRIGHT
-            y = self.side - 1 - y if flip_y and not upright else y
-            picture = self.planes[family, number]
-            square = picture[:, x][:, :, y].mT if swap and not upright else picture[:, y][:, :, x]
-            out[i] = square.float() / 255
-            if family not in ORDERED:
-                out[i, 1:4] = out[i, inks]
-        out[:, INKS] = (out[:, INKS] - 0.5) * 2 * MAX_SHADE
-        return out
-
-
-def grid(corner: Tensor, scale: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Axes of B squares with `corner` (B, 2) and `scale` (B,) in shares of the canvas: x (B, side), y (B, side)."""
-    steps = (torch.arange(side) + 0.5) / side * scale[:, None]
-    return (corner[:, :1] + steps) * 2 - 1, (corner[:, 1:] + steps) * 2 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Where a batch is looked at: whole canvases, or crops."""
-
-    corner: Tensor  # (B, 2)
-    scale: Tensor  # (B,)
-    side: int
-
-    def points(self) -> tuple[Tensor, Tensor]:
-        x, y = grid(self.corner, self.scale, self.side)
-        shape = (len(x), self.side, self.side)
-        return x[:, None, :].expand(shape).flatten(1), y[:, :, None].expand(shape).flatten(1)  # (B, N) each
-
-    def place(self) -> Tensor:
-        shape = (len(self.scale), self.side, self.side)
-        x, y = (axis.view(shape) for axis in self.points())
-        return torch.stack([x, y, (self.scale.log2() / 2 + 0.8)[:, None, None].expand(shape)], 1)
+RECORD_EVERY = 10  # steps between two records
+MAX_STATE_BYTES = 8 << 30
+FEWEST = 4  # pictures in a batch: below, statistics of a batch say nothing
+COARSE = 8  # side of the pictures whose distances are measured
 
 
 class Trainer:
-    """The state of a run. `advance` takes one step; `save` and `restore` stop and continue it bit for bit."""
+    """A generator, its partner and everything else that the next step depends on."""
 
-    def __init__(self, config: TrainConfig, model: PainterConfig | None = None) -> None:
-        torch.manual_seed(config.seed)  # initial weights
-        self.config, self.step = config, 0
-        self.model = model or PainterConfig()
-        self.rng = torch.Generator().manual_seed(config.seed)
-        self.painter = Painter(self.model)
-        self.average = copy.deepcopy(self.painter).requires_grad_(False)
-        self.canvas_critic = Critic(len(FAMILIES), config.canvas, (32, 64, 128, 192))
-        self.crop_critic = Critic(len(FAMILIES), config.crop, (64, 128, 192))
-        weights = [p for name, p in self.painter.named_parameters() if name != "gates"]
-        self.painter_adam = torch.optim.Adam(
-            [{"params": weights, "peak": config.lr_painter}, {"params": [self.painter.gates], "peak": config.lr_gates}],
-            betas=(0.0, 0.99),
-        )
-        critics = [*self.canvas_critic.parameters(), *self.crop_critic.parameters()]
-        self.critic_adam = torch.optim.Adam([{"params": critics, "peak": config.lr_critic}], betas=(0.0, 0.99))
-        self.gallery: Gallery | None = None
+    def __init__(
+        self,
+        model: Blueprint,
+        sizes: Sizes,
+        recipe: Recipe,
+        pictures: Pictures,
+        device: torch.device | str = "cpu",
+        processes: Processes | None = None,
+    ) -> None:
+        self.processes = processes or Processes()
+        self.processes.check(recipe.batch)
+        self.model, self.sizes, self.recipe = model, sizes, recipe
+        self.pictures, self.device = pictures, torch.device(device)
+        self.step, self.seconds, self.batch = 0, 0.0, recipe.batch
+        self.rate, self.partner_rate = 1.0, 1.0  # what alarms left of the learning rates
+
+        torch.manual_seed(recipe.seed)  # initial weights, the same in every process
+        self.rng = torch.Generator().manual_seed(recipe.seed)  # the whole batch's numbers, the same in every process
+        self.generator = model.generator(sizes).to(self.device)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.partner = model.partner(sizes).to(self.device)
+        betas = (recipe.beta1, recipe.beta2)
+        self.generator_adam = torch.optim.Adam(self.generator.parameters(), recipe.lr, betas)
+        self.partner_adam = torch.optim.Adam(self.partner.parameters(), recipe.critic_lr, betas)
+        torch.manual_seed(recipe.seed + 1 + self.processes.rank)  # dropout and the like: each process its own
+        adversarial = recipe.loss != ELBO
+        self.watch = Watch(LOSSES[recipe.loss].won if adversarial else None)
+        self._play = self._compete if adversarial else self._cooperate
+
+    # ── one step ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def advance(self) -> dict[str, float]:
-        """One step of the critics and one of the painter, on the same fakes; the losses."""
-        config = self.config
-        if self.gallery is None:
-            self.gallery = Gallery(config)
-        self._set_learning_rates()
-        if self.step == config.prune_at:
-            unused = self.painter.openness() < config.prune_below
-            unused[:, list(GROUPS).index("place")] = False  # where a point lies is no noise: it cannot disturb
-            for painter in (self.painter, self.average):
-                painter.shut_gates(unused)
-        families = torch.randint(len(FAMILIES), (config.tokens,), generator=self.rng)
-        weights = F.one_hot(families, len(FAMILIES)).float()
-        views = self._views()
-        fakes = self._fakes(weights, views)
-        reals = [self.gallery.read(families, v.corner, v.scale, v.side, self.rng) for v in views]
-        places = [v.place() for v in views]
-        critics = (self.canvas_critic, self.crop_critic)
-
-        with_penalty = self.step % config.penalty_every == 0
-        loss_critic, penalty, baselines = torch.zeros(()), torch.zeros(()), []
-        for critic, real, fake, place in zip(critics, reals, fakes, places, strict=True):
-            real, fake = real.requires_grad_(with_penalty), fake.detach().requires_grad_(with_penalty)
-            on_real, on_fake = critic(real, place, weights), critic(fake, place, weights)
-            loss_critic = loss_critic + pairing_loss(on_real, on_fake)
-            baselines.append(on_real.detach())
-            if with_penalty:
-                penalty = penalty + gradient_penalty(on_real, real) + gradient_penalty(on_fake, fake)
-        self.critic_adam.zero_grad()
-        torch.autograd.backward(loss_critic + penalty * (config.gamma / 2 * config.penalty_every))
-        self.critic_adam.step()
-
-        loss_painter = torch.zeros(())
-        for critic, on_real, fake, place in zip(critics, baselines, fakes, places, strict=True):
-            critic.requires_grad_(False)
-            loss_painter = loss_painter + pairing_loss(critic(fake, place, weights), on_real)
-            critic.requires_grad_(True)
-        price = self.painter.openness().sum(1).mean() * config.gate_price
-        self.painter_adam.zero_grad()
-        torch.autograd.backward(loss_painter + price)
-        self.painter_adam.step()
-
+        """One step of every player. Every RECORD_EVERY steps it returns a record, otherwise nothing."""
+        self._set_rates()
+        told = self._play(self.step % RECORD_EVERY == 0)
         self._follow()
         self.step += 1
+        return self.processes.mean(told) if told else told
+
+    def _compete(self, tell: bool) -> dict[str, float]:
+        """The critic's steps, then the generator's."""
+        recipe, loss = self.recipe, LOSSES[self.recipe.loss]
+        with_penalty = recipe.penalty != "none" and self.step % recipe.penalty_every == 0
+        for _ in range(recipe.critic_steps):
+            raw, latents = self._reals(), self._latents()
+            with torch.no_grad():
+                fakes = self._augmented(self.generator(latents))
+            reals = self._augmented(raw)
+            zero_centre = with_penalty and recipe.penalty != "wgan-gp"
+            reals.requires_grad_(zero_centre), fakes.requires_grad_(zero_centre and "r2" in recipe.penalty)
+            on_real, on_fake = self.partner(reals), self.partner(fakes)
+            critic_loss = loss.critic(on_real, on_fake)
+            penalty = self._penalty(reals, fakes, on_real, on_fake) if with_penalty else torch.zeros(())
+            total = critic_loss + penalty.to(critic_loss.device) * (recipe.gamma * recipe.penalty_every)
+            self._descend(self.partner_adam, self.partner, total)
+
+        self.partner.requires_grad_(False)
+        latents = self._latents()
+        made = self.generator(latents)
+        baseline = None
+        if loss.paired:
+            with torch.no_grad():
+                baseline = self.partner(self._augmented(raw))
+        generator_loss = loss.generator(self.partner(self._augmented(made)), baseline)
+        self.partner.requires_grad_(True)
+        self._descend(self.generator_adam, self.generator, generator_loss)
+        if not tell:
+            return {}
         return {
-            "critic": loss_critic.item(),
-            "painter": loss_painter.item(),
+            "critic": critic_loss.item(),
+            "generator": generator_loss.item(),
             "penalty": penalty.item(),
-            "spread": _spread(fakes[0].detach()) / max(_spread(reals[0].detach()), 1e-6),
+            "gap": (on_real.mean() - on_fake.mean()).item(),
+            "generator_gradient": gradient_norm(self.generator),
+            "spread": spread(made.detach()) / max(spread(raw), 1e-6),
         }
 
-    def _views(self) -> list[View]:
-        config, n = self.config, self.config.tokens
-        scale = torch.exp(torch.empty(n).uniform_(math.log(0.12), math.log(0.7), generator=self.rng))
-        corner = torch.rand(n, 2, generator=self.rng) * (1 - scale[:, None])
-        return [View(torch.zeros(n, 2), torch.ones(n), config.canvas), View(corner, scale, config.crop)]
+    def _cooperate(self, tell: bool) -> dict[str, float]:
+        """Encoder and generator minimise the same bound."""
+        reals, latents = self._augmented(self._reals()), self._latents()
+        mean, log_variance = self.partner(reals)
+        decoded = self.generator(mean + latents * (log_variance / 2).exp())
+        bound = evidence_bound(reals, decoded, mean, log_variance, self.recipe.sigma)
+        self.partner_adam.zero_grad()
+        self._descend(self.generator_adam, self.generator, bound)
+        self.processes.average_gradients(self.partner.parameters())
+        self.partner_adam.step()
+        if not tell:
+            return {}
+        return {
+            "bound": bound.item(),
+            "reconstruction": reconstruction(reals, decoded, self.recipe.sigma).item(),
+            "divergence": divergence(mean, log_variance).item(),
+            "generator_gradient": gradient_norm(self.generator),
+            "spread": spread(decoded.detach()) / max(spread(reals), 1e-6),
+        }
 
-    def _fakes(self, weights: Tensor, views: Iterable[View]) -> list[Tensor]:
-        noise = BatchNoise(len(weights), self.rng)
-        z = noise.normal("z", self.model.z_dim)
-        numbers = draw_numbers(noise, weights)
-        views = list(views)
-        points = [v.points() for v in views]
-        x, y = (torch.cat(axis, 1) for axis in zip(*points, strict=True))  # (B, N of all views)
-        with torch.no_grad():
-            vocabulary = fields(numbers, x, y)
-        planes = paint_fields(self.painter.fold(z, weights), vocabulary)  # (B, 6, N)
-        parts = torch.split(planes, [v.side**2 for v in views], 2)
-        return [part.reshape(-1, PLANES, v.side, v.side) for part, v in zip(parts, views, strict=True)]
+    def _penalty(self, reals: Tensor, fakes: Tensor, on_real: Tensor, on_fake: Tensor) -> Tensor:
+        """The recipe's penalty; zero-centred ones with the customary half."""
+        if self.recipe.penalty == "wgan-gp":
+            share = self._mine(torch.rand(self.batch, generator=self.rng))
+            return one_centred(self.partner, reals, fakes, share)
+        penalty = zero_centred(on_real, reals)
+        if self.recipe.penalty == "r1+r2":
+            penalty = penalty + zero_centred(on_fake, fakes)
+        return penalty / 2
 
-    def _set_learning_rates(self) -> None:
-        config, done = self.config, self.step / self.config.steps
-        late = max(0.0, (done - config.decay_from) / (1 - config.decay_from))
-        rate = min(1.0, (self.step + 1) / config.warm_up) * (1 - 0.9 * late)
-        for optimiser in (self.painter_adam, self.critic_adam):
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * rate
+    def _descend(self, adam: torch.optim.Optimizer, player: nn.Module, loss: Tensor) -> None:
+        adam.zero_grad()
+        torch.autograd.backward(loss)
+        self.processes.average_gradients(player.parameters())
+        adam.step()
+
+    def _reals(self) -> Tensor:
+        picked = torch.randint(len(self.pictures.images), (self.batch,), generator=self.rng)
+        return self.pictures.batch(self.processes.share(picked)).to(self.device)
+
+    def _latents(self) -> Tensor:
+        width: int = self.generator.latent_dim  # type: ignore[assignment]
+        return self._mine(torch.randn(self.batch, width, generator=self.rng))
+
+    def _augmented(self, images: Tensor) -> Tensor:
+        if not kinds(self.recipe.augment):
+            return images
+        return augment(images, self.recipe.augment, self._mine(torch.rand(self.batch, NUMBERS, generator=self.rng)))
+
+    def _mine(self, batch: Tensor) -> Tensor:
+        return self.processes.share(batch).to(self.device)
+
+    def _set_rates(self) -> None:
+        for adam, lr in (
+            (self.generator_adam, self.recipe.lr * self.rate),
+            (self.partner_adam, self.recipe.critic_lr * self.rate * self.partner_rate),
+        ):
+            for group in adam.param_groups:
+                group["lr"] = lr
 
     @torch.no_grad()
     def _follow(self) -> None:
-        keep = min(self.config.ema, (self.step + 1) / (self.step + 10))  # a short memory at first
-        for average, weight in zip(self.average.parameters(), self.painter.parameters(), strict=True):
-            average.lerp_(weight, 1 - keep)
+        """The average follows the generator, with a short memory at first."""
+        keep = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
+        followed = self.generator.state_dict()
+        for name, tensor in self.average.state_dict().items():
+            if tensor.is_floating_point():
+                tensor.lerp_(followed[name], 1 - keep)
+            else:
+                tensor.copy_(followed[name])
+
+    # ── what goes wrong ──────────────────────────────────────────────────────────────────────────────────────
+
+    def judge(self, record: dict[str, float]) -> Alarm | None:
+        """Look at a record, and lower the rates where it gives reason to."""
+        alarm = self.watch.look(record)
+        if alarm:
+            self.rate *= alarm.rate
+            self.partner_rate *= alarm.critic_rate
+        return alarm
+
+    def halve_batch(self) -> None:
+        """Go on with half the batch. Raises GenerationError where that would be too small."""
+        if self.processes.count > 1 or self.batch // 2 < FEWEST:
+            raise GenerationError(
+                reason=f"out of memory at step {self.step} with a batch of {self.batch}",
+                hint="give a smaller --size or --batch" + (", or fewer processes" if self.processes.count > 1 else ""),
+            )
+        self.batch //= 2
+        for adam in (self.generator_adam, self.partner_adam):
+            adam.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def sound(self) -> bool:
+        """Whether all weights are finite: what is not must never replace a checkpoint that is."""
+        tensors = [*self.generator.state_dict().values(), *self.average.state_dict().values()]
+        return all(bool(torch.isfinite(tensor).all()) for tensor in (*tensors, *self.partner.state_dict().values()))
+
+    # ── stop and continue ────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a state belongs to. Plain values, so that they survive JSON."""
+        return {
+            "model": self.model.name,
+            "sizes": asdict(self.sizes),  # type: ignore[call-overload]
+            "recipe": asdict(self.recipe),
+            "pictures": self.pictures.digest,
+            "processes": self.processes.count,
+        }
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         return {
-            "painter": self.painter,
+            "generator": self.generator,
             "average": self.average,
-            "canvas_critic": self.canvas_critic,
-            "crop_critic": self.crop_critic,
-            "painter_adam": self.painter_adam,
-            "critic_adam": self.critic_adam,
+            "partner": self.partner,
+            "generator_adam": self.generator_adam,
+            "partner_adam": self.partner_adam,
         }
 
-    def save(self, path: Path) -> None:
+    def state(self) -> dict[str, Any]:
+        """Everything the next step depends on. Every process must ask, since each has a random state of its own."""
         state: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {"step": self.step, "rng": self.rng.get_state(), "config": asdict(self.config)}
-        with whole_file(path) as file:
-            torch.save(state, file)
+        for name in ("step", "seconds", "batch", "rate", "partner_rate", "settings"):
+            state[name] = getattr(self, name)
+        on_device = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else torch.empty(0).byte()
+        return state | {
+            "watch": self.watch.state(),
+            "rng": self.rng.get_state(),
+            "own_rngs": self.processes.gather(torch.get_rng_state()),
+            "device_rngs": self.processes.gather(on_device),
+        }
 
     def restore(self, path: Path) -> None:
-        """Continue from `path`. Refuses the state of another configuration."""
-        state = torch.load(path, weights_only=True)
-        if state["config"] != asdict(self.config):
-            raise ValueError(f"{path} belongs to a run with another configuration: {state['config']}")
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.step = state["step"]
-        self.rng.set_state(state["rng"])
+        """Continue from the state at `path`. Raises GenerationError for a damaged one, or that of another run."""
+        state = read_state(path)
+        for name, found in self.settings.items():
+            if state.get("settings", {}).get(name) != found:
+                raise GenerationError(
+                    reason=f"{path} was trained with other {name}",
+                    hint="continue it with its own: pipeline train --resume " + str(path.parent),
+                )
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(state[name])
+            for name in ("step", "seconds", "batch", "rate", "partner_rate"):
+                setattr(self, name, state[name])
+            self.watch.restore(state["watch"])
+            self.rng.set_state(state["rng"])
+            torch.set_rng_state(state["own_rngs"][self.processes.rank])
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["device_rngs"][self.processes.rank], self.device)
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise _damaged(path, str(error).splitlines()[0]) from error
 
 
-def pairing_loss(winner: Tensor, loser: Tensor) -> Tensor:
-    """Mean softplus(loser - winner): how far the winner's logit fails to exceed that of its pair."""
-    return F.softplus(loser - winner).mean()
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    with whole_file(path) as file:
+        torch.save(state, file)
 
 
-def gradient_penalty(logits: Tensor, planes: Tensor) -> Tensor:
-    """Mean squared norm of the critic's gradient at its input (R1 on reals, R2 on fakes; Mescheder et al. 2018)."""
-    (gradient,) = torch.autograd.grad(logits.sum(), planes, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
+def read_state(path: Path) -> dict[str, Any]:
+    """The state at `path`, read as data: a pickle with code in it is refused, and the code is not run."""
+    try:
+        if path.stat().st_size > MAX_STATE_BYTES:
+            raise _damaged(path, f"more than {MAX_STATE_BYTES >> 30} GB")
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError as error:
+        raise GenerationError(reason=f"there is no training at {path.parent}", hint="check the path") from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        told = "it holds more than plain data; it was not run" if "weights_only" in str(error) else "it cannot be read"
+        raise _damaged(path, told) from error
+    if not isinstance(state, dict):
+        raise _damaged(path, "it holds no state")
+    return state
 
 
-def _spread(planes: Tensor) -> float:
-    """Mean distance between the coarse pictures of a batch: a collapse shows as a falling ratio of fake to real."""
-    return float(torch.pdist(F.avg_pool2d(planes[:, :INKS], 8).flatten(1)).mean())
-
-
-@torch.no_grad()
-def detail_cuts(painter: Painter, pictures: int = 66) -> list[float]:
-    """Quartiles of the edge density: where the degrees of the trait Detail begin."""
-    rng, found = torch.Generator().manual_seed(1), list[float]()
-    weights = torch.eye(len(FAMILIES))
-    x, y = View(torch.zeros(len(weights), 2), torch.ones(len(weights)), PROOF).points()
-    while len(found) < pictures:
-        noise = BatchNoise(len(weights), rng)
-        numbers, folded = draw_numbers(noise, weights), painter.fold(noise.normal("z", painter.config.z_dim), weights)
-        planes = paint_fields(folded, fields(numbers, x, y)).reshape(-1, PLANES, PROOF, PROOF)
-        found += [edge_density(picture) for picture in planes]
-    cuts: list[float] = torch.tensor(found).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
-    return [round(cut, 4) for cut in cuts]
-
-
-def train(config: TrainConfig, folder: Path, save_every: int = 250) -> Path:
-    """Run, or continue, the training in `folder`; the path of its weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    trainer, state, weights = Trainer(config), folder / "state.pt", folder / "default.safetensors"
-    if state.exists():
-        trainer.restore(state)
-    began, smoothed = time.monotonic(), dict[str, float]()
-    with (folder / "log.jsonl").open("a") as journal:
-        while trainer.step < config.steps:
-            for name, value in trainer.advance().items():
-                if name != "penalty" or value:
-                    smoothed[name] = value if name not in smoothed else smoothed[name] * 0.98 + value * 0.02
-            if trainer.step % 50 == 0:
-                record = {"step": trainer.step, "seconds": round(time.monotonic() - began, 1)}
-                journal.write(json.dumps(record | {k: round(v, 4) for k, v in smoothed.items()}) + "\n")
-                journal.flush()
-            if trainer.step % save_every == 0 or trainer.step == config.steps:
-                trainer.save(state)
-                notes: dict[str, Any] = {"steps": trainer.step}
-                if trainer.step == config.steps:
-                    notes["detail_cuts"] = detail_cuts(trainer.average)
-                write_checkpoint(weights, trainer.average.state_dict(), trainer.model, notes)
-                log.info("step %d of %d: weights in %s", trainer.step, config.steps, weights)
-    return weights
-
-
-def main() -> None:
-    """Train the weights that ship: `python -m pipeline.generate.train [FOLDER] [--steps N]`."""
-    import argparse
-
-    shipped = Path(__file__).parent / "weights" / "default.safetensors"
-    parser = argparse.ArgumentParser(description="Train the default generator, or continue its training.")
-    parser.add_argument(
-        "folder", nargs="?", type=Path, help="run folder; without one, the weights that ship are replaced"
+def _damaged(path: Path, reason: str) -> GenerationError:
+    return GenerationError(
+        reason=f"cannot continue from {path}: {reason}",
+        hint="start anew with another --out; the weights beside it stand",
     )
-    parser.add_argument("--steps", type=int, default=TrainConfig().steps)
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)  # sums in one order: the same machine trains the same weights
-    weights = train(TrainConfig(steps=given.steps), given.folder or Path("build/train-default"))
-    if given.folder is None:
-        write_whole(shipped, weights.read_bytes())
 
 
-if __name__ == "__main__":
-    main()
+def out_of_memory(error: BaseException) -> bool:
+    """Whether this is an allocator's refusal, on whatever device."""
+    told = str(error)
+    known = ("can't allocate memory", "not enough memory", "out of memory", "could not create a memory object")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in told for text in known)
+
+
+def gradient_norm(module: nn.Module) -> float:
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))
+
+
+def spread(images: Tensor) -> float:
+    """Mean distance between the coarse pictures of a batch (N, C, H, W)."""
+    return float(torch.pdist(F.adaptive_avg_pool2d(images, COARSE).flatten(1)).mean())

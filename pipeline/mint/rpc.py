@@ -32,6 +32,7 @@ PATIENCE_S = 60.0  # how long a read is repeated before it fails
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 
 RATE_LIMITED = frozenset({429, -32005})  # -32005 is "limit exceeded" in EIP-1474
+STILL_INDEXING = "transaction indexing is in progress"  # geth after its start, with the code of any other error
 
 # Reads may be repeated. Everything else, above all eth_sendRawTransaction, is sent once: whether it arrived is looked
 # up by hash and never guessed from an error.
@@ -66,7 +67,7 @@ class Rpc:
     """A node behind an http or https URL. Connections are kept and redirects are not followed.
 
     Reads are repeated with jittered pauses for at most `patience_s` when the node gives no usable answer or says that
-    we ask too often (`Retry-After` is honoured); nothing else is sent twice. Safe to use from several threads.
+    we ask too often (`Retry-After` is honoured) or too early; nothing else is sent twice. Safe to use from several threads.
     Raises BadArgument for a URL that cannot be one.
     """
 
@@ -145,9 +146,9 @@ class Rpc:
         if by_id.keys() != {request["id"] for request in requests}:
             raise self._unavailable(name, "answers do not belong to the requests")
         results = [self._result(request["method"], by_id[request["id"]]) for request in requests]
-        limited = next((r for r in results if isinstance(r, RpcError) and r.fields["code"] in RATE_LIMITED), None)
-        if limited is not None:
-            raise limited
+        passing = next((r for r in results if isinstance(r, RpcError) and _will_pass(r)), None)
+        if passing is not None:
+            raise passing
         return results
 
     def _exchange(self, method: str, request: dict[str, Any] | list[dict[str, Any]]) -> Any:
@@ -256,7 +257,7 @@ class Rpc:
             except RpcUnavailable as error:
                 failure: RpcUnavailable | RpcError = error
             except RpcError as error:
-                if error.fields["code"] not in RATE_LIMITED:
+                if not _will_pass(error):
                     raise
                 failure = error
             wait_s = failure.fields.get("wait_s")
@@ -277,6 +278,11 @@ class Rpc:
             if len(secret) > 3:
                 text = text.replace(secret, "…")
         return text
+
+
+def _will_pass(error: RpcError) -> bool:
+    """Whether the node only asks for patience: its answer to the same read will be another one soon."""
+    return error.fields["code"] in RATE_LIMITED or STILL_INDEXING in error.fields["message"]
 
 
 def shown(url: str) -> str:

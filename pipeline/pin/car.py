@@ -20,15 +20,20 @@ from typing import BinaryIO, Protocol, Self
 
 from pipeline.cid import CID, DAG_PB, IDENTITY, MAX_VARINT, RAW, varint
 from pipeline.errors import BadCar
-from pipeline.pin.unixfs import BadDag, decode_block
+from pipeline.pin.unixfs import BadDag, Put, decode_block
 from pipeline.records import PinnedRoot
 
 MAX_BLOCK = 2 << 20  # bytes: Kubo hands no larger block to its peers
-MAX_HEADER = 256  # bytes: one root needs 58
+MAX_HEADER = 1 << 16  # bytes: one root needs 58, a thousand roots 40,000
 _MAX_SECTION = MAX_BLOCK + 256  # a block and its CID
-_BEFORE_ROOT = b"\xa2\x65roots\x81\xd8\x2a\x58"  # map of 2, "roots", list of 1, tag 42 (CID), byte string of …
-_AFTER_ROOT = b"\x67version\x01"
+_BEFORE_ROOTS = b"\xa2\x65roots"  # DAG-CBOR: a map of 2, "roots"
+_AFTER_ROOTS = b"\x67version\x01"
+_CID_TAG = b"\xd8\x2a"  # tag 42
 _V2_PRAGMA = b"\xa1\x67version\x02"
+
+
+class CarCut(BadCar):
+    """A CAR that ends too early, or lacks blocks: what is there is sound."""
 
 
 class Readable(Protocol):
@@ -62,14 +67,21 @@ class CarWriter:
 
 
 class CarReader:
-    """One pass over a CAR: `root`, then by iteration every block with its CID and offset, hashed. Raises BadCar."""
+    """One pass over a CAR: its `roots`, then by iteration every block with its CID and offset, hashed. Raises BadCar."""
 
     def __init__(self, file: Readable, path: Path | str) -> None:
         self._file = file
         self._path = path
         self._offset = 0
         self.sha256 = hashlib.sha256()  # of all bytes read so far; of the file, when the iteration has ended
-        self.root = self._read_header()
+        self.roots = self._read_header()
+
+    @property
+    def root(self) -> CID:
+        """The only root. Raises BadCar when there are others, or none."""
+        if len(self.roots) != 1:
+            raise self._bad(f"it has {len(self.roots)} roots, not one")
+        return self.roots[0]
 
     def __iter__(self) -> Iterator[tuple[CID, int, bytes]]:
         while length := self._read_length(_MAX_SECTION):
@@ -85,20 +97,19 @@ class CarReader:
                 raise self._bad(f"the bytes of block {cid} do not hash to it")
             yield cid, self._offset - len(block), block
 
-    def _read_header(self) -> CID:
+    def _read_header(self) -> tuple[CID, ...]:
         header = self._take(self._read_length(MAX_HEADER))
         if header == _V2_PRAGMA:
             raise self._bad("it is a CARv2, and only CARv1 can be read")
-        root = header.removeprefix(_BEFORE_ROOT).removesuffix(_AFTER_ROOT)
-        if len(root) + len(_BEFORE_ROOT) + len(_AFTER_ROOT) != len(header) or root[1:2] != b"\0":
-            raise self._bad("its header is not that of a CARv1 with one root")
+        if not (header.startswith(_BEFORE_ROOTS) and header.endswith(_AFTER_ROOTS)):
+            raise self._bad("its header is not that of a CARv1")
         try:
-            cid = CID.decode(root[2:])
-        except ValueError as error:
-            raise self._bad(f"its root is not a CID: {error}") from error
-        if car_header(cid)[1:] != header:
-            raise self._bad("its header is not that of a CARv1 with one root")
-        return cid
+            roots = _decode_roots(header[len(_BEFORE_ROOTS) : -len(_AFTER_ROOTS)])
+        except (ValueError, IndexError) as error:
+            raise self._bad(f"its roots are no CIDs: {error}") from error
+        if car_header(*roots)[len(varint(len(header))) :] != header:
+            raise self._bad("its header is not that of a CARv1")
+        return roots
 
     def _read_length(self, limit: int) -> int:
         """Read a varint; 0 means that the file ends here, as it may."""
@@ -108,7 +119,7 @@ class CarReader:
             self.sha256.update(byte)
             if not byte:
                 if index:
-                    raise self._bad("it ends inside a length")
+                    raise self._cut("it ends inside a length")
                 return 0
             self._offset += 1
             number |= (byte[0] & 0x7F) << (7 * index)
@@ -121,13 +132,16 @@ class CarReader:
     def _take(self, length: int) -> bytes:
         data = self._file.read(length)
         if len(data) != length or not length:
-            raise self._bad("it ends too early")
+            raise self._cut("it ends too early")
         self.sha256.update(data)
         self._offset += length
         return data
 
     def _bad(self, reason: str) -> BadCar:
         return BadCar(path=self._path, reason=f"{reason} (at byte {self._offset})")
+
+    def _cut(self, reason: str) -> BadCar:
+        return CarCut(path=self._path, reason=f"{reason} (at byte {self._offset})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +194,22 @@ class Car:
         return len(self._places)
 
 
-def check_car(file: Readable, path: Path | str, max_blocks: int | None = None) -> PinnedRoot:
+def check_car(
+    file: Readable,
+    path: Path | str,
+    max_blocks: int | None = None,
+    root: CID | None = None,
+    put: Put | None = None,
+) -> PinnedRoot:
     """Read a CAR to its end and say what it holds: a root, every block of its DAG, and nothing else.
 
-    Raises BadCar when a block is missing, damaged, of no use to the root, or more than `max_blocks`.
+    Each block is handed to `put` once it is hashed, before it is known whether the rest is sound.
+    Raises CarCut when blocks are missing; BadCar when one is damaged, of no use to the root, or over `max_blocks`, and
+    before reading on when the root is not `root`.
     """
     reader = CarReader(file, path)
+    if root is not None and reader.root != root:
+        raise BadCar(path=path, reason=f"its root is {reader.root}")
     found: set[CID] = set()
     linked = {reader.root}
     size = 0
@@ -193,7 +217,9 @@ def check_car(file: Readable, path: Path | str, max_blocks: int | None = None) -
         if cid not in found:
             found.add(cid)
             size += len(block)
-        if max_blocks is not None and len(found) > max_blocks:
+            if put:
+                put(cid, block)
+        if max_blocks is not None and max(len(found), len(linked)) > max_blocks:
             raise BadCar(path=path, reason=f"it has more than {max_blocks} blocks")
         if cid.codec != RAW:
             try:
@@ -202,17 +228,43 @@ def check_car(file: Readable, path: Path | str, max_blocks: int | None = None) -
                 raise BadCar(path=path, reason=str(error)) from error
     # Hash links cannot form a loop, so a set of blocks is one whole DAG exactly when all but the root are linked to.
     if linked - found:
-        raise BadCar(path=path, reason=f"{len(linked - found)} of its blocks are missing, {min(linked - found)} first")
+        raise CarCut(path=path, reason=f"{len(linked - found)} of its blocks are missing, {min(linked - found)} first")
     if found - linked:
         raise BadCar(path=path, reason=f"{len(found - linked)} blocks do not belong to its root")
     return PinnedRoot(cid=reader.root, blocks=len(found), block_bytes=size, car_sha256=reader.sha256.digest())
 
 
-def car_header(root: CID) -> bytes:
-    """How a CAR of this root begins."""
-    name = b"\0" + root.bytes  # the identity multibase prefix, which DAG-CBOR wants before a CID
-    header = _BEFORE_ROOT + bytes([len(name)]) + name + _AFTER_ROOT
+def car_header(*roots: CID) -> bytes:
+    """How a CAR of these roots begins."""
+    # In DAG-CBOR a CID stands behind a zero byte: the multibase prefix of plain bytes.
+    encoded = (b"\0" + root.bytes for root in roots)
+    links = b"".join(_CID_TAG + _cbor_length(0x40, len(name)) + name for name in encoded)
+    header = _BEFORE_ROOTS + _cbor_length(0x80, len(roots)) + links + _AFTER_ROOTS
     return varint(len(header)) + header
+
+
+def _cbor_length(kind: int, length: int) -> bytes:
+    if length < 24:
+        return bytes([kind | length])
+    return bytes([kind | 24, length]) if length < 256 else bytes([kind | 25]) + length.to_bytes(2)
+
+
+def _decode_roots(data: bytes) -> tuple[CID, ...]:
+    """Read a list of CIDs in DAG-CBOR. Raises ValueError or IndexError; a second spelling of the same is not looked for."""
+    count, at = _read_cbor_length(data, 0)
+    roots = []
+    for _ in range(count):
+        length, start = _read_cbor_length(data, at + len(_CID_TAG))
+        at = start + length
+        roots.append(CID.decode(data[start + 1 : at]))
+    return tuple(roots)
+
+
+def _read_cbor_length(data: bytes, at: int) -> tuple[int, int]:
+    short = data[at] & 0x1F
+    if short < 24:
+        return short, at + 1
+    return (data[at + 1], at + 2) if short == 24 else (int.from_bytes(data[at + 1 : at + 3]), at + 3)
 
 
 def car_section(cid: CID, block: bytes) -> bytes:

@@ -43,7 +43,7 @@ def kubo_binary() -> Path:
     version = re.search(r"github.com/ipfs/kubo v([\d.]+)", (HARDHAT_FREE_ENV / "kubo/go.mod").read_text())
     assert version
     path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / f"nft-pipeline/kubo-{version[1]}/ipfs"
-    assert path.exists(), f"{path} is missing: run scripts/build-kubo"
+    assert path.exists(), f"{path} is missing: run scripts/build-tool kubo"
     return path
 
 
@@ -116,6 +116,10 @@ class Repo:
     @property
     def address(self) -> str:
         return f"/ip4/127.0.0.1/tcp/{self.api_port}"
+
+    @property
+    def gateway(self) -> str:
+        return f"http://127.0.0.1:{self.gateway_port}"
 
 
 def _free_ports(count: int) -> list[int]:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cid import CID, DAG_PB, varint
+from pipeline.cid import CID, DAG_PB, IDENTITY, RAW, varint
 from pipeline.errors import BadCar
 from pipeline.pin import unixfs
-from pipeline.pin.car import MAX_BLOCK, Car, CarReader, CarWriter, check_car, index_car
+from pipeline.pin.car import MAX_BLOCK, Car, CarReader, CarWriter, car_header, check_car, index_car
 from pipeline.pin.unixfs import PROFILES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -136,11 +136,16 @@ def test_blocks_over_the_limit_are_refused() -> None:
         (b"\x80\x00", "is no length"),
         (b"\xff" * 10, "over nine bytes"),
         (b"\x81", "inside a length"),
-        (varint(257) + bytes(257), "is no length"),
+        (varint((1 << 16) + 1) + bytes(70_000), "is no length"),
+        (varint(1 << 62) + bytes(70_000), "is no length"),
         (b"\x0a\xa1\x67version\x02" + bytes(40), "CARv2"),
-        (b"\x02hi", "one root"),
-        (HEADER.replace(b"version\x01", b"version\x02"), "one root"),
-        (varint(HEADER[0] - 37 - 4) + b"\xa2\x65roots\x80\x67version\x01", "too early|one root"),
+        (b"\x02hi", "not that of a CARv1"),
+        (HEADER.replace(b"version\x01", b"version\x02"), "not that of a CARv1"),
+        (car_header(), "0 roots"),
+        (car_header(ROOT, ROOT), "2 roots"),
+        (HEADER.replace(b"\x81", b"\x82"), "roots are no CIDs"),
+        (HEADER.replace(b"\xd8\x2a", b"\xd8\x2b"), "not that of a CARv1"),
+        (HEADER.replace(ROOT.bytes, b"\x01\x55\x13" + bytes(33)), "roots are no CIDs"),
         (HEADER[:-1], "too early"),
         (HEADER, "1 of its blocks are missing"),
         (HEADER + b"\x00", "is no length"),
@@ -166,6 +171,12 @@ def test_a_car_of_a_single_raw_block_is_read() -> None:
     writer.put(cid, b"alone")
     writer.finish(cid)
     assert check_car(io.BytesIO(file.getvalue()), "test.car").cid == cid
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 23, 24, 255, 256, 1_000])
+def test_headers_with_any_number_of_roots_are_read_again(count: int) -> None:
+    roots = [CID(1, RAW, b"identity", IDENTITY), *(CID.raw(b"%d" % number) for number in range(1_000))][:count]
+    assert CarReader(io.BytesIO(car_header(*roots)), "x").roots == tuple(roots)
 
 
 def test_a_root_of_another_length_than_announced_is_not_written() -> None:

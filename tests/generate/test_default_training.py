@@ -11,11 +11,7 @@ import pytest
 import torch
 
 from pipeline.generate.checkpoint import read_checkpoint
-from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES, paint
-from pipeline.generate.models.critic import Critic
-from pipeline.generate.models.painter import OPEN, Painter, PainterConfig, paint_fields
-from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, draw_numbers, fields
-from pipeline.generate.train import (
+from pipeline.generate.default_training import (
     BatchNoise,
     Gallery,
     TrainConfig,
@@ -25,6 +21,10 @@ from pipeline.generate.train import (
     pairing_loss,
     train,
 )
+from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES, paint
+from pipeline.generate.models.critic import Critic
+from pipeline.generate.models.painter import OPEN, Painter, PainterConfig, paint_fields
+from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, draw_numbers, fields
 
 TINY = TrainConfig(steps=20, tokens=3, canvas=32, crop=16, pictures=1, picture_side=48, penalty_every=4, warm_up=5)
 
