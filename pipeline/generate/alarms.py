@@ -59,9 +59,7 @@ class Watch:
             alarm = self._collapse(spread) or self._won()
         if alarm:
             self.quiet_until = self.seen + PATIENCE
-        self.best = (
-            spread if alarm and alarm.kind == "collapse" else max(self.best, 0.0 if math.isnan(spread) else spread)
-        )
+        self.best = max(self.best, 0.0 if math.isnan(spread) else spread)
         return alarm
 
     def _collapse(self, spread: float) -> Alarm | None:

@@ -84,7 +84,7 @@ def write_checkpoint(path: Path, tensors: dict[str, Tensor], config: PainterConf
     from safetensors.torch import save
 
     metadata = {"format": FORMAT, "config": json.dumps(config.as_dict()), "notes": json.dumps(notes)}
-    write_whole(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
+    write_whole(path, _ordered(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -107,7 +107,15 @@ def write_trained(
 
     sizes_of = json.dumps(asdict(sizes))  # type: ignore[call-overload]
     metadata = {"format": MODEL_FORMAT, "model": model.name, "sizes": sizes_of, "notes": json.dumps(notes)}
-    write_whole(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata))
+    write_whole(path, _ordered(save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same safetensors with its header in order: the library shuffles metadata, and equal weights are equal bytes."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors stay aligned
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
 def read_trained(path: Path) -> Trained:

@@ -156,7 +156,8 @@ def train(folder: Path, trainer: Trainer, data: str, until: Until, told: Told) -
                 saved, saved_at = trainer.step, time.monotonic()
             if stop:
                 raise Interrupted
-        if saved != trainer.step or not (folder / WEIGHTS).exists():
+        missing = trainer.processes.first and not (folder / WEIGHTS).exists()  # others may look before it is written
+        if trainer.processes.any(missing or saved != trainer.step):
             diary.checkpoint()
         return Report(trainer.step, trainer.seconds, folder / WEIGHTS, diary.compare())
 

@@ -90,7 +90,7 @@ class Trainer:
             raw, latents = self._reals(), self._latents()
             with torch.no_grad():
                 fakes = self._augmented(self.generator(latents))
-            reals = self._augmented(raw)
+            reals = self._augmented(raw).detach()  # a tensor of its own: its gradient is asked for
             zero_centre = with_penalty and recipe.penalty != "wgan-gp"
             reals.requires_grad_(zero_centre), fakes.requires_grad_(zero_centre and "r2" in recipe.penalty)
             on_real, on_fake = self.partner(reals), self.partner(fakes)
@@ -287,6 +287,9 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_STATE_BYTES:
             raise _damaged(path, f"more than {MAX_STATE_BYTES >> 30} GB")
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":  # what `write_state` writes is an archive; a bare pickle is not even parsed
+                raise _damaged(path, "it is cut short, or no state at all")
         state = torch.load(path, weights_only=True, map_location="cpu")
     except FileNotFoundError as error:
         raise GenerationError(reason=f"there is no training at {path.parent}", hint="check the path") from error

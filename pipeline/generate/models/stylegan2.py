@@ -94,7 +94,7 @@ class Block(nn.Module):
         super().__init__()
         self.first = StyledConv(fan_in, fan_out, config.w_dim)
         self.second = StyledConv(fan_out, fan_out, config.w_dim)
-        self.colour = scaled(nn.Conv2d(fan_out, config.channels, 1), 0.5)
+        self.colour = scaled(nn.Conv2d(fan_out, config.channels, 1), 0.25)
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         x = self.second(self.first(x, w, noise[:, :1]), w, noise[:, 1:])
@@ -107,7 +107,7 @@ class Blocks(nn.ModuleList):
 
 
 class Generator(nn.Module):
-    """(N, latent_dim) to (N, C, S, S) in [-1, 1].
+    """(N, latent_dim) to (N, C, S, S), in [-1, 1] once training is over.
 
     A latent is z and the noise of every layer in one row, so that one row decides one picture altogether.
     """
@@ -154,7 +154,8 @@ class Generator(nn.Module):
     def synthesise(self, styles: Tensor, latents: Tensor) -> Tensor:
         """Styles per block (N, blocks, w_dim) and the latents' noise to pictures."""
         noise = torch.split(latents[:, self.config.z_dim :], [2 * side * side for side in self.config.sides], 1)
-        x, images = self.constant.expand(len(latents), -1, -1, -1), None
+        x: Tensor = self.constant.expand(len(latents), -1, -1, -1)
+        images: Tensor | None = None
         for i, (block, side) in enumerate(zip(self.blocks, self.config.sides, strict=True)):
             if images is not None:
                 x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -162,7 +163,9 @@ class Generator(nn.Module):
             x, colours = block(x, styles[:, i], noise[i].view(-1, 2, side, side))
             images = colours if images is None else images + colours
         assert images is not None
-        return torch.tanh(images)
+        if self.training:
+            return images
+        return images.clamp(-1, 1)  # a saturated tanh would teach nothing any more
 
 
 class Critic(nn.Module):
@@ -199,14 +202,14 @@ STYLEGAN2 = Blueprint(
     Generator,
     Critic,
     Recipe(
-        loss="relativistic",
-        lr=1.5e-3,
-        critic_lr=1e-3,
+        loss="non-saturating",
+        lr=5e-4,
+        critic_lr=5e-4,
         beta1=0.0,
         beta2=0.99,
         batch=16,
-        penalty="r1+r2",
-        gamma=1.0,
+        penalty="r1",
+        gamma=2.0,
         penalty_every=8,
         augment="colour,translation,cutout",
     ),
