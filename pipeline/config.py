@@ -1,8 +1,8 @@
 """Every setting in one table, and where its value came from: flag, environment, `pipeline.toml`, or default.
 
 A flag wins over `PIPELINE_…`, that over the file, that over the default. Secrets are no settings: they come from the
-environment (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`), or are typed at a prompt, and
-are never shown.
+environment (`PIPELINE_KEYSTORE_PASSWORD`, `PIPELINE_PRIVATE_KEY`, `PIPELINE_IPFS_TOKEN`, `PIPELINE_PSA_TOKEN`, …), the
+keyring, or a prompt, and are never shown.
 """
 
 from __future__ import annotations
@@ -102,6 +102,18 @@ def http_url(value: str) -> str:
     return value
 
 
+def or_off(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read_or_off(value: str) -> Any:
+        if value == "off":
+            return value
+        try:
+            return read(value)
+        except Expected as expected:
+            raise Expected(f"{expected}, or off") from None
+
+    return read_or_off
+
+
 def optional(read: Callable[[str], Any]) -> Callable[[str], Any]:
     """Empty text means: not set."""
     return lambda value: read(value) if value else ""
@@ -125,8 +137,28 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("generate", "device", "NAME", text, "auto", "cpu, cuda, cuda:1, mps; auto: the best there is"),
     Setting("generate", "threads", "N", whole(0, 1024), 0, "CPU threads of the generator; 0: one for each core"),
-    Setting("pin", "pin", "NAME,…", names, "embedded", "where content is pinned: embedded, kubo"),
+    Setting("generate", "encoder", "NAME", one_of("pillow", "fpng"), "pillow", "PNG: pillow; fpng: fast, larger files"),
+    Setting(
+        "generate",
+        "duplicate_bits",
+        "N|off",
+        or_off(whole(0, 16)),
+        4,
+        "tokens whose hashes differ in no more of 63 bits are drawn again",
+    ),
+    Setting(
+        "pin", "pin", "NAME,…", names, "embedded", "where content is pinned: embedded, kubo, psa, filebase, pinata"
+    ),
+    Setting("pin", "quorum", "N", whole(0, 16), 0, "how many of these places must prove that they have it; 0: all"),
     Setting("pin", "ipfs_api", "ADDRESS", text, "/ip4/127.0.0.1/tcp/5001", "Kubo RPC, multiaddr or http URL"),
+    Setting("pin", "psa_url", "URL", optional(http_url), "", "endpoint of an IPFS pinning service (psa)"),
+    Setting("pin", "psa_origins", "ADDRESS,…", optional(names), "", "multiaddrs that this service may fetch from"),
+    Setting(
+        "pin", "s3_endpoint", "URL", http_url, "https://s3.filebase.com", "S3 service that imports CARs (filebase)"
+    ),
+    Setting("pin", "s3_bucket", "NAME", text, "", "bucket on IPFS that the CARs go into (filebase)"),
+    Setting("pin", "pinata_url", "URL", optional(http_url), "", "empty: Pinata itself (untested against it)"),
+    Setting("pin", "gateway", "URL", optional(http_url), "", "gateway that content at services is read back through"),
     Setting("chain", "chain", "NAME", one_of("anvil", "ganache"), "anvil", "embedded chain"),
     Setting("chain", "rpc_url", "URL", optional(http_url), "", "a chain of your own; empty: the embedded one"),
     Setting("chain", "network", "NAME", text, "", "the chain that the RPC URL must lead to; empty: any testnet"),
@@ -163,8 +195,9 @@ class Value:
 class Config:
     """The settings in force. `config["size"]` gives a value, `config.values` all of them with their sources."""
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(self, values: Mapping[str, Value], job: str = "") -> None:
         self.values = dict(values)
+        self.job = job  # number of the service's job that asks, empty for a person
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -172,6 +205,11 @@ class Config:
     def given(self, name: str) -> bool:
         """True when somebody chose this value, so that it is not just the default."""
         return self.values[name].source != "default"
+
+    def for_job(self, job: str, settings: Mapping[str, str]) -> Config:
+        """These settings with those that a request to the service gave. Raises BadArgument, naming the setting."""
+        given = {name: Value(_read(_BY_NAME[name], value, name), f"job {job}") for name, value in settings.items()}
+        return Config(self.values | given, job)
 
 
 def load_config(flags: Mapping[str, str | None], environ: Mapping[str, str], folder: Path) -> Config:

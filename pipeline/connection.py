@@ -35,6 +35,19 @@ def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
         raise BadArgument(name="--rpc-url", value="", expected="the address of the chain that this collection lives on")
 
 
+def kind_here(workspace: Workspace, config: Config) -> str:
+    """The kind of chain to look at where no ledger names one: `external` when there is an RPC URL, else an embedded one.
+
+    Raises BadArgument where the workspace has no such chain.
+    """
+    if config["rpc_url"]:
+        return "external"
+    kind = str(config["chain"])
+    if not (workspace.chain / kind).exists():
+        raise BadArgument(name="--rpc-url", value="", expected=f"a chain: {workspace.folder} has no {kind} of its own")
+    return kind
+
+
 def reach(url: str) -> Chain:
     """The chain behind a URL, found within seconds or not at all; once found, a passing fault is waited out."""
     from pipeline.mint.chain import connect

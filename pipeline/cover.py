@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import BadArgument
 from pipeline.files import write_whole
 from pipeline.generate.seeds import token_seed
-from pipeline.records import PinnedRoot, TokenSpec
+from pipeline.records import Pin, PinnedRoot, TokenSpec
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.generate import Generator
     from pipeline.ledger.plans import Collection
-    from pipeline.pin import Pinner
+    from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
 COVER_ID = 0  # token ids begin at 1, so seed 0 of a collection is free for its cover
@@ -49,9 +48,9 @@ def pin_info(
     generator: Generator,
     workspace: Workspace,
     store: CarStore,
-    pinners: Sequence[Pinner],
-) -> tuple[PinnedRoot, PinnedRoot]:
-    """Pin the cover (`cover` names a file; empty: drawn here) and `collection.json`; return both roots.
+    places: Places,
+) -> tuple[PinnedRoot, PinnedRoot, tuple[Pin, ...]]:
+    """Pin the cover (`cover` names a file; empty: drawn here) and `collection.json`; return both roots, and who has them.
 
     The same collection gives the same roots, so doing it again after a crash changes nothing.
     """
@@ -65,7 +64,7 @@ def pin_info(
     else:
         path = workspace.cover(collection.id, ".png")
         _draw(collection, size, generator, path)
-    images = pin_directory([(f"cover{path.suffix}", path)], f"{collection.name} cover", store, pinners)
+    images, pins = pin_directory([(f"cover{path.suffix}", path)], f"{collection.name} cover", store, places)
     document = collection_metadata(
         name=collection.name,
         symbol=collection.symbol,
@@ -73,13 +72,14 @@ def pin_info(
         image=f"ipfs://{images.cid}/cover{path.suffix}",
         external_url=collection.external_url,
     )
-    info = pin_directory([("collection.json", document)], f"{collection.name} collection", store, pinners)
-    return images, info
+    info, more = pin_directory([("collection.json", document)], f"{collection.name} collection", store, places)
+    return images, info, pins + more
 
 
 def _draw(collection: Collection, size: int, generator: Generator, path: Path) -> None:
-    from pipeline.generate.stage import generate
+    from pipeline.generate import Gate, generate
 
     spec = TokenSpec(COVER_ID, token_seed(collection.seed, COVER_ID), collection.owner)
-    for _ in generate([spec], generator, size, lambda _: path):
+    gate = Gate(collection.seed, near=None)  # it may look like a token: it is none
+    for _ in generate([spec], generator, size, gate, lambda _: path):
         pass

@@ -4,21 +4,26 @@ PipelineError                         exit 1
 ├── UsageError                        exit 2: the words of the call, or the configuration
 │   ├── BadArgument
 │   ├── UnknownSetting
+│   ├── NoSuch
 │   ├── RunDiffers
 │   ├── CollectionExists
 │   ├── NotConfirmed
-│   └── KeyRefused
+│   ├── KeyRefused
+│   └── KeyReused
 ├── WorkspaceError                    the folder that holds everything
 │   ├── WorkspaceLocked
 │   ├── WorkspaceUnwritable
 │   ├── NewerSchema
 │   └── Corrupt                       bytes that no longer hash to what was recorded
 ├── GenerationError                   models, weights, devices, images
+│   └── NothingPasses                 every attempt of a token was refused by the gate
 ├── PinError
 │   ├── DigestMismatch
 │   ├── BadCar
 │   ├── ContentMissing
 │   ├── PinnerUnavailable             retryable
+│   ├── OnlyClaimed                   a place says that it has the content, and nobody read it back
+│   ├── LastPlace
 │   └── GatewayUnavailable            retryable
 ├── ChainError
 │   ├── RpcUnavailable                retryable
@@ -32,6 +37,7 @@ PipelineError                         exit 1
 │   ├── LimitReached
 │   ├── Reverted
 │   └── ForeignTransaction
+├── QueueFull                         retryable: the service has enough to do
 └── Interrupted                       exit 130: resumable
 
 A class is one sentence with named fields, and a second one that says what to do next; raise it with the fields as
@@ -80,6 +86,12 @@ class UnknownSetting(UsageError):
     next_step = "`pipeline config` lists every setting"
 
 
+class NoSuch(UsageError):
+    """Something was asked for that is not in this workspace."""
+
+    sentence = "there is no {what}"
+
+
 class RunDiffers(UsageError):
     """An unfinished run was planned with other arguments."""
 
@@ -105,6 +117,13 @@ class KeyRefused(UsageError):
     """A key or keystore that cannot or must not be used."""
 
     sentence = "{what}: {reason}"
+
+
+class KeyReused(UsageError):
+    """An idempotency key came back with another request."""
+
+    sentence = "this Idempotency-Key belongs to job {job}, which was asked for something else"
+    next_step = "send the request of that job again, or choose another key"
 
 
 # ── workspace ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,6 +168,16 @@ class GenerationError(PipelineError):
     """A model, its weights, a device or an image cannot be used."""
 
 
+class NothingPasses(GenerationError):
+    """A token's attempts were all refused, so that there is nothing to mint for it."""
+
+    sentence = "token {token_id}: {attempts} attempts from number {first} on were refused: {told}"
+    next_step = (
+        "the tokens before it stand. If the model repeats itself, give the same command with `--duplicate-bits off` or "
+        "a smaller number; if it draws nothing, mint another --model into another --workspace"
+    )
+
+
 # ── pinning ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -182,6 +211,20 @@ class PinnerUnavailable(PinError):
     retryable = True
     sentence = "{pinner} did not take the content: {reason}"
     next_step = "give the same command again: what is pinned stays pinned"
+
+
+class OnlyClaimed(PinError):
+    """A service says that it has the content, and it could not be read back yet."""
+
+    sentence = "{pinner} says that it has {cid}, but it is not yet public: {reason}"
+    next_step = "new content can take minutes to be found: `pipeline repin` asks again, and sends nothing that is there"
+
+
+class LastPlace(PinError):
+    """Content would be kept nowhere."""
+
+    sentence = "no other place is known to keep {cid}"
+    next_step = "`pipeline repin --pin …` puts it somewhere else first; nothing was let go"
 
 
 class GatewayUnavailable(PinError):
@@ -275,6 +318,17 @@ class ForeignTransaction(ChainError):
 
     sentence = "{what}"
     next_step = "find out who holds this key; nothing more was sent"
+
+
+# ── service ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class QueueFull(PipelineError):
+    """More jobs wait than the service takes on."""
+
+    retryable = True
+    sentence = "{waiting:,} jobs are waiting: no more is taken on"
+    next_step = "send the same request again when some of them have ended"
 
 
 # ── ended from outside ───────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ _ARGUMENTS = (
     *("model", "size", "seed", "pin", "chain", "to", "batch"),
 )
 _TO_CONTENT = "to_sha256"
+_JOB = "job"  # of the service: nobody else continues its run, and it continues nobody else's
 _OF_THE_COLLECTION = ("symbol", "description", "external_url", "royalty_bps", "max_supply", "royalty_receiver")
 
 
@@ -63,6 +64,7 @@ def arguments_of(config: Config, count: int, recipients: Recipients | None = Non
     arguments = {name: config[name] for name in _ARGUMENTS}
     arguments["name"] = config["name"] if config.given("name") else ""
     arguments["chain"] = chain_kind(config, None)
+    arguments[_JOB] = config.job
     if recipients is not None:
         arguments[_TO_CONTENT] = recipients.sha256
     return {"count": count, **arguments}
@@ -166,6 +168,8 @@ def token_specs(collection_seed: int, start: int, recipients: Iterable[Address])
 
 def command(run: Run) -> str:
     """The command line that continues a run."""
+    if run.arguments.get(_JOB):
+        return f"pipeline serve (it is job {run.arguments[_JOB]} there)"
     words = [f"--count {run.arguments['count']}"]
     for name in _ARGUMENTS:
         value = run.arguments[name]
@@ -209,17 +213,24 @@ def _must_fit(collection: Collection, config: Config) -> None:
 
 
 def _differences(planned: dict[str, Any], asked: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {key: (planned.get(key, ""), asked[key]) for key in asked if planned.get(key) != asked[key]}
+    return {key: (planned.get(key, ""), asked[key]) for key in asked if planned.get(key, "") != asked[key]}
 
 
 def _told(differences: dict[str, tuple[Any, Any]]) -> str:
     if differences.keys() == {_TO_CONTENT}:
         return "the file of --to has another content"
     return "; ".join(
-        f"--{key.replace('_', '-')} {asked if asked != '' else 'not given'} instead of {planned if planned != '' else 'none'}"
+        _told_askers(planned, asked)
+        if key == _JOB
+        else f"--{key.replace('_', '-')} {asked if asked != '' else 'not given'} instead of {planned if planned != '' else 'none'}"
         for key, (planned, asked) in differences.items()
         if key != _TO_CONTENT
     )
+
+
+def _told_askers(planned: str, asked: str) -> str:
+    now, before = (f"job {job} of the service" if job else "a command" for job in (asked, planned))
+    return f"{now} asks instead of {before}"
 
 
 def _free_name(plans: Plans, name: str) -> str:

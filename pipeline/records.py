@@ -10,6 +10,10 @@ from pipeline.cid import CID
 
 Address = NewType("Address", str)  # 0x and 40 hex digits with EIP-55 checksum
 
+Determinism = Literal["A", "B", "C"]
+"""How far an image can be drawn again: A, byte for byte (a CPU and the same build); B, to a level or two (another kind
+of device); C, not by us (a generator of others, or a file that existed): the image itself is what counts."""
+
 MAX_SEED = 2**53 - 1  # metadata is JSON, and JavaScript reads integers exactly only up to here
 
 
@@ -41,6 +45,7 @@ class TokenSpec:
     token_id: int
     seed: int  # 0 to MAX_SEED
     recipient: Address
+    attempt: int = 0  # the seed is the hash of the collection's seed, the token id and this
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,9 @@ class Artwork:
     pixel_sha256: bytes  # of the decoded pixels, row by row, RGB
     image_bytes: int
     attributes: tuple[Attribute, ...]
+    attempt: int = 0  # the one that the gate let through
+    phash: int | None = None  # perceptual hash, 63 bits; None where there are no pixels to hash
+    determinism: Determinism = "A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +88,23 @@ class PinnedRoot:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """How one root stands at one place: read back, said to be there, or not there for a reason."""
+
+    root: CID
+    place: str  # name of the pinner
+    state: Literal["proved", "claimed", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PinnedBatch:
-    """A batch whose two roots are stored, read back and pinned wherever the run asked for."""
+    """A batch whose two roots are stored, read back and pinned in as many places as the run asked for."""
 
     plan: BatchPlan
     images: PinnedRoot
     metadata: PinnedRoot
+    pins: tuple[Pin, ...] = ()  # of both roots; empty where they were recorded before
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cid import CID
 from pipeline.config import Config
-from pipeline.connection import chain_url, reach
+from pipeline.connection import chain_url, kind_here, reach
 from pipeline.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.files import sync_folder, write_whole
-from pipeline.generate.seeds import token_seed
+from pipeline.generate.seeds import attempt_of
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Plans
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
 from pipeline.planning import arguments_of
-from pipeline.records import MAX_SEED, Address, Artwork, Attribute, Provenance
+from pipeline.records import MAX_SEED, Address, Artwork, Attribute, Pin, Provenance
 from pipeline.run import Observer
 from pipeline.workspace import Workspace
 
@@ -61,7 +61,7 @@ def repair(workspace: Workspace, config: Config, contract: str, observer: Observ
     from pipeline.pin.store import CarStore
 
     address = parsed_address(contract, "--contract")
-    kind = _chain_kind(workspace, config)
+    kind = kind_here(workspace, config)
     with workspace.lock(), chain_url(config, workspace, kind) as url:
         _must_be_absent(workspace)
         chain = reach(url)
@@ -74,7 +74,8 @@ def repair(workspace: Workspace, config: Config, contract: str, observer: Observ
             key = _write_collection(ledger, settings, on_chain, kind)
             if info is not None:
                 cover = _cover_of(store, info)
-                Plans(ledger).set_info(key, store.verify(cover), store.verify(info), (PINNER,))
+                pins = [Pin(root, PINNER, "proved") for root in (cover, info)]
+                Plans(ledger).set_info(key, store.verify(cover), store.verify(info), pins)
             block_number = sync(ledger, chain, key)
             _write_runs(ledger, workspace, config, key, batches, store, chain, observer)
             finalize(ledger, chain)
@@ -91,15 +92,6 @@ def repair(workspace: Workspace, config: Config, contract: str, observer: Observ
         "seed": settings["seed"],
         "seed_is_new": config["seed"] == "",
     }
-
-
-def _chain_kind(workspace: Workspace, config: Config) -> str:
-    if config["rpc_url"]:
-        return "external"
-    kind = str(config["chain"])
-    if not (workspace.chain / kind).exists():
-        raise BadArgument(name="--rpc-url", value="", expected=f"a chain: {workspace.folder} has no {kind} of its own")
-    return kind
 
 
 def _must_be_absent(workspace: Workspace) -> None:
@@ -225,7 +217,7 @@ def _seed(config: Config, store: CarStore, batches: list[_Batch]) -> int:
     if config["seed"] == "":
         return secrets.randbelow(MAX_SEED + 1)
     seed = int(config["seed"])
-    if batches and _document(store, batches[0].metadata, 1)["generator"]["seed"] != token_seed(seed, 1):
+    if batches and attempt_of(seed, 1, _document(store, batches[0].metadata, 1)["generator"]["seed"]) is None:
         raise BadArgument(name="--seed", value=seed, expected="the seed that token 1 was drawn from")
     return seed
 
@@ -269,7 +261,10 @@ def _write_runs(
 
 def _artwork(workspace: Workspace, key: int, batch: _Batch, token_id: int, store: CarStore) -> Artwork:
     """A token's row from its document and its image, which must hash to what the document says."""
+    import numpy as np
     from PIL import Image
+
+    from pipeline.generate import phash
 
     document = _document(store, batch.metadata, token_id)
     png = store.read(batch.images, f"{token_id}.png", MAX_IMAGE)
@@ -280,7 +275,7 @@ def _artwork(workspace: Workspace, key: int, batch: _Batch, token_id: int, store
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         if image.size != (size, size):  # before a pixel is decoded
             raise Corrupt(what=f"image of token {token_id}", reason=f"it is not {size} pixels wide and high")
-        pixels = image.convert("RGB").tobytes()
+        pixels = np.asarray(image.convert("RGB"))
     path = workspace.image(key, token_id)
     if not path.exists() or path.read_bytes() != png:
         write_whole(path, png)
@@ -289,7 +284,9 @@ def _artwork(workspace: Workspace, key: int, batch: _Batch, token_id: int, store
         seed=document["generator"]["seed"],
         path=path,
         image_sha256=digest,
-        pixel_sha256=hashlib.sha256(pixels).digest(),
+        pixel_sha256=hashlib.sha256(pixels.tobytes()).digest(),
         image_bytes=len(png),
         attributes=tuple(Attribute(**attribute) for attribute in document["attributes"]),
+        phash=phash(pixels),
+        determinism="A" if batch.provenance.renderer.endswith("/cpu") else "B",
     )

@@ -13,6 +13,7 @@ from pipeline.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
+from pipeline.ledger.pins import pinned_at
 from pipeline.ledger.plans import Collection, Plans, Token
 from pipeline.mint.networks import network_of
 from pipeline.planning import command
@@ -144,9 +145,12 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
             "state": token.state,
             "explorer": network.token_page(collection.contract, token_id) if network and collection.contract else None,
             "block_number": token.block_number,
+            "attempt": token.attempt,
+            "determinism": token.determinism,
+            "phash": f"{token.phash:016x}" if token.phash is not None else None,
             "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
             "file": str(workspace.image(collection.id, token_id)) if token.image_sha256 else None,
-            "pinned_at": list(plans.pinned_at(token.metadata_root)) if token.metadata_root else [],
+            "pinned_at": list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
             "attributes": [
                 {"trait_type": attribute.trait_type, "value": attribute.value} for attribute in token.attributes
             ],

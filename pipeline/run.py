@@ -8,11 +8,10 @@ is the overlap and the back-pressure. Recording in the ledger before handing on 
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,12 +19,13 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
+from pipeline.artworks import Artworks, encoder_of, must_draw_the_same, provenance_of
 from pipeline.cid import CID
 from pipeline.config import Config
 from pipeline.connection import chain_url, reach, signer_for
 from pipeline.consent import NOBODY, Person, check_consent, confirmations, wanted_network
 from pipeline.crash import crash_point
-from pipeline.errors import BadArgument, GenerationError
+from pipeline.errors import BadArgument
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Collection, Plans, Run
 from pipeline.planning import (
@@ -43,8 +43,9 @@ from pipeline.planning import (
     decide,
     token_specs,
 )
+from pipeline.preview import draw_run
 from pipeline.recipients import Recipients, read_recipients, resolved_count
-from pipeline.records import Artwork, BatchPlan, PinnedBatch, Provenance, TokenSpec
+from pipeline.records import Artwork, BatchPlan, PinnedBatch
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.fees import Limits
     from pipeline.mint.signer import Signer
-    from pipeline.pin import Pinner
+    from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
 T = TypeVar("T")
@@ -62,7 +63,10 @@ ROUTINE = ("signed", "sent", "mined")  # what happens to every transaction: the 
 
 
 class Observer(Protocol):
-    """Is told how a run goes; may be called from any thread, and must return at once."""
+    """Is told how a run goes; may be called from any thread, and must return at once.
+
+    It may raise Interrupted: the run ends there, with everything so far recorded.
+    """
 
     def notice(self, text: str) -> None:
         """A sentence for the reader: what was found, what was decided."""
@@ -78,6 +82,7 @@ class Outcome:
     run: Run
     collection: Collection
     fresh: bool
+    sheets: tuple[Path, ...] = ()  # contact sheets of a run that was to stop once it is drawn
     seconds: dict[str, float] = field(default_factory=dict)  # each stage's busy time, and `whole`
 
     def mark_reported(self, ledger: Ledger) -> None:
@@ -94,8 +99,7 @@ class Tools:
     signer: Signer
     generator: Generator
     store: CarStore
-    pinners: Sequence[Pinner]
-    pinner_names: tuple[str, ...]  # as they were asked for
+    places: Places
 
 
 def mint_run(
@@ -106,11 +110,13 @@ def mint_run(
     *,
     more: bool,
     new: bool,
+    stop_after_generate: bool = False,
     person: Person = NOBODY,
 ) -> Outcome:
     """Mint what was asked for, or the rest of it, or find that it is all there; return when it is on the chain.
 
-    `count` may be None where a file of recipients says it.
+    `count` may be None where a file of recipients says it. With `stop_after_generate` the run is planned and drawn, and
+    waits: nothing is pinned, signed or sent until the same call comes without it.
     Give the same call again after any interruption: it continues. `person` is asked for a keystore's password, and
     before real money is spent. Raises PipelineError.
     """
@@ -126,8 +132,12 @@ def mint_run(
         if isinstance(decision, Finished):
             return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
-        with _tools(config, workspace, plans, decision, observer, person) as tools:
+        spends = not stop_after_generate
+        with _tools(config, workspace, plans, decision, observer, person, spends=spends) as tools:
             run = _planned(config, count, recipients, ledger, decision, tools, observer)
+            if stop_after_generate:
+                sheets = draw_run(run, ledger, workspace, tools.generator, observer)
+                return Outcome(run, plans.collection_by_id(run.collection), fresh=True, sheets=tuple(sheets))
             seconds = _walk(config, run, ledger, workspace, tools, observer)
         plans.finish(run.id)
         ledger.backup(workspace.backup("after"))
@@ -140,12 +150,20 @@ def mint_run(
 
 @contextmanager
 def _tools(
-    config: Config, workspace: Workspace, plans: Plans, decision: Decision, observer: Observer, person: Person
+    config: Config,
+    workspace: Workspace,
+    plans: Plans,
+    decision: Decision,
+    observer: Observer,
+    person: Person,
+    *,
+    spends: bool,
 ) -> Iterator[Tools]:
     """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
     from pipeline.cover import read_cover
     from pipeline.generate import load_generator
     from pipeline.pin import load_pinners
+    from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
     run = decision.run if isinstance(decision, Continue) else None
@@ -156,8 +174,7 @@ def _tools(
         if config["cover"] and not run:
             read_cover(Path(config["cover"]))
         store = CarStore(workspace.cars)
-        pinner_names = tuple(config["pin"].split(","))
-        pinners = load_pinners(pinner_names, store, config)
+        places = Places(load_pinners(config["pin"].split(","), store, config), config["quorum"])
         observer.notice("opening the generator and the chain")
         generator = load_generator(
             config["model"],
@@ -167,9 +184,10 @@ def _tools(
         chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
-        check_consent(config, chain.chain_id, collection_name(plans, decision), person)
+        if spends:
+            check_consent(config, chain.chain_id, collection_name(plans, decision), person)
         signer = signer_for(chain, config, person.ask_password)
-        yield Tools(chain, kind, signer, generator, store, pinners, pinner_names)
+        yield Tools(chain, kind, signer, generator, store, places)
 
 
 def _planned(
@@ -184,9 +202,10 @@ def _planned(
     """The run to walk: the unfinished one, or a new one written to the ledger as a whole before anything happens."""
     plans = Plans(ledger)
     if isinstance(decision, Continue):
-        _must_draw_the_same(decision.run, tools.generator)
+        must_draw_the_same(decision.run, tools.generator)
+        _keep_gate(plans, decision.run, config)
         observer.notice(_found(plans, decision.run))
-        return decision.run
+        return plans.unfinished_run() or decision.run
 
     from pipeline.mint.collection import check_recipients, parsed_address
 
@@ -205,8 +224,8 @@ def _planned(
                 value=count,
                 expected=f"at most {collection.max_supply - start + 1}, the rest of max supply",
             )
-        provenance = _provenance(tools.generator, config["size"])
-        plans.plan_run(
+        provenance = provenance_of(tools.generator, config["size"], config["encoder"])
+        key = plans.plan_run(
             collection.id,
             arguments_of(config, count, recipients),
             {
@@ -216,8 +235,9 @@ def _planned(
                 "encoder": provenance.encoder,
                 "size": provenance.size,
                 "device": tools.generator.device,
+                "dtype": tools.generator.dtype,
                 "threads": tools.generator.threads,
-                "pinners": ",".join(tools.pinner_names),
+                "pinners": ",".join(tools.places.names),
                 "rpc_url": tools.chain.rpc.shown,
             },
             token_specs(collection.seed, start, recipients or repeat(recipient, count)),
@@ -225,6 +245,7 @@ def _planned(
             count,
             batch_size(config, count, recipients),
         )
+        plans.set_gate(key, duplicate_bits(config))
     _show_settings(collection, config["cover"], count, str(recipients or recipient), tools, observer)
     run = plans.unfinished_run()
     assert run is not None
@@ -261,22 +282,14 @@ def _found(plans: Plans, run: Run) -> str:
     return f"found an unfinished run of {run.count:,} tokens ({told}): continuing"
 
 
-def _must_draw_the_same(run: Run, generator: Generator) -> None:
-    """Refuse to continue with anything that would draw other pixels or write other bytes than the run began with."""
-    now = _provenance(generator, run.size)
-    for what in ("weights_sha256", "renderer", "encoder"):
-        planned, found = getattr(run, what), getattr(now, what)
-        if planned != found:
-            raise GenerationError(
-                reason=f"the unfinished run was planned with {what} {planned}, and this installation has {found}",
-                hint="finish it with the version that began it, or mint into another --workspace",
-            )
+def _keep_gate(plans: Plans, run: Run, config: Config) -> None:
+    """A run keeps its gate, unless another is asked for: where nothing passes there must be a way on."""
+    if config.given("duplicate_bits") and duplicate_bits(config) != run.duplicate_bits:
+        plans.set_gate(run.id, duplicate_bits(config))
 
 
-def _provenance(generator: Generator, size: int) -> Provenance:
-    from pipeline.generate import provenance
-
-    return provenance(generator, size)
+def duplicate_bits(config: Config) -> int | None:
+    return None if config["duplicate_bits"] == "off" else int(config["duplicate_bits"])
 
 
 # ── the run ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,9 +317,9 @@ def _walk(
         observer.notice(line)
 
     draw, pinning, minting = _Clock(), _Clock(), _Clock()
-    with Ahead(draw.busy(flow.artworks()), DRAWN_AHEAD) as artworks:
+    with Ahead(draw.busy(flow.artworks), DRAWN_AHEAD) as artworks:
         groups = pinning.waiting(flow.grouped(artworks))
-        pinned = pin(groups, flow.describe, tools.store, tools.pinners, flow.collection.name)
+        pinned = pin(groups, flow.describe, tools.store, tools.places, flow.collection.name)
         sealed = pinning.busy(flow.sealed(pinned))  # `mint` reads it in a thread of its own
         for batch in minting.busy(mint(minting.waiting(sealed), sender, flow.collection.id)):
             flow.minted += batch.plan.quantity
@@ -337,39 +350,23 @@ class _Flow:
         self.run, self.ledger, self.workspace, self.tools, self.observer = run, ledger, workspace, tools, observer
         self.plans = Plans(ledger)
         self.collection = self.plans.collection_by_id(run.collection)
-        self.provenance = _provenance(tools.generator, run.size)
-        self.undrawn = self.plans.undrawn_batches(run.id)
+        self.provenance = provenance_of(tools.generator, run.size, encoder_of(run))
+        self.artworks = Artworks(run, ledger, workspace, tools.generator, observer)
         self.earlier = self.plans.unminted_batches(run.id)
-        self.drawn = self.pinned = run.count - sum(plan.quantity for plan in self.undrawn)
-        self.minted = self.drawn - sum(batch.plan.quantity for batch in self.earlier)
-
-    def artworks(self) -> Iterator[Artwork]:
-        """The artworks of all unsealed batches in order: those of an earlier process where they are intact."""
-        from pipeline.generate.stage import generate
-
-        drawing = generate(self._missing_specs(), self.tools.generator, self.run.size, self._image)
-        for plan in self.undrawn:
-            kept = self._intact(plan)
-            for spec in self.plans.specs(plan):
-                artwork = kept.get(spec.token_id)
-                if artwork is None:
-                    artwork = next(drawing)
-                    self.plans.record_artwork(self.collection.id, artwork)
-                self.drawn += 1
-                self.observer.progress("draw", self.drawn, self.run.count)
-                yield artwork
+        self.pinned = self.artworks.sealed
+        self.minted = self.pinned - sum(batch.plan.quantity for batch in self.earlier)
 
     def grouped(self, artworks: Iterable[Artwork]) -> Iterator[tuple[BatchPlan, list[Artwork]]]:
         """Gather each batch's artworks; they arrive in the order of the plan."""
         upstream = iter(artworks)
-        for plan in self.undrawn:
+        for plan in self.artworks.undrawn:
             yield plan, [next(upstream) for _ in plan.token_ids]
 
     def sealed(self, batches: Iterable[PinnedBatch]) -> Iterator[PinnedBatch]:
         """First the batches that an earlier process sealed, then each new one once the ledger holds it."""
         yield from self.earlier
         for batch in batches:
-            self.plans.seal(batch, self.collection.name, self.tools.pinner_names)
+            self.plans.seal(batch, self.collection.name)
             self.pinned += batch.plan.quantity
             self.observer.progress("pin", self.pinned, self.run.count)
             yield batch
@@ -394,28 +391,12 @@ class _Flow:
         from pipeline.cover import pin_info
 
         tools, cover_file = self.tools, self.run.arguments["cover"]
-        cover, info = pin_info(
-            self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.pinners
+        cover, info, pins = pin_info(
+            self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.places
         )
-        self.plans.set_info(self.collection.id, cover, info, self.tools.pinner_names)
+        self.plans.set_info(self.collection.id, cover, info, pins)
         crash_point("info_recorded")
         self.collection = self.plans.collection_by_id(self.collection.id)
-
-    def _missing_specs(self) -> Iterator[TokenSpec]:
-        for plan in self.undrawn:
-            kept = self._intact(plan)
-            yield from (spec for spec in self.plans.specs(plan) if spec.token_id not in kept)
-
-    def _intact(self, plan: BatchPlan) -> dict[int, Artwork]:
-        """Recorded artworks of a batch whose files still have their digest; the others are drawn again."""
-        return {
-            token_id: artwork
-            for token_id, artwork in self.plans.drawn(plan, self._image).items()
-            if artwork.path.exists() and hashlib.sha256(artwork.path.read_bytes()).digest() == artwork.image_sha256
-        }
-
-    def _image(self, token_id: int) -> Path:
-        return self.workspace.image(self.collection.id, token_id)
 
 
 # ── threads ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ chain/                   state of the embedded chain
 backup/                  the ledger as it was before and after the last run
 export/                  what `export` wrote
 keys/                    keystore files that `account` made
+cache/                   thumbnails of the gallery; may be deleted at any time
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ class Workspace:
     @property
     def keys(self) -> Path:
         return self.folder / "keys"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.folder / "cache" / "thumbnails"
 
     def image(self, collection_id: int, token_id: int) -> Path:
         return self.folder / "images" / str(collection_id) / f"{token_id}.png"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pipeline.cid import CID
 from pipeline.config import Config, load_config
 from pipeline.errors import BadArgument, CollectionExists, Corrupt, RunDiffers
 from pipeline.ledger import Ledger
+from pipeline.ledger.pins import pinned_at
 from pipeline.ledger.plans import Plans
 from pipeline.planning import (
     Add,
@@ -25,7 +27,7 @@ from pipeline.planning import (
     decide,
     token_specs,
 )
-from pipeline.records import Address, Artwork, Attribute, BatchPlan, PinnedBatch, PinnedRoot
+from pipeline.records import Address, Artwork, Attribute, BatchPlan, Pin, PinnedBatch, PinnedRoot
 
 OWNER = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 TOOLS = {
@@ -35,6 +37,7 @@ TOOLS = {
     "encoder": "e1",
     "size": 512,
     "device": "cpu",
+    "dtype": "float32",
     "threads": 2,
     "pinners": "embedded",
     "rpc_url": "http://127.0.0.1:8545",
@@ -197,7 +200,7 @@ def _artwork(token_id: int, path: Path) -> Artwork:
 
 def _sealed(plan: BatchPlan) -> PinnedBatch:
     images, metadata = (PinnedRoot(CID.dag_pb(byte * 32), 2, 10, b"c" * 32) for byte in (b"a", b"b"))
-    return PinnedBatch(plan, images, metadata)
+    return PinnedBatch(plan, images, metadata, (Pin(images.cid, "embedded", "proved"),))
 
 
 def test_a_plan_is_cut_into_batches_that_hold_all_its_tokens(ledger: Ledger, tmp_path: Path) -> None:
@@ -217,11 +220,11 @@ def test_progress_is_kept_artwork_by_artwork_and_batch_by_batch(ledger: Ledger, 
         plans.record_artwork(1, _artwork(token_id, tmp_path / "x"))
     drawn = plans.drawn(first, lambda token_id: tmp_path / "x")
     assert [artwork.attributes for artwork in drawn.values()] == [_artwork(1, tmp_path).attributes] * 2
-    plans.seal(_sealed(first), "Lino", ("embedded",))
+    plans.seal(_sealed(first), "Lino")
     assert plans.undrawn_batches(run) == [second]
-    assert plans.unminted_batches(run) == [_sealed(first)]
+    assert plans.unminted_batches(run) == [replace(_sealed(first), pins=())]
     assert plans.counts(1) == {"sealed": 2, "planned": 2}
-    assert plans.pinned_at(_sealed(first).images.cid) == ("embedded",)
+    assert pinned_at(ledger, _sealed(first).images.cid) == ("embedded",)
     plans.check()
 
 
@@ -229,10 +232,10 @@ def test_a_sealed_batch_can_never_be_sealed_with_other_content(ledger: Ledger, t
     run = _plan(ledger, _config(tmp_path, batch="2"), 2, Begin("Lino"))
     plans = Plans(ledger)
     (batch,) = plans.undrawn_batches(run)
-    plans.seal(_sealed(batch), "Lino", ("embedded",))
+    plans.seal(_sealed(batch), "Lino")
     other = PinnedBatch(batch, _sealed(batch).metadata, _sealed(batch).images)
     with pytest.raises(sqlite3.IntegrityError, match="keeps its content"):
-        plans.seal(other, "Lino", ("embedded",))
+        plans.seal(other, "Lino")
 
 
 @pytest.mark.parametrize(
@@ -254,7 +257,7 @@ def test_a_changed_row_no_longer_matches_the_event_chain(ledger: Ledger, tmp_pat
     (batch,) = plans.undrawn_batches(run)
     for token_id in batch.token_ids:
         plans.record_artwork(1, _artwork(token_id, tmp_path))
-    plans.seal(_sealed(batch), "Lino", ("embedded",))
+    plans.seal(_sealed(batch), "Lino")
     plans.check()
     with ledger.atomic():
         ledger.execute(damage)

@@ -1,11 +1,89 @@
-"""Verbs about pictures: `rarity`."""
+"""Verbs about pictures: `generate`, `reject`, `rarity`."""
 
 from __future__ import annotations
 
-from pipeline.cli.call import Call, Verb, chosen_name, next_command, say
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.call import MAX_TOKEN_ID, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
+from pipeline.errors import BadArgument
+from pipeline.records import MAX_SEED
+
+if TYPE_CHECKING:
+    from pipeline.ledger.plans import Run
 
 LONG_TABLE = 100  # rows after which nobody reads on
+
+
+def _generate(call: Call) -> int:
+    from pipeline.preview import MAX_SHEET, draw_seed, draw_sheet
+
+    out, sheet, config = call.arguments.out, call.arguments.sheet, call.config
+    if (out is None) == (sheet is None):
+        raise BadArgument(
+            name="--out and --sheet",
+            value="both" if out else "neither",
+            expected="one of them: a picture of one seed, or a contact sheet",
+            hint="`pipeline generate --seed 7 --out 7.png`, or `pipeline generate --count 36 --sheet sheet.png`",
+        )
+    if out is not None:
+        if config["seed"] == "":
+            raise BadArgument(
+                name="--seed", value="not given", expected="the seed of a token, as `pipeline show` has it"
+            )
+        if call.arguments.count is not None:
+            raise BadArgument(
+                name="--count", value=call.arguments.count, expected="nothing beside --out: it is one picture"
+            )
+        report = draw_seed(config, config["seed"], Path(out))
+        if report["flaw"]:
+            say(f"`mint` would not take this picture, and draw the token's next attempt: it is {report['flaw']}.")
+        files = [report["file"]]
+    else:
+        from pipeline.cli.terminal import progress_on_stderr
+
+        count = number("--count", call.arguments.count or "36", 1, MAX_SHEET)
+        seed = secrets.randbelow(MAX_SEED + 1) if config["seed"] == "" else config["seed"]
+        with progress_on_stderr() as observer:
+            report = draw_sheet(config, seed, count, Path(sheet), observer)
+        files = report["files"]
+        next_command(f"pipeline mint --count {count} --seed {seed}", "mints these")
+    if call.as_json:
+        print_json(report)
+    else:
+        for file in files:
+            print(file)
+    return 0
+
+
+def _reject(call: Call) -> int:
+    from pipeline.cli.terminal import progress_on_stderr
+    from pipeline.preview import reject
+
+    token_ids = [number("token id", text, 1, MAX_TOKEN_ID) for text in dict.fromkeys(call.arguments.token_id)]
+    with progress_on_stderr() as observer:
+        run, sheets = reject(call.workspace, token_ids, observer)
+    tell_sheets(call, run, sheets)
+    return 0
+
+
+def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
+    """What to look at, and how to go on, once a run is drawn and waits."""
+    from pipeline.planning import command
+
+    if call.as_json:
+        print_json(
+            {"drawn": run.count, "token_ids": [run.start, run.start + run.count - 1], "sheets": list(map(str, sheets))}
+        )
+    else:
+        for sheet in sheets:
+            print(sheet)
+    say("nothing is pinned or sent yet.")
+    next_command(f"pipeline reject {run.start} …", "has tokens that you do not like drawn again")
+    next_command(command(run), "pins and mints what was drawn")
 
 
 def _rarity(call: Call) -> int:
@@ -36,6 +114,33 @@ def _rarity(call: Call) -> int:
 
 
 VERBS = (
+    Verb(
+        "generate",
+        _generate,
+        "draw pictures without minting: one seed, or a contact sheet",
+        (
+            "generate --seed 8629932815222832 --out token.png",
+            "generate --count 36 --sheet sheet.png",
+            "generate --count 36 --seed 5 --sheet sheet.png --model default --size 256 --threads 1",
+        ),
+        ("model", "size", "seed", "device", "threads", "encoder", "duplicate_bits"),
+        (
+            ("--out", {"metavar": "FILE", "help": "the picture of --seed, the seed of a token, as PNG"}),
+            (
+                "--sheet",
+                {"metavar": "FILE", "help": "a contact sheet of tokens 1 to --count; --seed is the collection's"},
+            ),
+            ("--count", {"metavar": "N", "help": "pictures on the sheet (36)"}),
+        ),
+    ),
+    Verb(
+        "reject",
+        _reject,
+        "have tokens drawn again, before they are pinned",
+        ("reject 7 12", "reject 7 --json"),
+        (),
+        (("token_id", {"metavar": "TOKEN_ID", "nargs": "+", "help": "ids of drawn tokens of the unfinished run"}),),
+    ),
     Verb(
         "rarity",
         _rarity,

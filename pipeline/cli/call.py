@@ -15,6 +15,7 @@ from pipeline.workspace import Workspace
 
 MAX_TOKEN_ID = 2**48 - 1  # of the contract
 
+PIN_SETTINGS = ("pin", "ipfs_api", "psa_url", "psa_origins", "s3_endpoint", "s3_bucket", "pinata_url", "gateway")
 LIMITS = ("max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth")
 
 

@@ -95,7 +95,7 @@ def _config(call: Call) -> int:
 
 def _shown(name: str, value: Any) -> Any:
     """A setting's value as it may be shown: addresses of nodes lose whatever could carry a key."""
-    if name in ("rpc_url", "signer_url", "ipfs_api", "external_url") and "://" in str(value):
+    if name.endswith(("_url", "_api", "_endpoint", "gateway")) and "://" in str(value):
         from pipeline.mint.rpc import shown
 
         return shown(value)

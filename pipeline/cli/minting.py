@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pipeline.cli.call import LIMITS, Call, Verb, next_command, number, say
+from pipeline.cli.art import tell_sheets
+from pipeline.cli.call import LIMITS, PIN_SETTINGS, Call, Verb, next_command, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
 from pipeline.config import MAX_COUNT
 from pipeline.mint.fees import GWEI
@@ -14,7 +15,8 @@ LONG_TABLE = 100  # rows after which nobody reads on
 
 MINT_SETTINGS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("model", "size", "seed", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "network"),
+    *("model", "size", "seed", "device", "threads", "encoder", "duplicate_bits"),
+    *(*PIN_SETTINGS, "quorum", "chain", "rpc_url", "network"),
     *("keystore", "signer_url", "signer_address", "confirmations", "to", "batch", *LIMITS),
 )
 
@@ -36,8 +38,12 @@ def _mint(call: Call) -> int:
             observer,
             more=call.arguments.more,
             new=call.arguments.new,
+            stop_after_generate=call.arguments.stop_after == "generate",
             person=person_here(call.arguments.confirm_name),
         )
+    if outcome.sheets:
+        tell_sheets(call, outcome.run, outcome.sheets)
+        return 0
     with Ledger(call.workspace.ledger) as ledger:
         report = run_report(ledger, outcome)
         if call.as_json:
@@ -104,6 +110,7 @@ VERBS = (
             "mint --count 10 --more",
             "mint --count 500 --new --name 'Night Linos' --size 1024 --to 0x…",
             "mint --to recipients.csv",
+            "mint --count 50 --stop-after generate",
             "mint --count 500 --dry-run --rpc-url https://…",
             "mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
             "mint --count 50 --rpc-url https://… --network sepolia --keystore key.json",
@@ -114,6 +121,14 @@ VERBS = (
             ("--count", {"metavar": "N", "help": f"number of tokens, 1 to {MAX_COUNT:,}; a --to FILE says it itself"}),
             ("--more", {"action": "store_true", "help": "add tokens to the last (or --name'd) collection"}),
             ("--new", {"action": "store_true", "help": "start another collection in this workspace"}),
+            (
+                "--stop-after",
+                {
+                    "metavar": "STAGE",
+                    "choices": ("generate",),
+                    "help": "generate: draw, write a contact sheet, and wait; nothing is pinned or sent",
+                },
+            ),
             ("--dry-run", {"action": "store_true", "help": "tell what it would cost; plan, sign and send nothing"}),
             (
                 "--confirm-name",

@@ -27,6 +27,8 @@ LABELS = {
     "repair": "rebuilding",
     "read": "reading",
     "train": "training",
+    "repin": "pinning again",
+    "unpin": "letting go",
 }
 
 

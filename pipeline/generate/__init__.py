@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import GenerationError
+from pipeline.generate.gates import Gate, is_blank, phash
 from pipeline.generate.seeds import token_seed
 from pipeline.generate.stage import generate, provenance
 from pipeline.records import Attribute
@@ -26,10 +27,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Drawing", "Generator", "generate", "is_blank", "load_generator", "provenance", "token_seed"]
+__all__ = [
+    "Drawing",
+    "Gate",
+    "Generator",
+    "generate",
+    "is_blank",
+    "load_generator",
+    "phash",
+    "provenance",
+    "token_seed",
+]
 
 ENTRY_POINTS = "pipeline.generators"
-BLANK = 0.35  # nats; two flat colours at nine to one have 0.33
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +49,7 @@ class Drawing:
     seed: int
     pixels: NDArray[np.uint8]  # (H, W, 3)
     attributes: tuple[Attribute, ...]
+    flaw: str = ""  # what the generator itself finds wrong with it, such as "blank" or "not finite"
 
 
 class Generator(Protocol):
@@ -48,10 +59,14 @@ class Generator(Protocol):
     weights_sha256: str  # hex digest of the weights file
     renderer: str  # changes whenever pixels of the same seed and weights would
     device: str
+    dtype: str  # of the numbers that pixels are computed with
     threads: int
 
     def draw(self, seed: int, size: int) -> Drawing:
-        """Exactly this seed, `size` pixels wide and high. Raises BadArgument for a size out of range."""
+        """Exactly this seed, `size` pixels wide and high, whatever it looks like: choosing is the gate's business.
+
+        Raises BadArgument for a size out of range.
+        """
         ...
 
 
@@ -85,10 +100,3 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, or give the path of a checkpoint"
     raise GenerationError(reason=f"there is no model {name!r}", hint=hint)
-
-
-def is_blank(drawing: Drawing) -> bool:
-    """Whether there is next to nothing to see: one colour, or nearly so."""
-    from pipeline.generate.traits import colour_entropy
-
-    return colour_entropy(drawing.pixels) < BLANK

@@ -28,7 +28,7 @@ from pipeline.generate.families import FAMILIES, UPRIGHT
 from pipeline.generate.models.painter import SHUT, Folded, Painter, paint_fields
 from pipeline.generate.models.vocabulary import GROUPS, Numbers, draw_numbers, fields
 from pipeline.generate.palettes import NAMES, colour, palette_colours
-from pipeline.generate.stage import check_size
+from pipeline.generate.stage import check_size, is_out_of_memory
 from pipeline.generate.traits import (
     PROOF,
     VISIBLE,
@@ -38,7 +38,7 @@ from pipeline.generate.traits import (
 )
 from pipeline.records import Attribute
 
-RENDERER = "vocabulary-1"  # goes up whenever this code gives other pixels for the same seed and weights
+RENDERER = "vocabulary-2"  # goes up whenever this code gives other pixels for the same seed and weights
 CHUNK = 8192  # points per product: fields and activations stay in a core's cache
 BAND = 512  # rows painted at a time: bounds memory at 4096 px to what 512 rows take
 EDGE = 0.1  # colour difference between neighbours above which a pixel is sampled again
@@ -47,7 +47,6 @@ TRUNCATION = 0.9  # latents a little nearer to the middle: fewer oddities, hardl
 CROSSES = 0.3  # share of tokens that cross two families
 SYMMETRIES = ("None", "None", "None", "None", "None", "None", "Mirror", "Mirror", "Quad", "Kaleidoscope")
 DULL = 0.22  # ink entropy below which a picture is next to blank
-VARIATIONS = 4  # how many pictures a seed may try before it keeps the last
 
 # group -> (trait, number): counts that a token shows when it shows the group
 COUNTED = {
@@ -67,8 +66,8 @@ def default_artist(device: str, threads: int | None) -> Artist:
 class SeedNoise:
     """A token's numbers, from one stream for each name; see `vocabulary.Noise`."""
 
-    def __init__(self, seed: int, variation: int = 0) -> None:
-        self.seed, self.variation = seed, variation
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
 
     def uniform(self, name: str, *shape: int) -> Tensor:
         count = torch.Size(shape).numel()
@@ -82,7 +81,7 @@ class SeedNoise:
         return values[int(self.uniform(name).item() * len(values))]
 
     def _stream(self, name: str) -> str:
-        return f"{self.variation}/{name}"
+        return f"0/{name}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,8 @@ class Token:
 class Artist:
     """A Generator with the vocabulary GAN of a checkpoint."""
 
+    dtype = "float32"
+
     def __init__(self, weights: Path, device: str = "cpu", threads: int | None = None, name: str = "") -> None:
         checkpoint = read_checkpoint(weights)
         self.weights_sha256 = checkpoint.sha256
@@ -140,12 +141,14 @@ class Artist:
         check_size(size)
         token, proof = self._pool.submit(self._compose, seed).result()
         attributes = self._pool.submit(self._attributes, token, proof).result()
-        return Drawing(seed, self._render(token, size), attributes)
+        pixels, finite = self._render(token, size)
+        flaw = "not finite" if not finite else "blank" if ink_entropy(proof) < DULL else ""
+        return Drawing(seed, pixels, attributes, flaw)
 
     @torch.inference_mode()
-    def token(self, seed: int, variation: int = 0) -> Token:
-        """What `seed` decides. Variations share nothing but the seed."""
-        noise = SeedNoise(seed, variation)
+    def token(self, seed: int) -> Token:
+        """What `seed` decides."""
+        noise = SeedNoise(seed)
         families = choose_families(noise)
         upright = bool(UPRIGHT.intersection(families))
         symmetry = noise.choose("symmetry", ("None", "None", "None", "Mirror") if upright else SYMMETRIES)
@@ -169,13 +172,8 @@ class Artist:
         return torch.cat(parts, 1).view(-1, PROOF, PROOF)
 
     def _compose(self, seed: int) -> tuple[Token, Tensor]:
-        """The first variation of `seed` that is not next to blank, or the last of them, with its proof."""
-        for variation in range(VARIATIONS):
-            token = self.token(seed, variation)
-            proof = self.proof(token)
-            if ink_entropy(proof) >= DULL:  # false for NaN as well
-                break
-        return token, proof
+        token = self.token(seed)
+        return token, self.proof(token)
 
     @torch.inference_mode()
     def _attributes(self, token: Token, proof: Tensor) -> tuple[Attribute, ...]:
@@ -193,13 +191,21 @@ class Artist:
         return len(token.groups) == 1 or share_changed(proof, self.proof(token.without(group))) > VISIBLE
 
     @torch.inference_mode()
-    def _render(self, token: Token, size: int) -> NDArray[np.uint8]:
-        colours = palette_colours(token.palette).to(self._device)
-        return np.concatenate([self._band(token, colours, size, top) for top in range(0, size, BAND)])
+    def _render(self, token: Token, size: int) -> tuple[NDArray[np.uint8], bool]:
+        """The pixels, and whether every number behind them was one."""
+        colours, rows = palette_colours(token.palette).to(self._device), min(BAND, size)
+        while True:
+            try:
+                bands = [self._band(token, colours, size, top, rows) for top in range(0, size, rows)]
+                return np.concatenate([pixels for pixels, _ in bands]), all(finite for _, finite in bands)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or rows == 1:
+                    raise
+            rows //= 2  # slower, the same pixels, and half the memory
 
-    def _band(self, token: Token, colours: Tensor, size: int, top: int) -> NDArray[np.uint8]:
-        """BAND rows of the picture from `top` on: one sample per pixel, and four more where an edge may cross it."""
-        first, last = max(0, top - 1), min(size, top + BAND + 1)  # a row more on both sides shows the edges there
+    def _band(self, token: Token, colours: Tensor, size: int, top: int, rows: int) -> tuple[NDArray[np.uint8], bool]:
+        """`rows` rows of the picture from `top` on: one sample per pixel, and four more where an edge may cross it."""
+        first, last = max(0, top - 1), min(size, top + rows + 1)  # a row more on both sides shows the edges there
         x, y = pixel_grid(size, self._device, first, last)
         image = self._paint(token, colours, x, y)  # (3, N)
 
@@ -210,9 +216,10 @@ class Artist:
             total += self._paint(token, colours, x + right / 4 / size, y + down / 4 / size)
         image[:, again] = total / (1 + len(ROOKS))
 
-        rows = image.view(3, -1, size)[:, top - first : top - first + BAND]
-        pixels: NDArray[np.uint8] = (rows.permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
-        return pixels
+        band = image.view(3, -1, size)[:, top - first : top - first + rows]
+        finite = bool(band.isfinite().all())
+        pixels: NDArray[np.uint8] = (band.nan_to_num().permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
+        return pixels, finite
 
     def _paint(self, token: Token, colours: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Colours (3, N) at (N,) points, in chunks that the pool's threads share."""

@@ -15,8 +15,6 @@ from pipeline.generate.families import INKS
 from pipeline.records import Attribute
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import Tensor
 
 PROOF = 96  # side of the small picture that is judged before the large one is drawn
@@ -55,14 +53,3 @@ def share_changed(before: Tensor, after: Tensor) -> float:
     ink = before[:INKS].argmax(0) != after[:INKS].argmax(0)
     shade = (before[INKS] - after[INKS]).abs() > 0.25
     return float((ink | shade).float().mean())
-
-
-def colour_entropy(pixels: NDArray[np.uint8]) -> float:
-    """Entropy, in nats, of the colours of (H, W, 3) pixels in steps of 16 levels, at no more than 128 by 128 points."""
-    import numpy as np
-
-    step = max(1, len(pixels) // 128)
-    coarse = (pixels[::step, ::step] >> 4).astype(np.int64) @ np.array([256, 16, 1])
-    _, counts = np.unique(coarse, return_counts=True)
-    share = counts / counts.sum()
-    return float(-(share * np.log(share)).sum())

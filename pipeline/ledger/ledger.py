@@ -49,6 +49,8 @@ class Ledger:
         self._depth = 0
         if readonly and not path.exists():
             raise FileNotFoundError(path)
+        if readonly and _is_old(path):
+            Ledger(path).close()  # a reader knows the newest tables only
         with _translated(path):
             self._db = _connect(path, readonly)
             try:
@@ -167,11 +169,18 @@ class Ledger:
             raise NewerSchema(path=self.path, found=version, known=len(MIGRATIONS))
 
     def _migrate(self) -> None:
-        for version in range(self._pragma("user_version"), len(MIGRATIONS)):
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {MIGRATIONS[version]}"
-                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version + 1}; COMMIT;"
-            )
+        while (version := self._pragma("user_version")) < len(MIGRATIONS):
+            try:
+                self._db.executescript(
+                    f"BEGIN IMMEDIATE; {MIGRATIONS[version]}"
+                    f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version + 1}; COMMIT;"
+                )
+            except sqlite3.OperationalError:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if self._pragma("user_version") == version:
+                    raise
+                # Another process took the same step between our look and ours.
 
     def _pragma(self, name: str) -> int:
         return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
@@ -184,6 +193,16 @@ def canonical_json(value: Any) -> str:
 
 def _event_hash(previous: bytes, when: float, kind: str, ref: str, data: str) -> bytes:
     return hashlib.sha256(previous + canonical_json([when, kind, ref, data]).encode()).digest()
+
+
+def _is_old(path: Path) -> bool:
+    with _translated(path):
+        db = _connect(path, readonly=True)
+        try:
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        finally:
+            db.close()
+        return 0 < version < len(MIGRATIONS)
 
 
 def _connect(path: Path, readonly: bool) -> sqlite3.Connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,8 +14,20 @@ from typing import Any
 from pipeline.cid import CID
 from pipeline.crash import crash_point
 from pipeline.errors import Corrupt
+from pipeline.generate.seeds import token_seed
 from pipeline.ledger.ledger import Ledger, canonical_json
-from pipeline.records import Address, Artwork, Attribute, BatchPlan, PinnedBatch, PinnedRoot, TokenSpec
+from pipeline.ledger.pins import record_pins, record_root
+from pipeline.records import (
+    Address,
+    Artwork,
+    Attribute,
+    BatchPlan,
+    Determinism,
+    Pin,
+    PinnedBatch,
+    PinnedRoot,
+    TokenSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,9 @@ class Run:
     encoder: str
     size: int
     device: str
+    dtype: str
     threads: int
+    duplicate_bits: int | None  # the gate compares hashes up to this distance; None: not at all
     start: int
     count: int
     batch_size: int
@@ -71,7 +85,10 @@ class Token:
     seed: int
     recipient: Address
     state: str
+    attempt: int
     image_sha256: bytes | None
+    phash: int | None
+    determinism: Determinism | None
     attributes: tuple[Attribute, ...]
     images_root: CID | None
     metadata_root: CID | None
@@ -91,7 +108,7 @@ _COLLECTIONS = (
     "SELECT c.*, h.chain_id, h.genesis_hash, h.kind AS chain_kind FROM collection c JOIN chain h ON h.id = c.chain"
 )
 _TOKENS = """
-    SELECT t.token_id, t.seed, t.recipient, t.image_sha256, t.attributes,
+    SELECT t.token_id, t.seed, t.recipient, t.attempt, t.image_sha256, t.phash, t.determinism, t.attributes,
            CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state,
            b.images_root, b.metadata_root, b.tx_hash, b.block_number,
            (SELECT s.id FROM slot s WHERE s.batch = b.id AND s.state IN ('live', 'mined', 'final')
@@ -99,6 +116,16 @@ _TOKENS = """
       FROM token t JOIN batch b ON b.id = t.batch
 """
 _TOKEN_ORDER = " ORDER BY t.token_id"
+
+# A sealed batch's digests, and the columns of its tokens that each covers: a new column gets a new digest, so that
+# batches that were sealed before it still check.
+_SEALED = {
+    "tokens_sha256": (
+        *("collection", "token_id", "batch", "seed", "recipient", "state"),
+        *("image_sha256", "pixel_sha256", "image_bytes", "attributes"),
+    ),
+    "drawn_sha256": ("token_id", "attempt", "phash", "determinism"),
+}
 
 
 class Plans:
@@ -187,6 +214,12 @@ class Plans:
         self._ledger.log("run.planned", str(run), collection=collection_id, **settings)
         return run
 
+    def set_gate(self, run_id: int, duplicate_bits: int | None) -> None:
+        """Decide how near two tokens' hashes may not be, from now on: the one thing about a planned run that may change."""
+        with self._ledger.atomic():
+            self._ledger.execute("UPDATE run SET duplicate_bits = ? WHERE id = ?", (duplicate_bits, run_id))
+            self._ledger.log("run.gate", str(run_id), duplicate_bits=duplicate_bits)
+
     # ── progress ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def undrawn_batches(self, run_id: int) -> list[BatchPlan]:
@@ -198,9 +231,9 @@ class Plans:
 
     def specs(self, plan: BatchPlan) -> list[TokenSpec]:
         rows = self._ledger.rows(
-            "SELECT token_id, seed, recipient FROM token WHERE batch = ? ORDER BY token_id", (plan.id,)
+            "SELECT token_id, seed, recipient, attempt FROM token WHERE batch = ? ORDER BY token_id", (plan.id,)
         )
-        return [TokenSpec(row["token_id"], row["seed"], Address(row["recipient"])) for row in rows]
+        return [TokenSpec(row["token_id"], row["seed"], Address(row["recipient"]), row["attempt"]) for row in rows]
 
     def drawn(self, plan: BatchPlan, image: Any) -> dict[int, Artwork]:
         """The batch's artworks that an earlier process recorded, by token id; `image(token_id)` names their files."""
@@ -214,16 +247,33 @@ class Plans:
                 pixel_sha256=row["pixel_sha256"],
                 image_bytes=row["image_bytes"],
                 attributes=_attributes(row["attributes"]),
+                attempt=row["attempt"],
+                phash=row["phash"],
+                determinism=row["determinism"],
             )
             for row in rows
         }
 
+    def hashes(self, collection_id: int) -> dict[int, int]:
+        """The perceptual hashes of the collection's drawn tokens, by token id."""
+        rows = self._ledger.rows(
+            "SELECT token_id, phash FROM token WHERE collection = ? AND state = 'generated' AND phash IS NOT NULL",
+            (collection_id,),
+        )
+        return {row["token_id"]: row["phash"] for row in rows}
+
     def record_artwork(self, collection_id: int, artwork: Artwork) -> None:
+        """Enter what was drawn for a token, with the attempt and the seed that the gate let through."""
         with self._ledger.atomic():
             self._ledger.execute(
-                "UPDATE token SET state = 'generated', image_sha256 = ?, pixel_sha256 = ?, image_bytes = ?, "
-                "attributes = ? WHERE collection = ? AND token_id = ?",
+                "UPDATE token SET state = 'generated', seed = ?, attempt = ?, phash = ?, determinism = ?, "
+                "image_sha256 = ?, pixel_sha256 = ?, image_bytes = ?, attributes = ? "
+                "WHERE collection = ? AND token_id = ?",
                 (
+                    artwork.seed,
+                    artwork.attempt,
+                    artwork.phash,
+                    artwork.determinism,
                     artwork.image_sha256,
                     artwork.pixel_sha256,
                     artwork.image_bytes,
@@ -234,34 +284,43 @@ class Plans:
             )
         crash_point("artwork_recorded")
 
-    def record_pin(self, root: PinnedRoot, name: str, pinners: tuple[str, ...]) -> None:
-        """Enter a root and who proved to hold it; to be called inside `atomic`. Doing it again changes nothing."""
-        self._ledger.execute(
-            "INSERT INTO root (cid, name, blocks, bytes, car_sha256) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (str(root.cid), name, root.blocks, root.block_bytes, root.car_sha256),
-        )
-        for pinner in pinners:
-            self._ledger.execute(
-                "INSERT INTO pin (root, pinner, proved) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (str(root.cid), pinner, time.time()),
-            )
+    def reject(self, collection_id: int, token_ids: Sequence[int]) -> None:
+        """Have drawn tokens of unsealed batches drawn again: each is planned anew, with its next attempt."""
+        seed = self.collection_by_id(collection_id).seed
+        with self._ledger.atomic():
+            for token_id in token_ids:
+                (token,) = self.tokens(collection_id, token_id, 1)
+                assert token.state == "generated", f"token {token_id} is {token.state}"
+                attempt = token.attempt + 1
+                self._ledger.execute(
+                    "UPDATE token SET state = 'planned', attempt = ?, seed = ?, phash = NULL, determinism = NULL, "
+                    "image_sha256 = NULL, pixel_sha256 = NULL, image_bytes = NULL, attributes = NULL "
+                    "WHERE collection = ? AND token_id = ?",
+                    (attempt, token_seed(seed, token_id, attempt), collection_id, token_id),
+                )
+                self._ledger.log("token.rejected", f"{collection_id}/{token_id}", attempt=token.attempt)
+        crash_point("rejected")
 
-    def set_info(self, collection_id: int, cover: PinnedRoot, info: PinnedRoot, pinners: tuple[str, ...]) -> None:
+    def set_info(self, collection_id: int, cover: PinnedRoot, info: PinnedRoot, pins: Iterable[Pin]) -> None:
         """Enter the collection's cover and the directory behind its contractURI()."""
         with self._ledger.atomic():
-            self.record_pin(cover, "cover", pinners)
-            self.record_pin(info, "collection", pinners)
+            name = self.collection_by_id(collection_id).name
+            record_root(self._ledger, cover, f"{name} cover")
+            record_root(self._ledger, info, f"{name} collection")
+            record_pins(self._ledger, pins)
             self._ledger.execute(
                 "UPDATE collection SET cover_root = ?, info_root = ? WHERE id = ?",
                 (str(cover.cid), str(info.cid), collection_id),
             )
 
-    def seal(self, batch: PinnedBatch, label: str, pinners: tuple[str, ...]) -> None:
+    def seal(self, batch: PinnedBatch, label: str) -> None:
         """Fix a batch's content for ever: its roots, and a digest over all its tokens' rows."""
         plan = batch.plan
         with self._ledger.atomic():
-            self.record_pin(batch.images, f"{label} images", pinners)
-            self.record_pin(batch.metadata, f"{label} metadata", pinners)
+            tokens = f"{label} {plan.start}-{plan.start + plan.quantity - 1}"
+            record_root(self._ledger, batch.images, f"{tokens} images")
+            record_root(self._ledger, batch.metadata, f"{tokens} metadata")
+            record_pins(self._ledger, batch.pins)
             self._ledger.execute(
                 "UPDATE batch SET images_root = ?, metadata_root = ?, state = 'sealed' WHERE id = ?",
                 (str(batch.images.cid), str(batch.metadata.cid), plan.id),
@@ -354,11 +413,6 @@ class Plans:
         )
         return [row["hash"] for row in rows]
 
-    def pinned_at(self, root: CID) -> tuple[str, ...]:
-        """Names of the backends that proved to hold a root."""
-        rows = self._ledger.rows("SELECT pinner FROM pin WHERE root = ? ORDER BY pinner", (str(root),))
-        return tuple(row["pinner"] for row in rows)
-
     # ── self-check ───────────────────────────────────────────────────────────────────────────────────────────
 
     def check(self) -> None:
@@ -369,7 +423,7 @@ class Plans:
                     if row[column] != value:
                         self._damaged(f"{table} {row['id']}", column)
         for row, event in self._with_events("batch", "batch.sealed"):
-            if row["state"] != "planned" and self._seal_of(row["id"]) != event:
+            if row["state"] != "planned" and self._seal_of(row["id"], event) != event:
                 self._damaged(f"batch {row['id']}", "its tokens or roots")
 
     def _with_events(self, table: str, kind: str) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -387,20 +441,25 @@ class Plans:
     def _damaged(self, what: str, reason: str) -> None:
         raise Corrupt(what=f"{self._ledger.path}: {what}", reason=f"{reason} does not match the event chain")
 
-    def _seal_of(self, batch_id: int) -> dict[str, Any]:
-        """What a sealed batch's event holds: its range, its roots, and a digest over its tokens' rows."""
+    def _seal_of(self, batch_id: int, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What a sealed batch's event holds: its range, its roots, and digests over its tokens' rows.
+
+        An `event` of an earlier schema has fewer digests: only those are computed then.
+        """
         batch = self._ledger.row("SELECT * FROM batch WHERE id = ?", (batch_id,))
         assert batch is not None
-        digest = hashlib.sha256()
+        wanted = [name for name in _SEALED if event is None or name in event]
+        digests = {name: hashlib.sha256() for name in wanted}
         for row in self._ledger.rows("SELECT * FROM token WHERE batch = ? ORDER BY token_id", (batch_id,)):
-            values = [value.hex() if isinstance(value, bytes) else value for value in row]
-            digest.update(canonical_json(values).encode())
+            for name, digest in digests.items():
+                values = [row[column] for column in _SEALED[name]]
+                digest.update(canonical_json([v.hex() if isinstance(v, bytes) else v for v in values]).encode())
         return {
             "start": batch["start"],
             "quantity": batch["quantity"],
             "images_root": batch["images_root"],
             "metadata_root": batch["metadata_root"],
-            "tokens_sha256": digest.hexdigest(),
+            **{name: digest.hexdigest() for name, digest in digests.items()},
         }
 
     # ── rows to values ───────────────────────────────────────────────────────────────────────────────────────
@@ -420,7 +479,10 @@ class Plans:
             seed=row["seed"],
             recipient=Address(row["recipient"]),
             state=row["state"],
+            attempt=row["attempt"],
             image_sha256=row["image_sha256"],
+            phash=row["phash"],
+            determinism=row["determinism"],
             attributes=_attributes(row["attributes"]),
             images_root=CID.parse(row["images_root"]) if row["images_root"] else None,
             metadata_root=CID.parse(row["metadata_root"]) if row["metadata_root"] else None,

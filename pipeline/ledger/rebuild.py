@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.ledger.journal import Journal, MinedIn
 from pipeline.ledger.ledger import Ledger, canonical_json
 from pipeline.ledger.plans import Plans
-from pipeline.records import Address, Artwork, BatchPlan, PinnedBatch, PinnedRoot, Provenance
+from pipeline.records import Address, Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot, Provenance
 
 
 def write_collection(
@@ -71,7 +71,7 @@ def write_batch(
     recipients: Sequence[Address],
     roots: tuple[PinnedRoot, PinnedRoot],
     where: MinedIn,
-    pinners: str,
+    pinner: str,
 ) -> None:
     """Enter a minted batch with its tokens, taken through the same states as when it was made."""
     plans, (images, metadata) = Plans(ledger), roots
@@ -90,5 +90,6 @@ def write_batch(
         )
         for artwork in artworks:
             plans.record_artwork(collection, artwork)
-        plans.seal(PinnedBatch(BatchPlan(key, start, quantity), images, metadata), label, (pinners,))
+        pins = tuple(Pin(root.cid, pinner, "proved") for root in roots)
+        plans.seal(PinnedBatch(BatchPlan(key, start, quantity), images, metadata, pins), label)
         Journal(ledger).adopt_batch(key, where)

@@ -196,4 +196,51 @@ CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1,)  # index + 1 = the schema version that the script leads to
+V2 = """
+ALTER TABLE token ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0);  -- drawn with, or to begin with
+ALTER TABLE token ADD COLUMN phash INTEGER;            -- perceptual hash, 63 bits
+ALTER TABLE token ADD COLUMN determinism TEXT CHECK (determinism IN ('A', 'B', 'C'));
+ALTER TABLE run ADD COLUMN dtype TEXT NOT NULL DEFAULT 'float32';
+ALTER TABLE run ADD COLUMN duplicate_bits INTEGER;     -- how near hashes of two tokens may not be; NULL: not compared
+"""
+
+V3 = """  -- a place may also only say that it has a root, or fail while enough others have it
+ALTER TABLE pin RENAME COLUMN proved TO told;
+ALTER TABLE pin ADD COLUMN state TEXT NOT NULL DEFAULT 'proved' CHECK (state IN ('proved', 'claimed', 'failed'));
+ALTER TABLE pin ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+"""
+
+V4 = """  -- jobs and bearer tokens of the HTTP service
+CREATE TABLE job (
+    id          INTEGER PRIMARY KEY,
+    idem_key    TEXT NOT NULL UNIQUE,    -- the client's; the same key is the same job
+    kind        TEXT NOT NULL CHECK (kind IN ('collection', 'mint')),
+    body        TEXT NOT NULL,           -- canonical JSON of the request as it was validated
+    body_sha256 BLOB NOT NULL CHECK (length(body_sha256) = 32),  -- of kind and body
+    state       TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+    cancelling  INTEGER NOT NULL DEFAULT 0 CHECK (cancelling IN (0, 1)),
+    error       TEXT,
+    hint        TEXT,
+    run         INTEGER REFERENCES run (id),
+    created     REAL NOT NULL,
+    started     REAL,
+    ended       REAL,
+    CHECK ((state = 'failed') = (error IS NOT NULL)),
+    CHECK (state <> 'done' OR run IS NOT NULL),
+    CHECK ((state IN ('queued', 'running')) = (ended IS NULL))
+);
+CREATE INDEX job_by_state ON job (state, id);
+CREATE TRIGGER job_is_accepted_once BEFORE UPDATE OF idem_key, kind, body, body_sha256, created ON job
+BEGIN SELECT RAISE(ABORT, 'an accepted job keeps what was asked for'); END;
+
+CREATE TABLE access_token (
+    id      INTEGER PRIMARY KEY,
+    label   TEXT NOT NULL,
+    scope   TEXT NOT NULL CHECK (scope IN ('read', 'mint')),
+    digest  BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),  -- sha2-256 of 256 random bits
+    created REAL NOT NULL,
+    revoked REAL
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4)  # index + 1 = the schema version that the script leads to

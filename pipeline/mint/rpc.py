@@ -62,6 +62,8 @@ NULLABLE = frozenset(
 
 Call = tuple[str, Sequence[Any]]
 
+log = logging.getLogger(__name__)
+
 
 class Rpc:
     """A node behind an http or https URL. Connections are kept and redirects are not followed.
@@ -265,10 +267,16 @@ class Rpc:
                 wait_s = pause_s * random.uniform(0.5, 1.5)  # many clients must not come back together
             if self._clock() + wait_s > deadline:
                 raise failure
+            log.info("asking %s again in %.1f s", self.shown, wait_s, extra={"rpc": "retry"})
             self._sleep(wait_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _unavailable(self, method: str, reason: str, wait_s: float | None = None) -> RpcUnavailable:
+        log.info(
+            "%s gave no usable answer to %s: %s",
+            *(self.shown, method, reason),
+            extra={"rpc": "error", "rpc_method": method},
+        )
         return RpcUnavailable(rpc=self.shown, method=method, reason=reason, wait_s=wait_s)
 
     def _hide(self, text: str) -> str:

@@ -1,14 +1,14 @@
 """Pinning: content is stored, and proven to read back, in every place that was asked for.
 
-A pinner is a plug-in: `embedded` and `kubo` are built in, other packages add theirs by an entry point in the group
-`pipeline.pinners`, a function of (store, settings) that returns a `Pinner`.
+A pinner is a plug-in: `embedded`, `kubo`, `psa`, `filebase` and `pinata` are built in, other packages add theirs by an
+entry point in the group `pipeline.pinners`, a function of (store, settings) that returns a `Pinner`.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,9 +19,11 @@ from pipeline.records import PinnedRoot
 if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
 
-__all__ = ["Pinner", "Settings", "load_pinners"]
+__all__ = ["Pinner", "Rung", "Settings", "load_pinners"]
 
 ENTRY_POINTS = "pipeline.pinners"
+
+Rung = tuple[str, Callable[[], str]]  # its name, and a call that says what was found or raises
 
 
 class Pinner(Protocol):
@@ -32,11 +34,20 @@ class Pinner(Protocol):
     def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
         """Keep the DAG in `car` under `name`; return only when all of it was read back. Pinning again is harmless.
 
-        Raises PinnerUnavailable where a second try may help, another PinError where it will not.
+        Raises PinnerUnavailable where a second try may help, OnlyClaimed where the place says that it has the content
+        and nobody could read it back yet, another PinError where trying again is of no use.
         """
+
+    def unpin(self, root: PinnedRoot) -> None:
+        """Let go of `root`. Harmless where it is not kept. Raises as `pin` does."""
+
+    def rungs(self, root: PinnedRoot) -> Sequence[Rung]:
+        """The steps that prove that `root` is kept, cheapest first, none of them taken yet. Each raises as `pin` does."""
 
     def check(self, root: PinnedRoot) -> None:
         """Return when all of `root` is still kept and reads back. Raises as `pin` does."""
+        for _, climb in self.rungs(root):
+            climb()
 
 
 class Settings(Protocol):
@@ -58,13 +69,37 @@ def _kubo(store: CarStore, settings: Settings) -> Pinner:
     return kubo_from(settings["ipfs_api"], os.environ)
 
 
-BUILT_IN: dict[str, Factory] = {"embedded": _embedded, "kubo": _kubo}
+def _psa(store: CarStore, settings: Settings) -> Pinner:
+    from pipeline.pin.services import psa_from
+
+    return psa_from(settings, os.environ)
 
 
-def load_pinners(names: Sequence[str], store: CarStore, settings: Settings) -> list[Pinner]:
+def _filebase(store: CarStore, settings: Settings) -> Pinner:
+    from pipeline.pin.services import filebase_from
+
+    return filebase_from(settings, os.environ)
+
+
+def _pinata(store: CarStore, settings: Settings) -> Pinner:
+    from pipeline.pin.services import pinata_from
+
+    return pinata_from(settings, os.environ)
+
+
+BUILT_IN: dict[str, Factory] = {
+    "embedded": _embedded,
+    "kubo": _kubo,
+    "psa": _psa,
+    "filebase": _filebase,
+    "pinata": _pinata,
+}
+
+
+def load_pinners(names: Iterable[str], store: CarStore, settings: Settings) -> dict[str, Pinner]:
     """Make the pinners of these names, in their order. Raises BadArgument for an unknown one, with a near name."""
     added = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
-    return [_factory(name, added)(store, settings) for name in names]
+    return {name: _factory(name, added)(store, settings) for name in names}
 
 
 def _factory(name: str, added: dict[str, EntryPoint]) -> Factory:

@@ -11,8 +11,10 @@ Source: ipld.io/specs/transport/car/carv1.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,27 +45,64 @@ class Readable(Protocol):
 
 
 class CarWriter:
-    """Writes blocks into an open file; the root is put into the header at the end, once it is known."""
+    """Writes blocks into a file that is open for reading and writing; the root is put into the header at the end.
+
+    What the file holds already is the work of a writer that was killed: blocks that are put again, in the same order,
+    are found there and not written again. So the bytes come out the same, however often writing was interrupted.
+    """
 
     def __init__(self, file: BinaryIO, root_version: int) -> None:
         """`root_version` is the CID version of the root to come: it decides how long the header is."""
         self._file = file
         self._seen: set[CID] = set()
-        self._header_bytes = file.write(car_header(CID(root_version, DAG_PB, bytes(32))))
+        self._header = car_header(CID(root_version, DAG_PB, bytes(32)))
+        self._end = len(self._header)  # of what was put
+        self._written = deque(self._scan())  # blocks behind that, and where each of them ends
+        if not self._written:
+            self._cut()
 
     def put(self, cid: CID, block: bytes) -> None:
         """Append a block, unless it is there already."""
-        if cid not in self._seen:
-            self._seen.add(cid)
-            self._file.write(car_section(cid, block))
+        if cid in self._seen:
+            return
+        self._seen.add(cid)
+        if self._written:
+            written, end = self._written.popleft()
+            if written == cid:
+                self._end = end
+                if not self._written:
+                    self._cut()
+                return
+            self._written.clear()
+            self._cut()
+        self._end += self._file.write(car_section(cid, block))
 
     def finish(self, root: CID) -> None:
         """Name the root. The caller still has to flush and sync the file."""
         header = car_header(root)
-        assert len(header) == self._header_bytes, f"{root} does not fit a header of {self._header_bytes} bytes"
+        assert len(header) == len(self._header), f"{root} does not fit a header of {len(self._header)} bytes"
+        self._cut()
         self._file.seek(0)
         self._file.write(header)
         self._file.seek(0, os.SEEK_END)
+
+    def _scan(self) -> list[tuple[CID, int]]:
+        """The blocks that are there, up to the first that is not whole and sound."""
+        self._file.seek(0)
+        found: list[tuple[CID, int]] = []
+        with contextlib.suppress(BadCar):
+            reader = CarReader(self._file, "a partial CAR")
+            if len(car_header(reader.root)) == len(self._header):
+                for cid, offset, block in reader:
+                    found.append((cid, offset + len(block)))
+        return found
+
+    def _cut(self) -> None:
+        """End the file behind what was put, and write on from there."""
+        self._file.seek(0)
+        self._file.write(self._header)
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
 
 
 class CarReader:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
 STALL_S = 30.0  # between two packets
 MAX_REDIRECTS = 3
+MAX_REFUSAL = 1 << 12  # bytes of an answer that says no
 MAX_PAUSE_S = 120.0  # the longest `Retry-After` that is believed
 OVERLOADED = frozenset({429, 500, 502, 503, 504})  # a second try may help
 
@@ -36,8 +37,17 @@ OVERLOADED = frozenset({429, 500, 502, 503, 504})  # a second try may help
 class HttpFault(Exception):
     """No usable answer. `retryable` says whether a second try may help, `wait_s` how long the server wants us to wait."""
 
-    def __init__(self, reason: str, *, status: int = 0, retryable: bool = True, wait_s: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int = 0,
+        retryable: bool = True,
+        wait_s: float | None = None,
+        body: bytes = b"",
+    ) -> None:
         self.reason, self.status, self.retryable, self.wait_s = reason, status, retryable, wait_s
+        self.body = body  # the beginning of what came with a status that is not 2xx
         super().__init__(reason)
 
 
@@ -95,7 +105,7 @@ def request(
     with _Deadline(caps.whole_s) as deadline, contextlib.ExitStack() as opened:
         response = _follow(method, url, dict(headers or {}), body, caps, deadline, opened)
         if not 200 <= response.status < 300:
-            raise _refusal(response)
+            raise _refusal(response, deadline)
         yield Answer(response, caps, deadline)
 
 
@@ -268,10 +278,13 @@ class _Deadline:
             raise HttpFault(failure)
 
 
-def _refusal(response: BaseHTTPResponse) -> HttpFault:
+def _refusal(response: BaseHTTPResponse, deadline: _Deadline) -> HttpFault:
     status = response.status
     wait_s = retry_after(response.headers.get("Retry-After"))
-    return HttpFault(f"HTTP {status}", status=status, retryable=status in OVERLOADED, wait_s=wait_s)
+    body = b""
+    with contextlib.suppress(HttpFault):
+        body = Answer(response, Caps(max_bytes=MAX_REFUSAL), deadline).read(MAX_REFUSAL)
+    return HttpFault(f"HTTP {status}", status=status, retryable=status in OVERLOADED, wait_s=wait_s, body=body)
 
 
 def retry_after(value: str | None) -> float | None:

@@ -16,7 +16,8 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from urllib.parse import urlsplit
 
 from pipeline.cid import CID
 from pipeline.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
-from pipeline.pin.car import check_car
+from pipeline.pin import Pinner, Rung
+from pipeline.pin.car import MAX_BLOCK, check_car
 from pipeline.records import PinnedRoot
 from pipeline.untrusted import parse_json
 
@@ -37,7 +39,7 @@ MAX_ANSWER = 1 << 20  # bytes of JSON: the longest answer asked for here has one
 MAX_PIN_NAME = 255  # bytes (kubo, pin/add)
 
 
-class KuboPinner:
+class KuboPinner(Pinner):
     """Pins on the Kubo node at `address`: a multiaddr, or the URL of its RPC without `/api/v0`.
 
     `token` is what `API.Authorizations` of the node asks for: `bearer:<secret>`, `basic:<user>:<password>`, or the
@@ -48,7 +50,7 @@ class KuboPinner:
         self._multiaddr, self._base, where = _address(address)
         self._headers = {"Authorization": _authorization(token)} if token else {}
         self._timeout = (CONNECT_TIMEOUT_S, timeout_s)
-        self._client: Any = None
+        self._clients = threading.local()  # its sessions are not made for several threads
         self.name = f"kubo at {where}"
 
     def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
@@ -74,15 +76,53 @@ class KuboPinner:
         self._read_back(root)
         log.info("%s holds %s, %d blocks", self.name, root.cid, root.blocks)
 
-    def check(self, root: PinnedRoot) -> None:
-        """Prove that the node has `root` pinned and gives every block of it. Raises as `pin` does."""
-        self._check_pin(root, None)
-        if not self._has_all(root):
-            raise PinError(reason=f"{self.name} has {root.cid} pinned, and lacks blocks of it")
-        self._read_back(root)
+    def unpin(self, root: PinnedRoot) -> None:
+        """Remove the pin; the node's next garbage collection removes the blocks. Raises PinnerUnavailable."""
+        try:
+            self._ask("pin/rm", root.cid)
+        except _Refused as error:
+            if "not pinned" not in error.reason:
+                raise
+        log.info("%s let go of %s", self.name, root.cid)
+
+    def rungs(self, root: PinnedRoot) -> Sequence[Rung]:
+        """Import stats, pin list, fetch back."""
+
+        def stats() -> str:
+            if not self._has_all(root):
+                raise PinError(
+                    reason=f"{self.name} lacks blocks of {root.cid}",
+                    hint="`pipeline repin --pin kubo` sends them again",
+                )
+            return f"{root.blocks:,} blocks of {root.block_bytes:,} bytes, counted without asking the network"
+
+        def listed() -> str:
+            return f"pinned as {self._check_pin(root, None)!r}"
+
+        def fetched() -> str:
+            self._read_back(root)
+            return f"{root.blocks:,} blocks came back, each hashed"
+
+        return (("import stats", stats), ("pin list", listed), ("fetch back", fetched))
+
+    def get_block(self, cid: CID) -> bytes:
+        """One block that the node holds, hashed. Raises PinnerUnavailable, or DigestMismatch for other bytes."""
+        block = b""
+        with self._translated("block/get"), self._request("block/get", cid, offline="true") as parts:
+            for part in parts:
+                block += part
+                if len(block) > MAX_BLOCK:
+                    break
+        if not cid.matches(block):
+            raise DigestMismatch(where=f"{self.name}, block/get", got=f"{len(block)} other bytes", expected=cid)
+        return block
+
+    def version(self) -> str:
+        """What the node says it is. Raises PinnerUnavailable."""
+        return str(self._ask("version").get("Version", ""))
 
     def _check_version(self) -> None:
-        version = str(self._ask("version").get("Version", ""))
+        version = self.version()
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if not numbers or (int(numbers[1]), int(numbers[2])) < OLDEST:
             raise PinError(
@@ -117,7 +157,7 @@ class KuboPinner:
         self._compare(root, stat.get("NumBlocks"), stat.get("Size"), "dag/stat")
         return True
 
-    def _check_pin(self, root: PinnedRoot, name: str | None) -> None:
+    def _check_pin(self, root: PinnedRoot, name: str | None) -> str:
         try:
             keys = self._ask("pin/ls", root.cid, type="recursive", names="true").get("Keys") or {}
         except _Refused as error:
@@ -127,6 +167,7 @@ class KuboPinner:
             raise PinnerUnavailable(pinner=self.name, reason=f"it does not list the pin of {root.cid}")
         if name is not None and pin.get("Name") != name:
             raise PinnerUnavailable(pinner=self.name, reason=f"it lists the pin as {pin.get('Name')!r}, not {name!r}")
+        return str(pin.get("Name", ""))
 
     def _read_back(self, root: PinnedRoot) -> None:
         where = f"{self.name}, dag/export"
@@ -173,9 +214,10 @@ class KuboPinner:
         return self._connected()._client.request(f"/{command}", arguments, opts=options, stream=True)
 
     def _connected(self) -> Any:
-        if self._client is None:
+        client = getattr(self._clients, "client", None)
+        if client is None:
             # `Client`, because `connect` compares versions and knows none newer than 0.8.
-            self._client = _library().Client(
+            client = self._clients.client = _library().Client(
                 self._multiaddr,
                 base=self._base,
                 session=True,
@@ -183,7 +225,7 @@ class KuboPinner:
                 chunk_size=1 << 20,
                 headers=self._headers,
             )
-        return self._client
+        return client
 
     @contextmanager
     def _translated(self, command: str) -> Iterator[None]:

@@ -1,26 +1,25 @@
 """The embedded store: one CAR per root in a folder, named by the root. No daemon, and any IPFS node can import it.
 
 <folder>/<root CID>.car
-<folder>/incoming/          CARs that are being written; their root is known only at the end
+<folder>/incoming/          CARs that are being written; a killed process's are gone on with
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.cid import CID
+from pipeline.cid import CID, DAG_PB
 from pipeline.crash import crash_point
 from pipeline.errors import BadArgument, BadCar, Corrupt, WorkspaceUnwritable
-from pipeline.files import sync_folder, whole_file
-from pipeline.pin import unixfs
+from pipeline.files import sync_folder
+from pipeline.pin import Pinner, Rung, unixfs
 from pipeline.pin.car import Car, CarWriter, Index, check_car, index_car
 from pipeline.records import PinnedRoot
 
@@ -28,7 +27,6 @@ log = logging.getLogger(__name__)
 
 MAX_INDEXES = 64  # kept in memory: a few hundred bytes per block
 MAX_READ = 256 << 20  # bytes of one file read into memory at once
-_serial = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class KnownFile:
 Source = Path | bytes | KnownFile
 
 
-class CarStore:
+class CarStore(Pinner):
     """CARs in a folder. Also the built-in pinner `embedded`: what is stored here and reads back is pinned here."""
 
     name = "embedded"
@@ -63,22 +61,36 @@ class CarStore:
         Raises Corrupt when a file does not hash to what is known of it, or when the CAR in the store is not the one
         these entries give; WorkspaceUnwritable when the disk is full.
         """
-        incoming = self.folder / "incoming" / f"{os.getpid()}-{next(_serial)}.car"
         in_order = sorted(entries, key=lambda entry: entry[0].encode(errors="replace"))
-        with _writing(incoming.parent):
-            incoming.parent.mkdir(parents=True, exist_ok=True)
-            self._sweep(incoming.parent)
+        # The root is known only at the end; what is written twice has the same names, so that is where it is looked for.
+        names = hashlib.sha256("\0".join([self.profile.name, *(name for name, _ in in_order)]).encode(errors="replace"))
+        incoming = self._incoming(names.hexdigest()[:32])
+        self._sweep(incoming)
+        with _resumable(incoming) as file:
+            self._write(file, in_order)
+            crash_point("car_not_written")
+        return self._keep(incoming, _check(incoming))
+
+    def restore(self, root: CID, bring: Callable[[unixfs.Put], object]) -> PinnedRoot:
+        """Store a root that comes from elsewhere: `bring(put)` hands over its blocks, hashed, in any order.
+
+        The file is byte for byte the one that `put_directory` would have written. Raises BadCar when blocks are
+        missing, and whatever `bring` raises.
+        """
+        loose, incoming = self._incoming(f"{root}.loose"), self._incoming(str(root))
         try:
-            with whole_file(incoming) as file:
-                self._write(file, in_order)
-                crash_point("car_not_written")
-            fresh = _check(incoming)
-            with _writing(self.folder):
-                self._keep(incoming, fresh)
+            with _resumable(loose) as file:
+                writer = CarWriter(file, root.version)
+                bring(writer.put)
+                writer.finish(CID(root.version, DAG_PB, bytes(32)))
+            with Car(loose) as blocks, _resumable(incoming) as file:
+                writer = CarWriter(file, root.version)
+                for cid, block in unixfs.as_built(root, blocks.get_block):
+                    writer.put(cid, block)
+                writer.finish(root)
         finally:
-            incoming.unlink(missing_ok=True)
-        crash_point("car_written")
-        return fresh
+            loose.unlink(missing_ok=True)
+        return self._keep(incoming, _check(incoming))
 
     def verify(self, root: CID) -> PinnedRoot:
         """Read a CAR again, to its last byte: every block hashes to its CID, and every link leads to a block.
@@ -134,10 +146,21 @@ class CarStore:
         """Prove that this store holds `root`: read the CAR again. Raises Corrupt."""
         self.check(root)
 
-    def check(self, root: PinnedRoot) -> None:
-        """Read the CAR again. Raises Corrupt when it is not, byte for byte, the one that was recorded."""
-        if self.verify(root.cid) != root:
-            raise Corrupt(what=self.path(root.cid), reason="it is sound, but not the file that was recorded")
+    def unpin(self, root: PinnedRoot) -> None:
+        """Remove the CAR. There is nothing to collect: no root shares a block with another."""
+        self.path(root.cid).unlink(missing_ok=True)
+        if self.folder.exists():
+            sync_folder(self.folder)
+
+    def rungs(self, root: PinnedRoot) -> Sequence[Rung]:
+        """Read the CAR again: it must be, byte for byte, the one that was recorded. Raises Corrupt."""
+
+        def read() -> str:
+            if self.verify(root.cid) != root:
+                raise Corrupt(what=self.path(root.cid), reason="it is sound, but not the file that was recorded")
+            return f"{root.blocks:,} blocks of {root.block_bytes:,} bytes in {self.path(root.cid).name}, each hashed"
+
+        return (("CAR", read),)
 
     def _write(self, file: BinaryIO, entries: list[tuple[str, Source]]) -> None:
         car = CarWriter(file, self.profile.cid_version)
@@ -147,24 +170,52 @@ class CarStore:
         )
         car.finish(unixfs.add_directory(nodes, car.put, self.profile).cid)
 
-    def _keep(self, incoming: Path, fresh: PinnedRoot) -> None:
+    def _incoming(self, name: str) -> Path:
+        return self.folder / "incoming" / f"{name}.car"
+
+    def _keep(self, incoming: Path, fresh: PinnedRoot) -> PinnedRoot:
         path = self.path(fresh.cid)
-        if not path.exists():
-            os.replace(incoming, path)
-            sync_folder(self.folder)
-        elif _file_sha256(path) != fresh.car_sha256:
+        with _writing(self.folder):
+            if not path.exists():
+                os.replace(incoming, path)
+                sync_folder(self.folder)
+            incoming.unlink(missing_ok=True)
+        if _file_sha256(path) != fresh.car_sha256:
             raise Corrupt(
                 what=path,
                 reason="the same content gives another file",
                 hint="move it away, then give the same command again: it is written anew",
             )
+        crash_point("car_written")
+        return fresh
 
-    def _sweep(self, incoming: Path) -> None:
-        """Remove what a killed process left: the workspace has one writer at a time, so only our own files are alive."""
-        for path in incoming.iterdir():
-            if not path.name.lstrip(".").startswith(f"{os.getpid()}-"):
-                log.info("removing the unfinished %s", path)
-                path.unlink(missing_ok=True)
+    def _sweep(self, keep: Path) -> None:
+        """Remove what killed processes left and nobody goes on with: the workspace has one writer at a time."""
+        with _writing(keep.parent):
+            keep.parent.mkdir(parents=True, exist_ok=True)
+            for path in keep.parent.iterdir():
+                if path != keep:
+                    log.info("removing the unfinished %s", path)
+                    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _resumable(path: Path) -> Iterator[BinaryIO]:
+    """Give the file of a killed process, or a new one; synced when the block ends, and removed when it raises.
+
+    Raises WorkspaceUnwritable for a full disk and the like.
+    """
+    try:
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+    except Exception:
+        with suppress(OSError):  # what went wrong above is what counts
+            path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -262,13 +262,16 @@ def decode_block(cid: CID, block: bytes) -> Block:
         raise BadDag(cid=cid, reason=str(error)) from error
 
 
-def walk(root: CID, get_block: GetBlock) -> Iterator[tuple[CID, bytes]]:
-    """Yield every block of a DAG once: parents before children, children in link order, depth first."""
+Decode = Callable[[CID, bytes], Block]
+
+
+def walk(root: CID, get_block: GetBlock, dups: bool = False) -> Iterator[tuple[CID, bytes]]:
+    """Yield every block of a DAG: parents before children, children in link order, depth first; once, or at each link."""
     seen: set[CID] = set()
     stack = [root]
     while stack:
         cid = stack.pop()
-        if cid in seen:
+        if cid in seen and not dups:
             continue
         seen.add(cid)
         block = cid.digest if cid.hash == IDENTITY else get_block(cid)
@@ -277,11 +280,55 @@ def walk(root: CID, get_block: GetBlock) -> Iterator[tuple[CID, bytes]]:
             stack.extend(link for _, link in reversed(decode_block(cid, block).links))
 
 
-def resolve(root: CID, path: str, get_block: GetBlock) -> CID:
-    """Follow `path` down from `root`, through plain and sharded directories. Raises NotInDag."""
+def as_built(root: CID, get_block: GetBlock) -> Iterator[tuple[CID, bytes]]:
+    """Yield every block of a DAG once, in the order in which a directory of files is built: files by name, then shards.
+
+    Directories below it come out whole as well, though not always in the order of their building.
+    """
+    files: list[tuple[bytes, CID]] = []
+    folders: dict[CID, bytes] = {}
+
+    def visit(cid: CID, path: bytes, depth: int) -> None:
+        block = _get(cid, get_block)
+        node = decode_block(cid, block)
+        if not node.is_directory:
+            files.append((path, cid))
+        elif depth > 8 * MAX_DEPTH:
+            raise BadDag(cid=cid, reason="directories go too deep")
+        elif cid not in folders:
+            for name, below in node.links:
+                own = name if node.kind == DIRECTORY else name[2:]
+                visit(below, b"/".join(filter(None, (path, own))), depth + 1)
+            folders[cid] = block
+
+    visit(root, b"", 0)
+    seen: set[CID] = set()
+    for _, cid in sorted(files):
+        yield from _file_as_built(cid, get_block, seen, 0)
+    yield from folders.items()
+
+
+def _file_as_built(cid: CID, get_block: GetBlock, seen: set[CID], depth: int) -> Iterator[tuple[CID, bytes]]:
+    if cid in seen:
+        return
+    seen.add(cid)
+    if depth == MAX_DEPTH:
+        raise BadDag(cid=cid, reason=f"the file is more than {MAX_DEPTH} nodes deep")
+    block = _get(cid, get_block)
+    for _, below in decode_block(cid, block).links:
+        yield from _file_as_built(below, get_block, seen, depth + 1)
+    if cid.hash != IDENTITY:
+        yield cid, block
+
+
+def resolve(root: CID, path: str, get_block: GetBlock, decode: Decode = decode_block) -> CID:
+    """Follow `path` down from `root`, through plain and sharded directories. Raises NotInDag.
+
+    `decode` may remember: decoding a large directory takes far longer than finding a name in it.
+    """
     cid = root
     for name in filter(None, path.encode(errors="surrogateescape").split(b"/")):
-        found = _lookup(cid, name, get_block)
+        found = _lookup(cid, name, get_block, decode)
         if found is None:
             raise NotInDag(path=path, root=root)
         cid = found
@@ -321,6 +368,20 @@ def read_file(cid: CID, get_block: GetBlock, start: int = 0, stop: int | None = 
     yield from _read(cid, get_block, start, size if stop is None else min(stop, size), size, 0)
 
 
+def walk_file(cid: CID, get_block: GetBlock, start: int, stop: int, depth: int = 0) -> Iterator[tuple[CID, bytes]]:
+    """Yield the blocks that hold the bytes of a file from `start` to before `stop`, its root always. Raises BadDag."""
+    if depth == MAX_DEPTH:
+        raise BadDag(cid=cid, reason=f"the file is more than {MAX_DEPTH} nodes deep")
+    data = _get(cid, get_block)
+    yield cid, data
+    block = _decode_file(cid, data)
+    at = len(block.data)
+    for (_, below), length in zip(block.links, block.sizes, strict=True):
+        if max(at, start) < min(at + length, stop):
+            yield from walk_file(below, get_block, start - at, stop - at, depth + 1)
+        at += length
+
+
 def read_bytes(cid: CID, get_block: GetBlock, limit: int) -> bytes:
     """Read a whole file of at most `limit` bytes. Raises BadDag for a larger one, before reading it."""
     size = file_size(cid, get_block)
@@ -338,10 +399,10 @@ def _get(cid: CID, get_block: GetBlock) -> bytes:
     return cid.digest if cid.hash == IDENTITY else get_block(cid)
 
 
-def _lookup(cid: CID, name: bytes, get_block: GetBlock) -> CID | None:
+def _lookup(cid: CID, name: bytes, get_block: GetBlock, decode: Decode) -> CID | None:
     name_hash = _hash(name)
     for level in range(9):
-        block = decode_block(cid, _get(cid, get_block))
+        block = decode(cid, _get(cid, get_block))
         if block.kind == DIRECTORY:
             return next((below for found, below in block.links if found == name), None)
         if block.kind != HAMT_SHARD or level == 8:

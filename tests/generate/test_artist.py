@@ -151,28 +151,34 @@ def test_palettes_are_curated_and_complete() -> None:
         assert (colours[0] - colours[4]).norm() > 0.8, f"{name} has no contrast"
 
 
-def test_blank_pictures_are_recognised(generator: Generator) -> None:
-    flat = np.full((64, 64, 3), 90, np.uint8)
-    speck = flat.copy()
-    speck[:3, :3] = 200
-    assert is_blank(Drawing(0, flat, ())) and is_blank(Drawing(0, speck, ()))
-    blanks = sum(is_blank(generator.draw(token_seed(2, token_id), 64)) for token_id in range(60))
-    assert blanks <= 1
-
-
-def test_a_picture_that_comes_out_blank_is_varied(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(generator, Artist)
-    artist, tried = generator, list[int]()
-    original = Artist.token
-
-    def watched(self: Artist, seed: int, variation: int = 0) -> object:
-        tried.append(variation)
-        return original(self, seed, variation)
-
-    monkeypatch.setattr(Artist, "token", watched)
+def test_a_picture_says_itself_that_it_is_next_to_blank(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings = [generator.draw(token_seed(2, token_id), 64) for token_id in range(60)]
+    assert sum(bool(drawing.flaw) or is_blank(drawing.pixels) for drawing in drawings) <= 2
     monkeypatch.setattr("pipeline.generate.artist.DULL", 2.0)  # no picture is as rich as that
-    artist.draw(SEEDS[0], 16)
-    assert tried == [0, 1, 2, 3]
+    assert generator.draw(SEEDS[0], 16).flaw == "blank"
+
+
+def test_numbers_that_are_none_are_told(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "pipeline.generate.artist.colour", lambda planes, colours: torch.full((3, planes.shape[1]), torch.nan)
+    )
+    assert generator.draw(SEEDS[0], 16).flaw == "not finite"
+
+
+def test_when_memory_runs_out_a_picture_is_painted_in_smaller_parts(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, tried, whole = generator.draw(SEEDS[0], 64).pixels, list[int](), Artist._band
+
+    def scarce(artist: Artist, token: object, colours: object, size: int, top: int, rows: int) -> object:
+        tried.append(rows)
+        if rows > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return whole(artist, token, colours, size, top, rows)
+
+    monkeypatch.setattr(Artist, "_band", scarce)
+    assert np.array_equal(generator.draw(SEEDS[0], 64).pixels, expected)
+    assert tried[:3] == [64, 32, 16] and set(tried[3:]) == {16}
 
 
 def test_auto_finds_a_device() -> None:

@@ -11,7 +11,7 @@ from pipeline.generate import BUILT_IN, Drawing, Generator, load_generator
 
 
 class Other:
-    name, weights_sha256, renderer = "other", "0" * 64, "other-1"
+    name, weights_sha256, renderer, dtype = "other", "0" * 64, "other-1", "float32"
 
     def __init__(self, device: str, threads: int | None) -> None:
         self.device, self.threads = device, threads or 1
@@ -22,7 +22,7 @@ class Other:
 
 def test_the_default_says_what_it_is(generator: Generator) -> None:
     assert (generator.name, generator.device, generator.threads) == ("default", "cpu", 2)
-    assert len(generator.weights_sha256) == 64 and generator.renderer.startswith("vocabulary-1/torch-")
+    assert len(generator.weights_sha256) == 64 and generator.renderer.startswith("vocabulary-2/torch-")
     assert set(BUILT_IN) == {"default"}
 
 

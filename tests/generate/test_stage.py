@@ -16,24 +16,25 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import BadArgument
-from pipeline.generate import Drawing, Generator, generate, provenance
+from pipeline.generate import Drawing, Gate, Generator, generate, provenance
 from pipeline.generate.stage import IN_FLIGHT
 from pipeline.records import Address, Attribute, TokenSpec
 
 OWNER = Address("0x" + "00" * 20)
 
 
-class Flat:
-    """A generator that paints one colour, and counts."""
+class Noise:
+    """A generator that paints coloured noise, and counts."""
 
-    name, weights_sha256, renderer, device, threads = "flat", "0" * 64, "flat-1", "cpu", 1
+    name, weights_sha256, renderer, device, dtype, threads = "noise", "0" * 64, "noise-1", "cpu", "float64", 1
 
     def __init__(self) -> None:
         self.drawn: list[int] = []
 
     def draw(self, seed: int, size: int) -> Drawing:
         self.drawn.append(seed)
-        return Drawing(seed, np.full((size, size, 3), seed % 256, np.uint8), (Attribute("Tone", seed),))
+        pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+        return Drawing(seed, pixels, (Attribute("Tone", seed),))
 
 
 def specs(count: int) -> list[TokenSpec]:
@@ -41,7 +42,7 @@ def specs(count: int) -> list[TokenSpec]:
 
 
 def test_artworks_come_in_order_with_their_files_whole(tmp_path: Path) -> None:
-    artworks = list(generate(specs(20), Flat(), 16, lambda i: tmp_path / "deep" / f"{i}.png"))
+    artworks = list(generate(specs(20), Noise(), 16, Gate(1), lambda i: tmp_path / "deep" / f"{i}.png"))
     assert [a.token_id for a in artworks] == list(range(1, 21))
     for artwork in artworks:
         data = artwork.path.read_bytes()
@@ -61,7 +62,7 @@ def test_specs_are_taken_only_as_they_are_needed(tmp_path: Path) -> None:
             taken += 1
             yield spec
 
-    artworks = generate(endless(), Flat(), 16, lambda i: tmp_path / f"{i}.png")
+    artworks = generate(endless(), Noise(), 16, Gate(1), lambda i: tmp_path / f"{i}.png")
     assert taken == 0
     for seen in range(1, 8):
         next(artworks)
@@ -72,10 +73,10 @@ def test_specs_are_taken_only_as_they_are_needed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 7, 15, 4097, 100_000, -1])
 def test_a_size_out_of_range_is_refused_before_anything_is_drawn(tmp_path: Path, size: int) -> None:
-    flat = Flat()
+    noise = Noise()
     with pytest.raises(BadArgument, match="16 to 4096"):
-        generate(specs(1), flat, size, lambda i: tmp_path / f"{i}.png")
-    assert not flat.drawn
+        generate(specs(1), noise, size, Gate(1), lambda i: tmp_path / f"{i}.png")
+    assert not noise.drawn
 
 
 def test_provenance_says_what_made_the_images(generator: Generator) -> None:
@@ -86,8 +87,8 @@ def test_provenance_says_what_made_the_images(generator: Generator) -> None:
 
 CRASH = """
 from pathlib import Path
-from tests_stage import Flat, generate, specs
-for artwork in generate(specs(5), Flat(), 16, lambda i: Path({folder!r}) / f"{{i}}.png"):
+from tests_stage import Gate, Noise, generate, specs
+for artwork in generate(specs(5), Noise(), 16, Gate(1), lambda i: Path({folder!r}) / f"{{i}}.png"):
     pass
 """
 

@@ -118,7 +118,7 @@ def test_a_removed_event_is_found(path: Path) -> None:
 def test_every_flipped_bit_in_an_event_is_found_or_harmless(path: Path) -> None:
     """Flip bits all over a copy of the file: either the ledger complains, or all events still read as written."""
     with Ledger(path) as ledger:
-        _log(ledger, *(f"event {number}" for number in range(40)))
+        _log(ledger, *(f"event {number}" for number in range(120)))
     wal = path.with_name(path.name + "-wal")
     assert not wal.exists()  # closing the last connection folds it in
     written, size = _refs(path), path.stat().st_size

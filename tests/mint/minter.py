@@ -1,9 +1,11 @@
-"""One run in a process of its own, to be killed: python -m mint.minter LEDGER URL [MUTANT]"""
+"""One run in a process of its own, to be killed: python -m mint.minter LEDGER URL [MUTANT | Hasty]"""
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from mint import mutants
 from mint.plans import open_plan, sealed_batches
@@ -15,10 +17,17 @@ from pipeline.mint.signer import open_signer
 from pipeline.mint.stage import mint
 
 
-def main(path: str, url: str, mutant: str = "") -> None:
+class Hasty(Sender):
+    """Waits a sixtieth of the time before it raises a fee."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, clock=lambda: 60 * time.monotonic(), **options)
+
+
+def main(path: str, url: str, kind: str = "") -> None:
     chain = connect(url)
     signer = open_signer(chain, environment={})
-    cls: type[Sender] = getattr(mutants, mutant) if mutant else Sender
+    cls: type[Sender] = Hasty if kind == "Hasty" else getattr(mutants, kind) if kind else Sender
     with open_plan(Path(path), chain, signer.address) as ledger:
         sender = cls(ledger, chain, signer, Limits(), 1)
         sender.recover(1)

@@ -24,10 +24,10 @@ DEPLOY, FIRST_MINT, LAST_MINT = 1, 2, 4
 TESTS = Path(__file__).resolve().parents[1]
 
 
-def run_until_killed(house: House, point: str, mutant: str = "") -> None:
-    """A run in its own process, which dies at `point`; or comes to its end, where a mutant never gets there."""
+def run_until_killed(house: House, point: str, kind: str = "") -> None:
+    """A run of a kind of sender in its own process, which dies at `point`."""
     environment = os.environ | {"PIPELINE_CRASH_AT": point, "PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
-    command = [sys.executable, "-m", "mint.minter", str(house.path), house.url, *([mutant] if mutant else [])]
+    command = [sys.executable, "-m", "mint.minter", str(house.path), house.url, *([kind] if kind else [])]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
@@ -39,6 +39,22 @@ def test_a_killed_run_continues_to_exactly_the_planned_tokens(house: House, poin
     assert_all_known(house.ledger, house.chain, house.signer.address)
     house.mint()
     house.assert_exact(transactions=4)  # the deployment and three batches: nothing was sent in vain
+
+
+@pytest.mark.parametrize("point", ["signed_not_persisted", "persisted_not_sent", "sent_not_recorded"])
+def test_killed_while_raising_a_fee_a_run_continues_to_exactly_the_planned_tokens(house: House, point: str) -> None:
+    sender = house.sender()
+    sender.recover(1)
+    sender.ensure_deployed(1)
+    house.node("evm_setAutomine", False)
+    run_until_killed(house, f"{point}:4", "Hasty")  # three batches are in the pool; the fourth is the first one, dearer
+    attempts = house.ledger.rows("SELECT count(*) AS n FROM attempt")[0]["n"]
+    assert attempts == (4 if point == "signed_not_persisted" else 5)
+    house.node("evm_setAutomine", True)
+    house.node("evm_mine")
+    assert_all_known(house.ledger, house.chain, house.signer.address)
+    house.mint()
+    house.assert_exact(transactions=4)
 
 
 @pytest.mark.parametrize("point", ["persisted_not_sent", "sent_not_recorded", "mined_not_recorded"])

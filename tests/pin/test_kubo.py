@@ -409,8 +409,8 @@ def test_tokens_are_written_as_kubo_wants_them() -> None:
 
 def test_pinners_are_loaded_by_name(store: CarStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_IPFS_TOKEN", "secret")
-    embedded, kubo = load_pinners(["embedded", "kubo"], store, {"ipfs_api": "/ip4/127.0.0.1/tcp/5001"})
-    assert (embedded, kubo.name) == (store, "kubo at 127.0.0.1:5001")
+    pinners = load_pinners(["embedded", "kubo"], store, {"ipfs_api": "/ip4/127.0.0.1/tcp/5001"})
+    assert (pinners["embedded"], pinners["kubo"].name) == (store, "kubo at 127.0.0.1:5001")
     with pytest.raises(BadArgument, match="did you mean 'kubo'"):
         load_pinners(["kobu"], store, {})
 

@@ -11,11 +11,14 @@ import pytest
 
 from pipeline.cid import CID
 from pipeline.errors import Corrupt, DigestMismatch, PinnerUnavailable
+from pipeline.pin import Pinner, Rung
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.metadata import BadJson, token_metadata
-from pipeline.pin.stage import ATTEMPTS, pin, pin_directory
+from pipeline.pin.patience import TRIES
+from pipeline.pin.places import Places
+from pipeline.pin.stage import pin, pin_directory
 from pipeline.pin.store import CarStore
-from pipeline.records import Artwork, PinnedRoot, Provenance
+from pipeline.records import Artwork, Pin, PinnedRoot, Provenance
 
 PROVENANCE = Provenance("lino", "ab" * 32, "lino-1", "png-1", 512)
 
@@ -25,7 +28,7 @@ def describe(artwork: Artwork, images: CID) -> bytes:
     return token_metadata(f"Lino #{artwork.token_id}", "A print.", artwork, uri, PROVENANCE)
 
 
-class Recorder:
+class Recorder(Pinner):
     """A pinner that only remembers, and fails as told."""
 
     name = "recorder"
@@ -40,8 +43,15 @@ class Recorder:
             raise self.failures.pop(0)
         self.pinned.append((root.cid, name))
 
-    def check(self, root: PinnedRoot) -> None:
-        assert root.cid in [cid for cid, _ in self.pinned]
+    def unpin(self, root: PinnedRoot) -> None:
+        self.pinned = [pinned for pinned in self.pinned if pinned[0] != root.cid]
+
+    def rungs(self, root: PinnedRoot) -> list[Rung]:
+        return []
+
+
+def places(*pinners: Pinner, quorum: int = 0, pause: Callable[[float], None] = lambda pause_s: None) -> Places:
+    return Places({pinner.name: pinner for pinner in pinners}, quorum, pause)
 
 
 @pytest.fixture
@@ -52,7 +62,7 @@ def store(tmp_path: Path) -> CarStore:
 def test_batches_come_out_in_order_readable_and_linked(store: CarStore, batch: Callable[..., Any]) -> None:
     recorder = Recorder()
     batches = [batch(1, 3), batch(4, 2)]
-    pinned = list(pin(batches, describe, store, [store, recorder], "Lino"))
+    pinned = list(pin(batches, describe, store, places(store, recorder), "Lino"))
     assert [result.plan for result in pinned] == [plan for plan, _ in batches]
     for result, (_, artworks) in zip(pinned, batches, strict=True):
         for artwork in artworks:
@@ -77,37 +87,37 @@ def test_batches_stream(store: CarStore, batch: Callable[..., Any]) -> None:
             asked.append(start)
             yield batch(start, 1)
 
-    stage = pin(batches(), describe, store, [store], "Lino")
+    stage = pin(batches(), describe, store, places(store), "Lino")
     assert next(stage).plan.start == 1
     assert asked == [1]
 
 
 def test_pinning_the_same_batch_twice_gives_the_same_roots(store: CarStore, batch: Callable[..., Any]) -> None:
-    once, twice = pin([batch(), batch()], describe, store, [store], "Lino")
+    once, twice = pin([batch(), batch()], describe, store, places(store), "Lino")
     assert once == twice
     assert len(store.roots()) == 2
 
 
 def test_an_outage_is_waited_out_with_growing_pauses(store: CarStore, batch: Callable[..., Any]) -> None:
     outage = PinnerUnavailable(pinner="recorder", reason="gone")
-    recorder, pauses = Recorder(*[outage] * (ATTEMPTS - 1)), list[float]()
-    assert list(pin([batch()], describe, store, [recorder], "Lino", pauses.append))
+    recorder, pauses = Recorder(*[outage] * (TRIES - 1)), list[float]()
+    assert list(pin([batch()], describe, store, places(recorder, pause=pauses.append), "Lino"))
     assert len(recorder.pinned) == 2
-    assert len(pauses) == ATTEMPTS - 1
+    assert len(pauses) == TRIES - 1
     assert all(0.5 * 2**n <= pause <= 1.5 * 2**n for n, pause in enumerate(pauses))
 
 
 def test_a_long_outage_ends_the_stage_with_the_cause(store: CarStore, batch: Callable[..., Any]) -> None:
-    recorder = Recorder(*[PinnerUnavailable(pinner="recorder", reason="gone")] * ATTEMPTS)
+    recorder = Recorder(*[PinnerUnavailable(pinner="recorder", reason="gone")] * TRIES)
     with pytest.raises(PinnerUnavailable, match="gone"):
-        list(pin([batch()], describe, store, [recorder], "Lino", lambda pause_s: None))
+        list(pin([batch()], describe, store, places(recorder), "Lino"))
     assert recorder.pinned == []
 
 
 def test_a_mismatch_is_not_tried_again(store: CarStore, batch: Callable[..., Any]) -> None:
     recorder, pauses = Recorder(DigestMismatch(where="there", got=1, expected=2)), list[float]()
     with pytest.raises(DigestMismatch):
-        list(pin([batch()], describe, store, [recorder], "Lino", pauses.append))
+        list(pin([batch()], describe, store, places(recorder, pause=pauses.append), "Lino"))
     assert pauses == []
 
 
@@ -120,7 +130,7 @@ def test_a_flipped_bit_in_an_image_is_found_before_anything_is_pinned(
     artworks[1].path.write_bytes(data)
     recorder = Recorder()
     with pytest.raises(Corrupt, match="2.png"):
-        list(pin([(plan, artworks)], describe, store, [recorder], "Lino"))
+        list(pin([(plan, artworks)], describe, store, places(recorder), "Lino"))
     assert (recorder.pinned, store.roots()) == ([], [])
 
 
@@ -129,7 +139,7 @@ def test_a_document_that_wallets_refuse_is_found_before_anything_is_pinned(
 ) -> None:
     recorder = Recorder()
     with pytest.raises(BadJson, match="token 1"):
-        list(pin([batch()], lambda artwork, images: b'{"name":"x"}', store, [recorder], "Lino"))
+        list(pin([batch()], lambda artwork, images: b'{"name":"x"}', store, places(recorder), "Lino"))
     assert recorder.pinned == []
 
 
@@ -137,19 +147,20 @@ def test_a_batch_with_other_tokens_than_planned_is_refused(store: CarStore, batc
     plan, artworks = batch()
     for wrong in artworks[:2], artworks[::-1], [*artworks, artworks[0]]:
         with pytest.raises(ValueError, match="wants tokens"):
-            list(pin([(plan, wrong)], describe, store, [store], "Lino"))
+            list(pin([(plan, wrong)], describe, store, places(store), "Lino"))
 
 
 def test_a_single_directory_is_stored_and_pinned_under_its_label(store: CarStore) -> None:
     recorder = Recorder(PinnerUnavailable(pinner="recorder", reason="gone"))
-    root = pin_directory([("collection.json", b"{}")], "Lino collection", store, [recorder], lambda pause_s: None)
+    root, pins = pin_directory([("collection.json", b"{}")], "Lino collection", store, places(recorder))
+    assert pins == (Pin(root.cid, "recorder", "proved"),)
     assert recorder.pinned == [(root.cid, "Lino collection")]
     assert store.read(root.cid, "collection.json") == b"{}"
 
 
 def test_a_real_node_ends_with_both_roots_pinned_by_name(kubo: Any, store: CarStore, batch: Callable[..., Any]) -> None:
     node = KuboPinner(kubo.address, timeout_s=30)
-    [pinned] = pin([batch(1, 5)], describe, store, [store, node], "Lino stage")
+    [pinned] = pin([batch(1, 5)], describe, store, places(store, node), "Lino stage")
     names = kubo.run("pin", "ls", "--type=recursive", "--names")
     assert "Lino stage 1-5 images" in names
     assert "Lino stage 1-5 metadata" in names

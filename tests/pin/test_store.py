@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.cid import CID
-from pipeline.errors import BadArgument, Corrupt, WorkspaceUnwritable
+from pipeline.errors import BadArgument, BadCar, Corrupt, GatewayUnavailable, WorkspaceUnwritable
+from pipeline.pin import unixfs
+from pipeline.pin.car import CarReader, CarWriter
 from pipeline.pin.store import MAX_INDEXES, CarStore, KnownFile, Source
 from pipeline.pin.unixfs import PROFILES, BadDag, NotInDag
 
@@ -193,6 +197,102 @@ def test_a_killed_process_leaves_no_half_car(store: CarStore, place: str) -> Non
     )
     assert [str(root) for root in store.roots()] == [again.stdout.strip()]
     assert list((store.folder / "incoming").iterdir()) == []
+
+
+def test_a_killed_writer_is_gone_on_with_and_the_bytes_are_the_same(store: CarStore, tmp_path: Path) -> None:
+    """Whatever the kill left: nothing, a header, half a block, blocks of something else."""
+    entries: list[tuple[str, Source]] = [(f"{number}", bytes([number]) * 300_000) for number in range(9)]
+    whole = store.path(store.put_directory(entries).cid)
+    expected = whole.read_bytes()
+    other = CarStore(tmp_path / "other")
+    foreign = other.path(other.put_directory([*entries[:3], ("3", b"not the same"), *entries[4:]]).cid).read_bytes()
+    for partial in (
+        *(expected[:end] for end in (0, 10, 59, 1_000, 700_000, 2_000_000, len(expected) - 1, len(expected))),
+        foreign,
+        foreign[:1_000_000],
+        expected[:1_000_000] + bytes(5_000_000),
+        expected[:400_000] + b"\x01" + expected[400_001:],
+        b"garbage" * 1_000,
+    ):
+        whole.unlink()
+        place = _partial_of(store, entries)
+        place.write_bytes(partial)
+        assert store.path(store.put_directory(entries).cid).read_bytes() == expected
+        assert not place.exists()
+
+
+def test_what_a_killed_writer_wrote_is_not_written_again(store: CarStore) -> None:
+    entries: list[tuple[str, Source]] = [("a", bytes(3_000_000)), ("b", b"x")]
+    whole = store.path(store.put_directory(entries).cid)
+    expected = whole.read_bytes()
+    file = Counting(expected[:2_500_000])
+    writer = CarWriter(file, 1)
+    for cid, _, block in CarReader(io.BytesIO(expected), "x"):
+        writer.put(cid, block)
+    writer.finish(CarReader(io.BytesIO(expected), "x").root)
+    assert file.getvalue() == expected
+    assert file.written < len(expected) - 1_000_000
+
+
+class Counting(io.BytesIO):
+    written = 0
+
+    def write(self, data: Any, /) -> int:
+        self.written += len(data)
+        return super().write(data)
+
+
+def _partial_of(store: CarStore, entries: list[tuple[str, Source]]) -> Path:
+    """Where the store writes these entries: the place that a process killed there leaves."""
+    environ = {**os.environ, "PIPELINE_CRASH_AT": "car_not_written"}
+    names = [name for name, _ in entries]
+    script = PUT.replace('[("a", bytes(3_000_000)), ("b", b"x")]', f"[(name, b'') for name in {names!r}]")
+    subprocess.run([sys.executable, "-c", script, str(store.folder)], env=environ, timeout=60, check=False)
+    (place,) = (store.folder / "incoming").iterdir()
+    return place
+
+
+@pytest.mark.parametrize("count", [3, 6_000])
+def test_a_root_that_comes_from_elsewhere_is_the_very_same_file(store: CarStore, tmp_path: Path, count: int) -> None:
+    """Flat and sharded, with equal files, chunked ones and an empty one, in any order of blocks."""
+    files: list[tuple[str, Source]] = [(f"{number}.json", b"%d" % (number // 2)) for number in range(count)]
+    root = store.put_directory([*files, ("big", bytes(range(256)) * 10_000), ("none", b"")])
+    other = CarStore(tmp_path / "other")
+    with store.open(root.cid) as car:
+        blocks = list(unixfs.walk(root.cid, car.get_block))
+
+    def bring(put: unixfs.Put) -> None:
+        for cid, block in sorted(blocks):
+            put(cid, block)
+
+    assert other.restore(root.cid, bring) == root
+    assert other.path(root.cid).read_bytes() == store.path(root.cid).read_bytes()
+    assert list((other.folder / "incoming").iterdir()) == []
+
+
+def test_a_root_that_comes_incomplete_or_not_at_all_is_not_stored(store: CarStore, tmp_path: Path) -> None:
+    root = store.put_directory(ENTRIES)
+    other = CarStore(tmp_path / "other")
+    with store.open(root.cid) as car:
+        first = next(iter(unixfs.walk(root.cid, car.get_block)))
+    with pytest.raises(BadCar, match="missing"):
+        other.restore(root.cid, lambda put: put(*first))
+
+    def fail(put: unixfs.Put) -> None:
+        raise GatewayUnavailable(gateway="g", cid=root.cid, reason="gone")
+
+    with pytest.raises(GatewayUnavailable):
+        other.restore(root.cid, fail)
+    assert [path for path in other.folder.rglob("*") if path.is_file()] == []
+
+
+def test_unpinning_removes_the_car_and_twice_is_harmless(store: CarStore) -> None:
+    root = store.put_directory(ENTRIES)
+    for _ in range(2):
+        store.unpin(root)
+        assert store.roots() == []
+    with pytest.raises(Corrupt, match="missing"):
+        store.check(root)
 
 
 def test_a_full_disk_leaves_no_half_car(store: CarStore) -> None:

@@ -1,0 +1,86 @@
+"""The verb `doctor`: what is wrong with the installation, or with a token in the eyes of wallets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from pipeline.cli.call import MAX_TOKEN_ID, PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.tables import print_json, print_table
+
+if TYPE_CHECKING:
+    from pipeline.doctor import Finding
+
+MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "unknown": "?"}
+
+
+def _doctor(call: Call) -> int:
+    if call.arguments.token is not None:
+        return _token(call)
+    from pipeline.doctor import examine
+
+    findings = []
+    for finding in examine(call.workspace, call.config, os.environ):
+        findings.append(finding)
+        if not call.as_json and finding.state != "ok":
+            say(f"{MARKS[finding.state]} {finding.rule}: {finding.found}")  # while the others are looked at
+    if call.as_json:
+        print_json({"ok": _sound(findings), "findings": [asdict(finding) for finding in findings]})
+    else:
+        print_table(("", "part", "found", "what to do"), map(_row, findings), wrap=True)
+        if _sound(findings):
+            next_command("pipeline mint --count 50", "draws, pins and mints 50 artworks")
+        else:
+            say("something that a run needs is wrong: see ✗ above.")
+    return 0 if _sound(findings) else 1
+
+
+def _token(call: Call) -> int:
+    from pipeline.doctor import examine_token
+    from pipeline.verify import Scope
+
+    arguments = call.arguments
+    token_id = number("--token", arguments.token, 0, MAX_TOKEN_ID)
+    scope = Scope(arguments.contract, token_id, gateway=arguments.gateway, kubo=arguments.kubo)
+    findings, verdicts = examine_token(call.workspace, call.config, chosen_name(call), scope)
+    if call.as_json:
+        print_json(
+            {"ok": _sound(findings), "verdicts": verdicts, "findings": [asdict(finding) for finding in findings]}
+        )
+    else:
+        for subject, mine in groupby(findings, key=lambda finding: finding.subject):
+            print_table(("", subject, "found", "what to do"), map(_row, mine), wrap=True)
+        print_table(("for", "verdict"), verdicts.items(), wrap=True)
+    return 0 if _sound(findings) else 1
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    return MARKS[finding.state], finding.rule, finding.found, finding.advice
+
+
+def _sound(findings: Iterable[Finding]) -> bool:
+    return all(finding.state != "failed" for finding in findings)
+
+
+VERBS = (
+    Verb(
+        "doctor",
+        _doctor,
+        "what is wrong with this installation, or with a token in the eyes of wallets",
+        (
+            "doctor",
+            "doctor --pin embedded,kubo --rpc-url https://…",
+            "doctor --token 7 --gateway https://dweb.link",
+            "doctor --contract 0x… --token 7 --rpc-url https://… --gateway https://… --json",
+        ),
+        ("name", "rpc_url", "chain", "network", "keystore", *PIN_SETTINGS, "model", "device"),
+        (
+            ("--token", {"metavar": "N", "help": "look at this token as MetaMask and OpenSea would"}),
+            ("--contract", {"metavar": "ADDRESS", "help": "of this contract (that of the workspace)"}),
+            ("--kubo", {"action": "store_true", "help": "read the content from the Kubo node at --ipfs-api"}),
+        ),
+    ),
+)

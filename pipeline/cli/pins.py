@@ -1,0 +1,95 @@
+"""Verbs about where content is kept: `pins`, `repin`, `unpin`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pipeline.cli.call import PIN_SETTINGS, Call, Verb, chosen_name, next_command, say
+from pipeline.cli.tables import print_json, print_table
+
+PLACE_SETTINGS = ("name", *PIN_SETTINGS)
+
+
+def _pins(call: Call) -> int:
+    from pipeline.repin import pins_report
+
+    report = pins_report(call.workspace, chosen_name(call))
+    _print(call, report)
+    if any(pin["state"] != "proved" for root in report["roots"] for pin in root["pins"]):
+        next_command("pipeline repin --pin …", "tries again where content is not proved")
+    return 0
+
+
+def _repin(call: Call) -> int:
+    from pipeline.cli.terminal import progress_on_stderr
+    from pipeline.repin import repin
+
+    with progress_on_stderr() as observer:
+        report = repin(call.workspace, call.config, chosen_name(call), observer, everything=call.arguments.all)
+    _print(call, report)
+    if report["failed"]:
+        say(f"{report['failed']:,} of {report['tried']:,} pins could not be proved: see the reasons above.")
+        next_command("the same command", "tries those again, and sends nothing that is there")
+        return 3
+    say(f"{report['tried']:,} pins proved now." if report["tried"] else "every root is proved there: nothing was sent.")
+    next_command("pipeline pins", "where each root is kept")
+    return 0
+
+
+def _unpin(call: Call) -> int:
+    from pipeline.cli.terminal import progress_on_stderr
+    from pipeline.repin import unpin
+
+    with progress_on_stderr() as observer:
+        report = unpin(call.workspace, call.config, chosen_name(call), observer)
+    _print(call, report)
+    if report["kept_for_others"]:
+        say(f"{len(report['kept_for_others'])} roots are another collection's as well, and were kept.")
+    next_command("pipeline pins", "where each root is kept")
+    return 0
+
+
+def _print(call: Call, report: dict[str, Any]) -> None:
+    if call.as_json:
+        print_json(report)
+        return
+    rows: list[tuple[Any, ...]] = []
+    for root in report["roots"]:
+        what = (root["name"], f"{root['root'][:7]}…{root['root'][-4:]}", f"{root['bytes']:,}")
+        for pin in root["pins"] or [{"place": "", "state": "nowhere", "told": None, "reason": ""}]:
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(pin["told"])) if pin["told"] else ""
+            rows.append((*what, pin["place"], pin["state"], when, pin["reason"]))
+            what = ("", "", "")
+    print_table(("content", "root", "bytes", "place", "state", "told", "reason"), rows, wrap=True)
+
+
+VERBS = (
+    Verb(
+        "pins",
+        _pins,
+        "where each root of the collection is kept, and whether that is proved",
+        ("pins", "pins --json"),
+        ("name",),
+    ),
+    Verb(
+        "repin",
+        _repin,
+        "put the collection's content into more places, or mend what failed",
+        (
+            "repin --pin kubo",
+            "repin --pin embedded,kubo --all",
+            "repin --pin embedded --gateway http://127.0.0.1:8080",
+            "repin --pin filebase --s3-bucket art --gateway https://…",
+        ),
+        PLACE_SETTINGS,
+        (("--all", {"action": "store_true", "help": "prove everything again, also what is known to be there"}),),
+    ),
+    Verb(
+        "unpin",
+        _unpin,
+        "let go of the collection's content at some places, never at the last one",
+        ("unpin --pin kubo", "unpin --pin filebase --name 'Night Linos'"),
+        PLACE_SETTINGS,
+    ),
+)

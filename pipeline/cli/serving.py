@@ -1,0 +1,162 @@
+"""Verbs about the HTTP service: `serve`, and `access` for its tokens."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from pipeline.cli.call import LIMITS, Call, Verb, next_command, number, say
+from pipeline.cli.tables import print_json, print_table
+from pipeline.errors import BadArgument
+
+DEFAULT_PORT, DEFAULT_GATEWAY_PORT = 8089, 8088
+MAX_PORT = 65_535
+MAX_LABEL = 100
+
+SERVE_SETTINGS = (
+    *("model", "size", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "network"),
+    *("keystore", "signer_url", "signer_address", "confirmations", *LIMITS),
+)
+
+
+def _serve(call: Call) -> int:
+    from pipeline.serve.server import Wish, running
+
+    words = call.arguments
+    wish = Wish(
+        host=words.host,
+        port=number("--port", words.port, 0, MAX_PORT),
+        gateway_port=number("--gateway-port", words.gateway_port, 0, MAX_PORT),
+        require_token=words.require_token,
+        allow_hosts=tuple(words.allow_host),
+        log_level=words.log_level,
+    )
+    with running(call.workspace, call.config, wish, os.environ) as service:
+        if call.as_json:
+            print_json({"url": service.url, "gateway": service.gateway})
+        else:
+            print(service.url)
+        sys.stdout.flush()
+        say(f"content by CID at {service.gateway}/ipfs/…; Ctrl-C ends both, and jobs go on when it is started again.")
+        next_command("pipeline access new --scope mint", "makes a token for requests that mint")
+        if words.open:
+            import webbrowser
+
+            webbrowser.open(service.url)
+        try:
+            service.wait()
+        except KeyboardInterrupt:
+            if service.is_minting:
+                raise
+    return 0
+
+
+def _access(call: Call) -> int:
+    from pipeline.ledger import Ledger
+    from pipeline.ledger.access import Access
+
+    action, words = call.arguments.action, call.arguments
+    if (action == "revoke") != bool(words.token):
+        raise BadArgument(
+            name=f"access {action}", value=words.token, expected="the number of a token, for revoke alone"
+        )
+    with Ledger(call.workspace.ledger) as ledger:
+        access = Access(ledger)
+        if action == "new":
+            token, secret = access.new(words.scope, words.label[:MAX_LABEL])
+            _show_secret(call, token.id, secret)
+            return 0
+        if action == "revoke":
+            access.revoke(number("token", words.token, 1, 2**53))
+        _list(call, access.all())
+    return 0
+
+
+def _show_secret(call: Call, key: int, secret: str) -> None:
+    """The one moment at which a token can be read."""
+    if call.as_json:
+        print_json({"id": key, "scope": call.arguments.scope, "token": secret})
+    else:
+        print(secret)
+    sys.stdout.flush()
+    say(f"token {key}, shown this once; send it as `Authorization: Bearer …`.")
+    next_command(f"pipeline access revoke {key}", "ends it")
+
+
+def _list(call: Call, tokens: list[Any]) -> None:
+    from datetime import UTC, datetime
+
+    def when(seconds: float | None) -> str | None:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+
+    rows = [
+        {"id": t.id, "scope": t.scope, "label": t.label, "created": when(t.created), "revoked": when(t.revoked)}
+        for t in tokens
+    ]
+    if call.as_json:
+        print_json(rows)
+    else:
+        print_table(("token", "scope", "label", "created", "revoked"), [tuple(row.values()) for row in rows])
+
+
+VERBS = (
+    Verb(
+        "serve",
+        _serve,
+        "open the gallery and the HTTP service; jobs that wait go on",
+        (
+            "serve",
+            "serve --port 0 --json",
+            "serve --require-token",
+            "serve --host 0.0.0.0 --allow-host art.example.org",
+            "serve --rpc-url https://… --network sepolia --keystore key.json",
+        ),
+        SERVE_SETTINGS,
+        (
+            ("--host", {"metavar": "ADDRESS", "default": "127.0.0.1", "help": "address to listen on (127.0.0.1)"}),
+            (
+                "--port",
+                {
+                    "metavar": "N",
+                    "default": str(DEFAULT_PORT),
+                    "help": f"port ({DEFAULT_PORT}; 0 takes a free one)",
+                },
+            ),
+            (
+                "--gateway-port",
+                {
+                    "metavar": "N",
+                    "default": str(DEFAULT_GATEWAY_PORT),
+                    "help": f"port of the IPFS gateway on 127.0.0.1 ({DEFAULT_GATEWAY_PORT}; 0 takes a free one)",
+                },
+            ),
+            ("--open", {"action": "store_true", "help": "open the gallery in the browser"}),
+            (
+                "--require-token",
+                {"action": "store_true", "help": "reading needs a token too, as it does beyond loopback"},
+            ),
+            (
+                "--allow-host",
+                {"metavar": "NAME", "action": "append", "default": [], "help": "a host name that leads here, as well"},
+            ),
+            (
+                "--log-level",
+                {"choices": ("debug", "info", "warning"), "default": "info", "help": "least important log line (info)"},
+            ),
+        ),
+    ),
+    Verb(
+        "access",
+        _access,
+        "tokens of the HTTP service: make one, list them, revoke one",
+        ("access new --scope mint --label ci", "access list", "access revoke 1"),
+        (),
+        (
+            ("action", {"metavar": "new|list|revoke", "choices": ("new", "list", "revoke"), "help": "what to do"}),
+            ("token", {"metavar": "NUMBER", "nargs": "?", "default": "", "help": "the token to revoke"}),
+            ("--scope", {"choices": ("read", "mint"), "default": "read", "help": "what it may do; mint may read too"}),
+            ("--label", {"metavar": "TEXT", "default": "", "help": "who it is for"}),
+        ),
+    ),
+)

@@ -1,0 +1,154 @@
+"""What a gallery asks a ledger: whole collections for an index, single tokens, and how far a run is.
+
+Everything here reads, in one query each, so a ledger opened readonly beside a running mint answers it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from pipeline.ledger.ledger import Ledger
+from pipeline.records import Address
+
+STATES = ("planned", "generated", "sealed", "live", "mined", "final")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A token as an index needs it; `attributes` is the canonical JSON, None until it is drawn."""
+
+    token_id: int
+    recipient: Address
+    attributes: str | None
+    image_sha256: bytes | None
+    minted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    start: int
+    quantity: int
+    state: str
+    images_root: str | None
+    metadata_root: str | None
+    tx_hash: bytes | None
+    block_number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRow:
+    """One nonce's use: the mined attempt, or the newest one. `start` and `quantity` are None for a deployment."""
+
+    id: int
+    purpose: str
+    hash: bytes
+    sender: Address
+    nonce: int
+    state: str
+    start: int | None
+    quantity: int | None
+    recipient: Address | None
+    block_number: int | None
+    gas_used: int | None
+    spent_wei: int | None
+
+
+class Catalogue:
+    """Questions about one collection, given by its ledger key."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def entries(self, collection: int) -> list[Entry]:
+        """Every token of the collection, planned ones as well, by token id."""
+        rows = self._ledger.rows(
+            "SELECT t.token_id, t.recipient, t.attributes, t.image_sha256, b.state IN ('mined', 'final') AS minted"
+            "  FROM token t JOIN batch b ON b.id = t.batch WHERE t.collection = ? ORDER BY t.token_id",
+            (collection,),
+        )
+        return [
+            Entry(
+                row["token_id"], Address(row["recipient"]), row["attributes"], row["image_sha256"], bool(row["minted"])
+            )
+            for row in rows
+        ]
+
+    def image_sha256(self, collection: int, token_id: int) -> bytes | None:
+        """The digest of a token's image; None for a token that is unknown or not drawn."""
+        row = self._ledger.row(
+            "SELECT image_sha256 FROM token WHERE collection = ? AND token_id = ?", (collection, token_id)
+        )
+        return row["image_sha256"] if row else None
+
+    def run_of(self, collection: int, token_id: int) -> sqlite3.Row | None:
+        """The `run` row that planned a token: with which model, renderer, encoder and size it is drawn."""
+        return self._ledger.row(
+            "SELECT r.* FROM run r JOIN batch b ON b.run = r.id JOIN token t ON t.batch = b.id"
+            " WHERE t.collection = ? AND t.token_id = ?",
+            (collection, token_id),
+        )
+
+    def cover_root(self, collection: int) -> str | None:
+        row = self._ledger.row("SELECT cover_root FROM collection WHERE id = ?", (collection,))
+        return row["cover_root"] if row else None
+
+    def deployed_block(self, collection: int) -> int | None:
+        row = self._ledger.row("SELECT block_number FROM collection WHERE id = ?", (collection,))
+        return row["block_number"] if row else None
+
+    def indexed_block(self, collection: int) -> int | None:
+        """The block up to which Transfer events were read; None when none were."""
+        row = self._ledger.row("SELECT max(block_number) AS block FROM scanned WHERE collection = ?", (collection,))
+        return row["block"] if row else None
+
+    def counts(self, collection: int) -> dict[str, int]:
+        """How many tokens are in each of STATES. It looks at tokens only of batches that are still being drawn."""
+        found = dict.fromkeys(STATES, 0)
+        for row in self._ledger.rows(
+            "SELECT state, sum(quantity) AS n FROM batch WHERE collection = ? AND state <> 'planned' GROUP BY state"
+            " UNION ALL SELECT t.state, count(*) FROM batch b JOIN token t ON t.batch = b.id"
+            " WHERE b.collection = ? AND b.state = 'planned' GROUP BY t.state",
+            (collection, collection),
+        ):
+            found[row["state"]] += row["n"]
+        return found
+
+    def owner_counts(self, collection: int) -> int:
+        """How many addresses own a token, by the Transfer events that were read."""
+        row = self._ledger.row(
+            "SELECT count(DISTINCT recipient) AS n FROM (SELECT recipient, ROW_NUMBER() OVER (PARTITION BY token_id"
+            " ORDER BY block_number DESC, log_index DESC) AS age FROM transfer WHERE collection = ?) AS ranked"
+            " WHERE age = 1",
+            (collection,),
+        )
+        return int(row["n"]) if row else 0
+
+    def is_running(self, collection: int) -> bool:
+        """Whether a run of this collection is unfinished; it may be interrupted."""
+        row = self._ledger.row("SELECT 1 FROM run WHERE collection = ? AND state = 'running'", (collection,))
+        return row is not None
+
+    def batches(self, collection: int, after: int, limit: int) -> list[BatchRow]:
+        """Batches that start behind token `after`, in order."""
+        rows = self._ledger.rows(
+            "SELECT start, quantity, state, images_root, metadata_root, tx_hash, block_number FROM batch"
+            " WHERE collection = ? AND start > ? ORDER BY start LIMIT ?",
+            (collection, after, limit),
+        )
+        return [BatchRow(*row) for row in rows]
+
+    def transactions(self, collection: int, after: int, limit: int) -> list[TransactionRow]:
+        """Transactions of the collection in the order they were planned, behind the one with key `after`."""
+        rows = self._ledger.rows(
+            "SELECT s.id, s.purpose, a.hash, s.sender, s.nonce, s.state, s.start, s.quantity, s.recipient,"
+            "       a.block_number, a.gas_used, s.spent_wei"
+            "  FROM slot s JOIN attempt a ON a.id ="
+            "       (SELECT id FROM attempt WHERE slot = s.id ORDER BY state = 'mined' DESC, id DESC LIMIT 1)"
+            " WHERE s.collection = ? AND s.id > ? ORDER BY s.id LIMIT ?",
+            (collection, after, limit),
+        )
+        return [
+            TransactionRow(**{**dict(row), "spent_wei": None if row["spent_wei"] is None else int(row["spent_wei"])})
+            for row in rows
+        ]

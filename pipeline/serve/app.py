@@ -1,0 +1,156 @@
+"""The application: routes from every room of the service, one form of error, one exact OpenAPI document, one door."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.exceptions import HTTPException
+
+from pipeline import __version__
+from pipeline.config import Config
+from pipeline.errors import KeyReused, PipelineError
+from pipeline.ledger.access import Access
+from pipeline.ledger.ledger import Ledger
+from pipeline.serve.door import Door, Refused, Rules
+from pipeline.serve.gallery import gallery_router
+from pipeline.serve.health import health_router
+from pipeline.serve.jobs import jobs_router
+from pipeline.serve.logs import redacted
+from pipeline.serve.metrics import Metrics
+from pipeline.serve.problems import status_of
+from pipeline.serve.reading import reading_router
+from pipeline.serve.worker import Worker
+from pipeline.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+EVERYWHERE = {  # what the door may say to any request
+    "401": "no token, or one that does not hold",
+    "421": "the request is for another host",
+    "422": "the request is not of the form that is described here",
+    "429": "too many requests: see Retry-After",
+    "503": "the workspace cannot be read or written",
+}
+OF_WRITES = {
+    "400": "the body is not JSON",
+    "403": "the token may only read",
+    "408": "the body took too long",
+    "409": "the Idempotency-Key belongs to another request",
+    "413": "the body is too large",
+}
+
+
+def create_app(
+    workspace: Workspace,
+    config: Config,
+    *,
+    ledger: Ledger,
+    worker: Worker,
+    metrics: Metrics,
+    rules: Rules,
+    chain_url: str,
+    gateway: str | None = None,
+) -> Door:
+    """The whole service as an ASGI application; `ledger` and `worker` belong to the caller, who closes and stops them."""
+    app = FastAPI(title="pipeline", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(jobs_router(ledger, worker))
+    app.include_router(reading_router(workspace, config, gateway=gateway))
+    app.include_router(gallery_router(workspace, config))
+    app.include_router(health_router(workspace, worker, lambda: chain_url))
+
+    @app.get("/metrics", response_class=PlainTextResponse, tags=["health"], summary="What Prometheus reads")
+    def read_metrics() -> PlainTextResponse:
+        return PlainTextResponse(metrics.text(), media_type=METRICS_TYPE)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def read_openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    app.add_exception_handler(PipelineError, _told)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return Door(app, rules, Access(ledger).find, metrics.request_answered)
+
+
+# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _problem(status: int, error: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": redacted(error), "hint": redacted(hint)}, status, headers)
+
+
+async def _told(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PipelineError)
+    status = 409 if isinstance(error, KeyReused) else status_of(error)
+    return _problem(status, str(error), error.hint, {"Retry-After": "5"} if status == 503 else None)
+
+
+async def _refused(_: Request, refused: Exception) -> JSONResponse:
+    assert isinstance(refused, Refused)
+    return _problem(refused.status, refused.error, refused.hint, refused.headers)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Names what is wrong, and never repeats what was sent."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return _problem(400, "the body is not JSON", "send JSON with Content-Type: application/json")
+    where = ".".join(str(word)[:60] for word in first["loc"])
+    return _problem(422, f"{where}: {first['msg']}", "GET /openapi.json describes every request")
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return _problem(
+        error.status_code,
+        str(error.detail),
+        "GET /openapi.json describes every request",
+        dict(error.headers) if error.headers else None,
+    )
+
+
+async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    log.error("unforeseen", exc_info=error, extra={"path": request.url.path})
+    return _problem(500, "something went wrong that nobody foresaw", "the service's log tells more")
+
+
+# ── OpenAPI ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, completed by what the door answers and by our form of error."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                _complete(operation, method, path)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _complete(operation: dict[str, Any], method: str, path: str) -> None:
+    writes = method not in ("get", "head")
+    operation["security"] = [{"bearer": []}] if writes else [{}, {"bearer": []}]
+    responses = operation["responses"]
+    responses.pop("422", None)
+    for status, told in (EVERYWHERE | OF_WRITES if writes else EVERYWHERE).items():
+        responses.setdefault(status, {"description": told})
+    if path == "/healthz":
+        operation["security"] = []
+    for status, response in responses.items():
+        if status >= "400" and "content" not in response:
+            response["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

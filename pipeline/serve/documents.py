@@ -1,0 +1,237 @@
+"""What the reading routes answer. Plain values only, so that the OpenAPI document says all there is to say.
+
+Token ids, seeds and block numbers are JSON numbers below 2^53; wei are decimal text; hashes are hex behind 0x; CIDs are
+text. Everything that a stranger can have written (names, descriptions, traits) is text and never markup.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+Hex = Annotated[str, Field(pattern="^0x[0-9a-f]+$")]
+AddressText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
+Wei = Annotated[str, Field(pattern="^[0-9]+$")]
+TokenId = Annotated[int, Field(ge=1, le=2**53 - 1)]
+Count = Annotated[int, Field(ge=0)]
+Value = str | int | float
+State = Literal["planned", "generated", "sealed", "live", "mined", "final"]
+
+
+class Document(BaseModel):
+    """Base of all answers."""
+
+    model_config = {"extra": "forbid", "frozen": True}
+
+
+class ChainInfo(Document):
+    """Where a collection lives, and what a wallet needs to go there."""
+
+    chain_id: int
+    name: str
+    worth: Literal["devnet", "testnet", "mainnet", "unknown"] = Field(
+        description="what its money is worth; unknown: a chain that has no name here"
+    )
+    kind: Literal["anvil", "ganache", "external"]
+    rpc_url: str | None = Field(description="for `wallet_addEthereumChain`; given only where it can hold no secret")
+    explorer: str | None
+
+
+class Progress(Document):
+    """How far a collection is. Each count includes the later ones: what is minted was pinned, drawn and planned."""
+
+    planned: Count
+    drawn: Count
+    pinned: Count
+    minted: Count
+    final: Count
+    running: bool = Field(description="a run is unfinished; it may have been interrupted")
+    state: Literal["unfinished", "minted", "final"]
+
+
+class CollectionSummary(Document):
+    id: int
+    name: str
+    symbol: str
+    description: str
+    external_url: str | None = Field(description="http or https; anything else is left out")
+    cover: str | None = Field(description="path of the cover image on this server")
+    contract: AddressText | None
+    chain: ChainInfo
+    progress: Progress
+
+
+class CollectionDetail(CollectionSummary):
+    owner: AddressText = Field(description="of the contract")
+    owners: Count = Field(description="addresses that own a token")
+    seed: int
+    royalty_bps: int
+    royalty_receiver: AddressText
+    max_supply: int = Field(description="0: no maximum")
+    deploy_tx: Hex | None
+    contract_page: str | None = Field(description="on the chain's block explorer")
+    contract_uri: str | None
+    cover_root: str | None = Field(description="CID of the directory that holds the cover")
+    gateway: str | None = Field(description="base of a gateway that has the content, ending in /ipfs/")
+    indexed_block: int | None = Field(description="Transfer events were read up to this block")
+    size: int = Field(description="width and height of the newest artworks in pixels")
+
+
+class TraitValue(Document):
+    trait_type: str
+    value: Value
+    display_type: str | None = None
+    max_value: int | float | None = None
+    share: float = Field(description="of the drawn tokens that have it, 0 to 1", ge=0, le=1)
+
+
+class TokenSummary(Document):
+    token_id: TokenId
+    name: str
+    state: State
+    owner: AddressText | None = Field(description="by the Transfer events that were read; None: not minted")
+    rank: int | None = Field(description="by rarity, 1 is the rarest; None: not drawn")
+    image: str | None = Field(description="path of the image on this server")
+    thumbnail: str | None
+
+
+class TokenPage(Document):
+    """Some tokens of a query, and where the next ones begin."""
+
+    total: Count
+    tokens: list[TokenSummary]
+    next: str | None = Field(description="cursor of the next page; None: this is the last")
+
+
+class TokenIndex(Document):
+    """All tokens of a query in order, in three columns of one length: enough to lay out a grid of thousands."""
+
+    total: Count
+    token_ids: list[TokenId]
+    ranks: list[Count] = Field(description="0: not drawn")
+    versions: list[str] = Field(
+        description="of the images, for addresses that may be cached for ever; empty: not drawn"
+    )
+
+
+class ValueCount(Document):
+    value: Value
+    count: Count = Field(description="tokens with it that the other conditions leave")
+    total: Count = Field(description="tokens with it in the collection")
+
+
+class Facet(Document):
+    trait_type: str
+    values: list[ValueCount]
+
+
+class Facets(Document):
+    total: Count = Field(description="tokens that the query leaves")
+    traits: list[Facet]
+
+
+class TransferEvent(Document):
+    """A token changing hands; minting is a transfer from the zero address."""
+
+    sender: AddressText
+    recipient: AddressText
+    block_number: int
+    transaction: Hex
+    transaction_page: str | None
+
+
+class ProvenanceInfo(Document):
+    """What it takes to draw the image again."""
+
+    seed: int
+    model: str
+    weights_sha256: str
+    renderer: str
+    encoder: str
+    size: int
+
+
+class TokenDetail(TokenSummary):
+    score: float | None = Field(description="OpenRarity's information content, 1 is the average")
+    ranked: Count = Field(description="tokens among which it has its rank")
+    traits: list[TraitValue]
+    recipient: AddressText
+    history: list[TransferEvent]
+    token_uri: str | None
+    image_uri: str | None
+    image_sha256: str | None
+    image_page: str | None = Field(description="the image at the gateway")
+    metadata_page: str | None = Field(description="the metadata at the gateway")
+    transaction: Hex | None
+    block_number: int | None
+    token_page: str | None = Field(description="on the chain's block explorer")
+    pinned_at: list[str]
+    provenance: ProvenanceInfo
+    previous: TokenId | None
+    following: TokenId | None
+
+
+class OwnerCount(Document):
+    owner: AddressText
+    tokens: Count
+
+
+class OwnerPage(Document):
+    total: Count
+    owners: list[OwnerCount]
+    next: str | None
+
+
+class Batch(Document):
+    start: TokenId
+    quantity: int
+    state: State
+    images_root: str | None
+    metadata_root: str | None
+    transaction: Hex | None
+    block_number: int | None
+
+
+class BatchPage(Document):
+    batches: list[Batch]
+    next: str | None
+
+
+class Transaction(Document):
+    purpose: Literal["deploy", "mint", "transfer"]
+    hash: Hex
+    page: str | None = Field(description="on the chain's block explorer")
+    sender: AddressText
+    nonce: int
+    state: Literal["live", "mined", "final", "lost", "reverted"]
+    start: int | None = Field(description="first token id that it mints, or the one that it transfers")
+    quantity: int | None
+    recipient: AddressText | None
+    block_number: int | None
+    gas_used: int | None
+    spent_wei: Wei | None
+
+
+class TransactionPage(Document):
+    transactions: list[Transaction]
+    next: str | None
+
+
+class VerificationStep(Document):
+    name: str
+    ok: bool | None = Field(description="None: there is nothing that could be checked")
+    detail: str
+
+
+class Verification(Document):
+    ok: bool
+    token_id: TokenId
+    steps: list[VerificationStep]
+
+
+class Problem(Document):
+    """An error: what is wrong, and what to do next."""
+
+    error: str
+    hint: str

@@ -1,0 +1,171 @@
+"""Images of a workspace for the page: whole ones and thumbnails, with nothing in them that a browser would run."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, Response
+
+from pipeline.cid import CID
+from pipeline.errors import BadCar, Corrupt, NoSuch, PinError
+from pipeline.ledger import Ledger
+from pipeline.ledger.catalogue import Catalogue
+from pipeline.ledger.plans import Plans
+from pipeline.pin import unixfs
+from pipeline.pin.store import CarStore
+from pipeline.serve.gallery.addresses import WIDTHS
+from pipeline.serve.gallery.thumbnails import MAX_BYTES, NotAnImage, Thumbnails, media_type
+from pipeline.serve.problems import PROBLEMS, ProblemRoute
+from pipeline.workspace import Workspace
+
+MAX_ID = 2**53 - 1
+# What is opened by itself, as a page, runs nothing, loads nothing and has an origin of its own.
+HEADERS = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+CollectionId = Annotated[int, InPath(ge=1, le=MAX_ID)]
+TokenId = Annotated[int, InPath(ge=1, le=MAX_ID)]
+Version = Annotated[str, InPath(pattern="^[0-9a-f]{8}$")]
+Root = Annotated[str, InPath(pattern="^[a-zA-Z0-9]{46,100}$")]
+
+
+def media_router(workspace: Workspace) -> APIRouter:
+    """Routes below /media. An address names the content, so each answer may be kept for ever."""
+    media = Media(workspace)
+    router = APIRouter(prefix="/media", route_class=ProblemRoute, responses=PROBLEMS, tags=["media"])
+
+    @router.get("/{collection_id}/cover/{root}/{width}.webp", response_class=FileResponse)
+    async def cover(request: Request, collection_id: CollectionId, root: Root, width: int) -> Response:
+        """The cover of a collection as a thumbnail."""
+        return await media.thumbnail(request, width, *await asyncio.to_thread(media.cover, collection_id, root))
+
+    @router.get("/{collection_id}/{token_id}/{version}/image", response_class=FileResponse)
+    async def image(request: Request, collection_id: CollectionId, token_id: TokenId, version: Version) -> Response:
+        """The whole image of a token, as it is on IPFS."""
+        return await asyncio.to_thread(media.image, request, collection_id, token_id, version)
+
+    @router.get("/{collection_id}/{token_id}/{version}/{width}.webp", response_class=FileResponse)
+    async def thumbnail(
+        request: Request, collection_id: CollectionId, token_id: TokenId, version: Version, width: int
+    ) -> Response:
+        """A small image of a token."""
+        sha256 = await asyncio.to_thread(media.digest, collection_id, token_id, version)
+        return await media.thumbnail(request, width, sha256, lambda: media.read(collection_id, token_id, sha256))
+
+    return router
+
+
+class Media:
+    """Where images are in a workspace: as files that `mint` drew, or else in the CARs."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.store = CarStore(workspace.cars)
+        self.thumbnails = Thumbnails(workspace.thumbnails)
+
+    def digest(self, collection_id: int, token_id: int, version: str) -> str:
+        """The sha256 of a token's image. Raises NoSuch for another version than the address names."""
+        with self._ledger() as ledger:
+            sha256 = Catalogue(ledger).image_sha256(collection_id, token_id)
+        if sha256 is None or not sha256.hex().startswith(version):
+            raise NoSuch(what=f"image {version} of token {token_id} in collection {collection_id}")
+        return sha256.hex()
+
+    def image(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
+        sha256 = self.digest(collection_id, token_id, version)
+        headers = HEADERS | {"ETag": f'"{sha256}"'}
+        if _known(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        path = self.workspace.image(collection_id, token_id)
+        if _holds(path, sha256):
+            with path.open("rb") as file:
+                kind = media_type(file.read(12))
+            return FileResponse(
+                path, headers=headers | _attachment(kind), media_type=kind or "application/octet-stream"
+            )
+        data = self._from_car(collection_id, token_id, sha256)
+        kind = media_type(data[:12])
+        return Response(data, headers=headers | _attachment(kind), media_type=kind or "application/octet-stream")
+
+    def read(self, collection_id: int, token_id: int, sha256: str) -> bytes:
+        """The bytes of a token's image. Raises Corrupt when no copy hashes to `sha256`."""
+        path = self.workspace.image(collection_id, token_id)
+        if _holds(path, sha256):
+            return path.read_bytes()
+        return self._from_car(collection_id, token_id, sha256)
+
+    def cover(self, collection_id: int, root: str) -> tuple[str, Callable[[], bytes]]:
+        """What names the cover in the cache, and what reads it. Raises NoSuch for another root than the collection's."""
+        with self._ledger() as ledger:
+            known = Catalogue(ledger).cover_root(collection_id)
+        if known is None or known != root:
+            raise NoSuch(what=f"cover {root} of collection {collection_id}")
+        return hashlib.sha256(root.encode()).hexdigest(), lambda: self._only_file(CID.parse(root))
+
+    async def thumbnail(self, request: Request, width: int, sha256: str, read: Callable[[], bytes]) -> Response:
+        """A thumbnail, made if it is not there. Raises NoSuch for widths that are not made, NotAnImage, Busy."""
+        if width not in WIDTHS:
+            raise NoSuch(what=f"width {width}", hint=f"there are {' and '.join(map(str, WIDTHS))}")
+        headers = HEADERS | {"ETag": f'"{sha256}-{width}"'}
+        if _known(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        path = await asyncio.wrap_future(self.thumbnails.of(sha256, width, read))
+        return FileResponse(path, headers=headers, media_type="image/webp")
+
+    def _from_car(self, collection_id: int, token_id: int, sha256: str) -> bytes:
+        with self._ledger() as ledger:
+            token = next(Plans(ledger).tokens(collection_id, token_id, 1))
+        if token.images_root is not None:
+            data = self.store.read(token.images_root, f"{token_id}.png", MAX_BYTES)
+            if hashlib.sha256(data).hexdigest() == sha256:
+                return data
+        path = self.workspace.image(collection_id, token_id)
+        raise Corrupt(what=path, reason="it is missing or changed", hint="`pipeline verify` tells what else is")
+
+    def _only_file(self, root: CID) -> bytes:
+        try:
+            with self.store.open(root) as car:
+                _, target = next(iter(unixfs.entries(root, car.get_block)))
+                return unixfs.read_bytes(target, car.get_block, MAX_BYTES)
+        except (BadCar, PinError, StopIteration) as error:
+            raise NotAnImage(what=f"the cover in {root}", reason="its CAR holds no file") from error
+
+    def _ledger(self) -> Ledger:
+        if not self.workspace.ledger.exists():
+            raise NoSuch(what="collection here yet")
+        return Ledger(self.workspace.ledger, readonly=True)
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there and hashes to `sha256`; one that has not changed since is not read again."""
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    return state.st_size <= MAX_BYTES and _hash(path, state.st_ino, state.st_size, state.st_mtime_ns) == sha256
+
+
+@lru_cache(maxsize=4096)
+def _hash(path: Path, inode: int, size: int, changed_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _known(request: Request, tag: str) -> bool:
+    return tag in (part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(","))
+
+
+def _attachment(kind: str | None) -> dict[str, str]:
+    """What is no image that we know is saved and never shown."""
+    return {} if kind else {"Content-Disposition": "attachment"}

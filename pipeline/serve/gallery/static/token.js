@@ -1,0 +1,210 @@
+// One token: its image, what it is made of, whose it was and is, where its content lies, and the way back to its pixels.
+
+import { bar, copyable, el, number, percent, shortCid, shortHex } from "./dom.js";
+import { json, show } from "./api.js";
+import { Verification } from "./verify.js";
+import { WalletPanel } from "./wallet.js";
+
+const NOBODY = "0x0000000000000000000000000000000000000000";
+const PIXEL_ART = 128;
+
+export class TokenView {
+  /** `neighbours` are the tokens before and behind this one where it was opened, or nothing. */
+  constructor(about, token, neighbours) {
+    this.about = about;
+    this.token = token;
+    this.before = neighbours?.before ?? token.previous;
+    this.behind = neighbours?.behind ?? token.following;
+    this.verification = new Verification(about, token);
+    this.zoomed = el("dialog", { class: "zoom", "aria-label": `${token.name}, the image alone`, onclick: () => this.zoomed.close() });
+    this.element = el(
+      "article",
+      { class: "token" },
+      this.figure(),
+      el(
+        "div",
+        { class: "told" },
+        this.heading(),
+        this.traits(),
+        this.verification.element,
+        new WalletPanel(about, token).element,
+        this.history(),
+        this.content(),
+        this.provenance(),
+      ),
+      this.zoomed,
+    );
+  }
+
+  destroy() {
+    this.verification.stop();
+  }
+
+  address(id) {
+    return `#/${this.about.id}/token/${id}`;
+  }
+
+  figure() {
+    const { token } = this;
+    const frame = el("div", { class: "frame" });
+    if (token.image) {
+      const image = el("img", { alt: token.name, class: token.provenance.size <= PIXEL_ART ? "pixelated" : null });
+      image.addEventListener("load", () => frame.classList.add("there"), { once: true });
+      image.addEventListener("error", () => frame.replaceChildren(el("p", { class: "empty" }, "The image cannot be read. `pipeline verify` tells why.")), { once: true });
+      show(image, token.image);
+      frame.append(el("button", { type: "button", class: "enlarge", "aria-label": "the image alone, as large as the window", onclick: () => this.zoom() }, image));
+    } else {
+      frame.append(el("p", { class: "empty" }, "Not drawn yet."));
+    }
+    const turn = (id, text, label) => (id ? el("a", { href: this.address(id), "aria-label": `${label}, token ${id}` }, text) : el("span", { "aria-hidden": "true" }, text));
+    return el("figure", {}, frame, el("figcaption", {}, turn(this.before, "←", "the one before"), el("span", {}, `#${token.token_id}`), turn(this.behind, "→", "the next one")));
+  }
+
+  zoom() {
+    if (!this.token.image) return;
+    const image = el("img", { alt: this.token.name, class: this.token.provenance.size <= PIXEL_ART ? "pixelated" : null });
+    show(image, this.token.image);
+    this.zoomed.replaceChildren(image);
+    this.zoomed.showModal();
+  }
+
+  heading() {
+    const { token, about } = this;
+    return el(
+      "header",
+      {},
+      el("h1", {}, about.name, " ", el("span", { class: "id" }, `#${token.token_id}`)),
+      el(
+        "p",
+        { class: "line" },
+        token.rank ? el("span", {}, el("strong", {}, `Rank ${number(token.rank)}`), ` of ${number(token.ranked)} by rarity`) : el("span", {}, "Not drawn yet"),
+        el("span", {}, token.owner ? ["owned by ", this.person(token.owner)] : stateInWords(token.state)),
+        token.token_page && el("a", { href: token.token_page }, "on the explorer ↗"),
+      ),
+    );
+  }
+
+  person(owner) {
+    return el("a", { href: `#/${this.about.id}?owner=${owner}`, title: owner, class: "mono" }, shortHex(owner));
+  }
+
+  traits() {
+    const { traits } = this.token;
+    if (!traits.length) return null;
+    return section(
+      "Traits",
+      el(
+        "ul",
+        { class: "traits" },
+        traits.map((trait) =>
+          el(
+            "li",
+            {},
+            el("a", { href: filterAddress(this.about.id, trait) }, el("span", { class: "type" }, trait.trait_type), el("span", { class: "value" }, valueInWords(trait)), bar(trait.share), el("span", { class: "share" }, percent(trait.share))),
+          ),
+        ),
+      ),
+    );
+  }
+
+  history() {
+    const { token } = this;
+    if (!token.history.length) {
+      const words = token.owner ? "No Transfer event was read yet; `pipeline owners` reads them." : "It begins when the token is minted.";
+      return section("History", el("p", { class: "muted" }, words));
+    }
+    return section(
+      "History",
+      el(
+        "ol",
+        { class: "history" },
+        [...token.history].reverse().map((event) =>
+          el(
+            "li",
+            {},
+            el("span", {}, event.sender === NOBODY ? ["Minted to ", this.person(event.recipient)] : [this.person(event.sender), " gave it to ", this.person(event.recipient)]),
+            el("span", { class: "muted" }, `block ${number(event.block_number)}, `, copyable(event.transaction, shortHex(event.transaction), "transaction"), event.transaction_page && el("a", { class: "out", href: event.transaction_page, "aria-label": "transaction on the explorer" }, " ↗")),
+          ),
+        ),
+      ),
+    );
+  }
+
+  content() {
+    const { token } = this;
+    if (!token.token_uri) return section("Content", el("p", { class: "muted" }, "Its CIDs are known when its batch is pinned."));
+    return section(
+      "Content",
+      el(
+        "dl",
+        { class: "pairs" },
+        pair("Metadata", uri(token.token_uri, token.metadata_page, "token URI")),
+        pair("Image", uri(token.image_uri, token.image_page, "image URI")),
+        pair("sha256", copyable(token.image_sha256, shortCid(token.image_sha256), "sha256 of the image")),
+        pair("Pinned at", token.pinned_at.join(", ") || "nowhere yet"),
+      ),
+    );
+  }
+
+  provenance() {
+    const { provenance } = this.token;
+    return section(
+      "Drawn by",
+      el(
+        "dl",
+        { class: "pairs" },
+        pair("Model", provenance.model),
+        pair("Seed", copyable(String(provenance.seed), String(provenance.seed), "seed")),
+        pair("Weights", copyable(provenance.weights_sha256, shortCid(provenance.weights_sha256), "sha256 of the weights")),
+        pair("Renderer", provenance.renderer),
+        pair("Encoder", provenance.encoder),
+        pair("Size", `${provenance.size} × ${provenance.size}`),
+      ),
+    );
+  }
+
+  onKey(event) {
+    if (this.zoomed.open) return;
+    const go = { ArrowLeft: this.before, ArrowRight: this.behind }[event.key];
+    if (go) location.hash = this.address(go);
+    else if (event.key === "Escape") location.hash = `#/${this.about.id}`;
+    else if (event.key === "v") this.verification.start();
+    else if (event.key === "z") this.zoom();
+    else return;
+    event.preventDefault();
+  }
+}
+
+export async function openToken(about, id, neighbours) {
+  return new TokenView(about, await json(`/v1/collections/${about.id}/tokens/${id}`), neighbours);
+}
+
+function section(title, ...children) {
+  return el("section", {}, el("h2", {}, title), ...children);
+}
+
+function pair(name, value) {
+  return [el("dt", {}, name), el("dd", {}, value)];
+}
+
+function uri(address, page, what) {
+  const [root, ...path] = address.replace("ipfs://", "").split("/");
+  return [copyable(address, `${shortCid(root)}/${path.join("/")}`, what), page && el("a", { class: "out", href: page, "aria-label": `${what} at the gateway` }, " ↗")];
+}
+
+function valueInWords({ value, display_type, max_value }) {
+  if (display_type === "date" && typeof value === "number") return new Date(value * 1000).toISOString().slice(0, 10);
+  if (typeof value !== "number") return String(value);
+  const sign = display_type?.startsWith("boost") && value > 0 ? "+" : "";
+  const unit = display_type === "boost_percentage" ? " %" : "";
+  return `${sign}${number(value)}${unit}${max_value ? ` of ${number(max_value)}` : ""}`;
+}
+
+function filterAddress(collection, { trait_type, value }) {
+  const pair = `${encodeURIComponent(trait_type)}:${encodeURIComponent(value)}`;
+  return `#/${collection}?trait=${encodeURIComponent(pair)}`;
+}
+
+function stateInWords(state) {
+  return { planned: "planned", generated: "drawn, not pinned yet", sealed: "pinned, not minted yet", live: "being minted" }[state] ?? state;
+}

@@ -1,0 +1,112 @@
+"""Thumbnails: made once, by a few threads of low priority, and kept in the workspace by the digest of their image.
+
+cache/thumbnails/<2 digits>/<sha256 of the image>-<width>.webp
+
+Whatever decodes here may come from a stranger, so the formats, the bytes and the pixels are limited before decoding. The
+folder can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.files import write_whole
+from pipeline.serve.problems import Busy
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+MAX_BYTES = 64 << 20  # of an image, as in verifying
+MAX_PIXELS = 1 << 25  # 4096 × 4096 twice over; 100 MiB when decoded
+MAX_WAITING = 512  # thumbnails that wait to be made: a screen has some dozens
+QUALITY = 88  # flat colours and sharp edges: below this their borders fray visibly
+WORKERS = max(1, min(4, (os.cpu_count() or 2) - 1))  # a mint beside us needs a processor too
+NICE = 10
+
+
+class NotAnImage(PipelineError):
+    """Bytes that are no image of a format that is shown."""
+
+    sentence = "{what} cannot be shown: {reason}"
+
+
+class Thumbnails:
+    """The thumbnails of one workspace. Safe to ask from many threads; nothing is made twice at the same time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._pool = ThreadPoolExecutor(WORKERS, "thumbnail", _be_nice)
+        self._making: dict[Path, Future[Path]] = {}
+        self._lock = threading.Lock()
+
+    def path(self, sha256: str, width: int) -> Path:
+        return self.folder / sha256[:2] / f"{sha256}-{width}.webp"
+
+    def of(self, sha256: str, width: int, read: Callable[[], bytes]) -> Future[Path]:
+        """The file of a thumbnail, once it is there. `read` gives the image's bytes, of which `sha256` is the digest.
+
+        The future raises what `read` raises, and NotAnImage. Raises Busy when too many are waiting.
+        """
+        path = self.path(sha256, width)
+        if path.exists():
+            done: Future[Path] = Future()
+            done.set_result(path)
+            return done
+        with self._lock:
+            if path in self._making:
+                return self._making[path]
+            if len(self._making) >= MAX_WAITING:
+                raise Busy(what=f"{len(self._making)} thumbnails are waiting to be made")
+            future = self._pool.submit(self._make, path, width, read)
+            self._making[path] = future
+        future.add_done_callback(lambda _: self._made(path))
+        return future
+
+    def _make(self, path: Path, width: int, read: Callable[[], bytes]) -> Path:
+        write_whole(path, thumbnail(read(), width))
+        return path
+
+    def _made(self, path: Path) -> None:
+        with self._lock:
+            self._making.pop(path, None)
+
+
+def thumbnail(data: bytes, width: int) -> bytes:
+    """An image as WebP of at most `width` by `width` pixels, never larger than it was. Raises NotAnImage."""
+    from PIL import Image
+
+    if len(data) > MAX_BYTES:
+        raise NotAnImage(what="the image", reason=f"it has {len(data):,} bytes, the limit is {MAX_BYTES:,}")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise NotAnImage(what="the image", reason=f"{image.width} × {image.height} pixels are too many")
+            image.draft("RGB", (2 * width, 2 * width))  # JPEG decodes at a fraction; others ignore it
+            picture = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        picture.thumbnail((width, width), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        out = io.BytesIO()
+        picture.save(out, "WEBP", quality=QUALITY, method=4, use_sharp_yuv=True)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise NotAnImage(what="the image", reason=f"it is no {', '.join(FORMATS)} that decodes") from error
+    return out.getvalue()
+
+
+def media_type(first: bytes) -> str | None:
+    """The type of an image by its first 12 bytes; None for what is no image of FORMATS."""
+    if first.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if first.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if first[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    return "image/webp" if first[:4] == b"RIFF" and first[8:12] == b"WEBP" else None
+
+
+def _be_nice() -> None:
+    with suppress(AttributeError, OSError):  # Linux gives each thread a priority of its own; elsewhere go on without
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

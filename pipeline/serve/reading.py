@@ -1,0 +1,368 @@
+"""The read-only JSON of the service: collections, tokens, facets, owners, batches, transactions, progress, verification.
+
+Every route opens the ledger readonly and takes no lock, so a mint beside it goes on. Questions about all tokens of a
+collection are answered from an index in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+
+from pipeline.config import Config
+from pipeline.errors import BadArgument, NoSuch, PipelineError
+from pipeline.ledger import Ledger
+from pipeline.ledger.catalogue import Catalogue
+from pipeline.ledger.plans import Collection, Plans
+from pipeline.records import Address
+from pipeline.serve import documents as doc
+from pipeline.serve import streams, views
+from pipeline.serve.index import Index, Indexes, Order
+from pipeline.serve.index import Query as Wanted
+from pipeline.serve.problems import PROBLEMS, Busy, ProblemRoute, problem_of
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.verify import Redraw, Step
+
+Verifier = Callable[[Collection, int], "Iterator[Step]"]
+
+MAX_ID = 2**53 - 1
+MAX_PAGE = 500
+MAX_INDEX = 100_000  # tokens of one grid: a browser's page can be no higher than some 30 million pixels
+MAX_TEXT = 200  # characters of a search
+MAX_TRAITS = 100  # conditions of a query
+MAX_VERIFICATIONS = 4  # that wait their turn: each draws an image again
+
+CollectionId = Annotated[int, Path(ge=1, le=MAX_ID, description="as `/v1/collections` tells it")]
+TokenId = Annotated[int, Path(ge=1, le=MAX_ID)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Cursor = Annotated[str | None, Query(max_length=64, pattern="^[0-9]{1,16}([.-][0-9a-zA-Z]{1,42})?$")]
+_EVENTS: dict[str, Any] = {streams.MEDIA_TYPE: {"schema": {"type": "string"}}}
+
+
+def wanted(
+    q: Annotated[
+        str, Query(max_length=MAX_TEXT, description="words: an id, the start of an owner, part of a value")
+    ] = "",
+    owner: Annotated[str, Query(max_length=42, pattern="^(0[xX][0-9a-fA-F]{0,40})?$")] = "",
+    trait: Annotated[
+        list[str] | None,
+        Query(
+            max_length=MAX_TRAITS, description="`trait:value`, each of them percent-encoded; values of one trait add up"
+        ),
+    ] = None,
+) -> Wanted:
+    """The query that the parameters mean. Raises BadArgument for a trait without a value."""
+    traits: dict[str, set[str]] = {}
+    for pair in trait or ():
+        name, colon, value = pair.partition(":")
+        if not colon:
+            raise BadArgument(name="trait", value=pair[:MAX_TEXT], expected="trait:value, each of them percent-encoded")
+        traits.setdefault(unquote(name), set()).add(unquote(value))
+    return Wanted(q, owner, {name: frozenset(values) for name, values in traits.items()})
+
+
+WantedQuery = Annotated[Wanted, Depends(wanted)]
+
+
+def reading_router(
+    workspace: Workspace, config: Config, *, gateway: str | None = None, verifier: Verifier | None = None
+) -> APIRouter:
+    """The routes below /v1. `gateway` is the address under which content is served, ending in /ipfs/."""
+    reader = Reader(workspace, config, gateway, verifier)
+    router = APIRouter(prefix="/v1", route_class=ProblemRoute, responses=PROBLEMS, tags=["reading"])
+
+    @router.get("/collections")
+    def collections() -> list[doc.CollectionSummary]:
+        """Every collection of the workspace, the newest first."""
+        return reader.collections()
+
+    @router.get("/collections/{collection_id}")
+    def collection(collection_id: CollectionId) -> doc.CollectionDetail:
+        """One collection: what it is called, where it lives, who owns it, how far it is."""
+        with reader.open(collection_id) as (ledger, found):
+            return views.collection_detail(ledger, found, gateway)
+
+    @router.get("/collections/{collection_id}/progress", responses={200: {"content": _EVENTS}})
+    async def progress(request: Request, collection_id: CollectionId) -> doc.Progress:
+        """How far a collection is; with `Accept: text/event-stream` told again whenever it changes, until it is minted."""
+        now = await reader.progress(collection_id)
+        if not streams.wants_events(request):
+            return now
+        return reader.streams.respond(  # type: ignore[return-value]  # FastAPI passes a response on as it is
+            streams.changes(
+                "progress", lambda: reader.progress(collection_id), lambda seen: not getattr(seen, "running", False)
+            )
+        )
+
+    @router.get("/collections/{collection_id}/tokens")
+    def tokens(
+        collection_id: CollectionId, query: WantedQuery, sort: Order = "id", limit: Limit = 50, cursor: Cursor = None
+    ) -> doc.TokenPage:
+        """A page of the tokens that a query leaves."""
+        with reader.open(collection_id) as (ledger, found):
+            index = reader.indexes.of(ledger, found.id)
+            return _token_page(ledger, found, index, index.find(query, sort), sort, limit, cursor)
+
+    @router.get("/collections/{collection_id}/index")
+    def index(collection_id: CollectionId, query: WantedQuery, sort: Order = "id") -> doc.TokenIndex:
+        """The ids of all tokens that a query leaves, in order, with rank and image version: what a grid needs."""
+        with reader.open(collection_id) as (ledger, found):
+            index = reader.indexes.of(ledger, found.id)
+        positions = index.find(query, sort)
+        shown = positions[:MAX_INDEX]
+        return doc.TokenIndex(
+            total=len(positions),
+            token_ids=[index.ids[position] for position in shown],
+            ranks=[index.ranks[position] for position in shown],
+            versions=[index.versions[position] for position in shown],
+        )
+
+    @router.get("/collections/{collection_id}/facets")
+    def facets(collection_id: CollectionId, query: WantedQuery) -> doc.Facets:
+        """Every trait with its values, and how many tokens choosing one of them would leave."""
+        with reader.open(collection_id) as (ledger, found):
+            index = reader.indexes.of(ledger, found.id)
+        return doc.Facets(
+            total=len(index.find(query)),
+            traits=[
+                doc.Facet(
+                    trait_type=trait,
+                    values=[doc.ValueCount(value=one.value, count=one.count, total=one.total) for one in values],
+                )
+                for trait, values in index.facets(query).items()
+            ],
+        )
+
+    @router.get("/collections/{collection_id}/tokens/{token_id}")
+    def token(collection_id: CollectionId, token_id: TokenId) -> doc.TokenDetail:
+        """Everything about one token: traits, owner, history, content, provenance, rarity."""
+        with reader.open(collection_id) as (ledger, found):
+            return views.token_detail(ledger, found, token_id, reader.indexes.of(ledger, found.id), gateway)
+
+    @router.get(
+        "/collections/{collection_id}/tokens/{token_id}/verification",
+        responses={200: {"content": _EVENTS}},
+    )
+    async def verification(request: Request, collection_id: CollectionId, token_id: TokenId) -> doc.Verification:
+        """Walk from the chain back to the pixels. With `Accept: text/event-stream` each step is told as it is known."""
+        steps = reader.verification(await asyncio.to_thread(reader.minted, collection_id, token_id), token_id)
+        if streams.wants_events(request):
+            return reader.streams.respond(_step_events(steps, token_id))  # type: ignore[return-value]
+        return _verification(token_id, [step async for step in steps])
+
+    @router.get("/collections/{collection_id}/owners")
+    def owners(collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.OwnerPage:
+        """Who owns how many tokens, who has most first."""
+        with reader.open(collection_id) as (ledger, found):
+            counts = reader.indexes.of(ledger, found.id).owner_counts()
+        return _owner_page(counts, limit, cursor)
+
+    @router.get("/collections/{collection_id}/batches")
+    def batches(collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.BatchPage:
+        """The batches in which the tokens were pinned and minted, with their roots and transactions."""
+        with reader.open(collection_id) as (ledger, found):
+            return views.batch_page(ledger, found, _number(cursor), limit)
+
+    @router.get("/collections/{collection_id}/transactions")
+    def transactions(collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.TransactionPage:
+        """The transactions of a collection, in the order in which they were planned."""
+        with reader.open(collection_id) as (ledger, found):
+            return views.transaction_page(ledger, found, _number(cursor), limit)
+
+    return router
+
+
+class Reader:
+    """What the routes share: the workspace, its indexes, the open streams, and the verifications."""
+
+    def __init__(self, workspace: Workspace, config: Config, gateway: str | None, verifier: Verifier | None) -> None:
+        self.workspace = workspace
+        self.indexes = Indexes(workspace)
+        self.streams = streams.Streams()
+        self._config = config
+        self._verifier = verifier or _verifier(workspace, config)
+        self._progress: dict[int, tuple[float, doc.Progress]] = {}
+        self._verifying = ThreadPoolExecutor(1, "verification")
+        self._waiting = 0
+
+    @contextmanager
+    def open(self, collection_id: int) -> Iterator[tuple[Ledger, Collection]]:
+        """The ledger and one collection of it. Raises NoSuch."""
+        if not self.workspace.ledger.exists():
+            raise NoSuch(what="collection here yet", hint="`pipeline mint --count 50` makes one")
+        with Ledger(self.workspace.ledger, readonly=True) as ledger:
+            found = next((one for one in Plans(ledger).collections() if one.id == collection_id), None)
+            if found is None:
+                raise NoSuch(what=f"collection {collection_id}", hint="/v1/collections lists them")
+            yield ledger, found
+
+    def collections(self) -> list[doc.CollectionSummary]:
+        if not self.workspace.ledger.exists():
+            return []
+        with Ledger(self.workspace.ledger, readonly=True) as ledger:
+            return [views.collection_summary(ledger, found) for found in reversed(Plans(ledger).collections())]
+
+    async def progress(self, collection_id: int) -> doc.Progress:
+        """How far a collection is. Many who ask within a moment are answered from one look at the ledger."""
+        now = asyncio.get_running_loop().time()
+        seen = self._progress.get(collection_id)
+        if seen is None or now - seen[0] >= streams.LOOK_S / 2:
+            seen = now, await asyncio.to_thread(self._look, collection_id)
+            self._progress[collection_id] = seen
+        return seen[1]
+
+    def _look(self, collection_id: int) -> doc.Progress:
+        with self.open(collection_id) as (ledger, found):
+            return views.progress(Catalogue(ledger), found.id)
+
+    def minted(self, collection_id: int, token_id: int) -> Collection:
+        """The collection of a token that is on the chain. Raises NoSuch, or BadArgument when it is not minted yet."""
+        with self.open(collection_id) as (ledger, found):
+            token = next(Plans(ledger).tokens(found.id, token_id, 1), None)
+            if token is None:
+                raise NoSuch(what=f"token {token_id} in {found.name!r}")
+            if token.state not in ("mined", "final"):
+                raise BadArgument(
+                    name="token", value=token_id, expected="a token that is minted", hint="wait for the run"
+                )
+            return found
+
+    def verification(self, collection: Collection, token_id: int) -> AsyncIterator[doc.VerificationStep]:
+        """The steps of a verification, as they become known. Raises Busy when too many wait already.
+
+        One is under way at a time, in a thread of its own that ends it also when nobody listens any more. The iterator
+        raises what makes verifying impossible, such as RpcUnavailable.
+        """
+        if self._waiting >= MAX_VERIFICATIONS:
+            raise Busy(what=f"{self._waiting} verifications are waiting already")
+        self._waiting += 1
+        loop, told = asyncio.get_running_loop(), asyncio.Queue[doc.VerificationStep | Exception | None]()
+
+        def tell(message: doc.VerificationStep | Exception | None) -> None:
+            with suppress(RuntimeError):  # the server has been shut down meanwhile
+                loop.call_soon_threadsafe(told.put_nowait, message)
+
+        def walk() -> None:
+            try:
+                for step in self._verifier(collection, token_id):
+                    tell(doc.VerificationStep(name=step.name, ok=step.ok, detail=step.detail))
+                tell(None)
+            except Exception as error:  # for whoever listens: the iterator below raises it there
+                tell(error)
+
+        def ended(_: object) -> None:
+            self._waiting -= 1
+
+        self._verifying.submit(walk).add_done_callback(ended)
+        return _told(told)
+
+
+async def _told(
+    queue: asyncio.Queue[doc.VerificationStep | Exception | None],
+) -> AsyncIterator[doc.VerificationStep]:
+    while (message := await queue.get()) is not None:
+        if isinstance(message, Exception):
+            raise message
+        yield message
+
+
+def _verifier(workspace: Workspace, config: Config) -> Verifier:
+    """Verification of a workspace's tokens, from the chain back to the pixels; generators stay loaded between calls."""
+
+    @functools.cache
+    def redraw() -> Redraw:
+        from pipeline.verify import redraw_with
+
+        return redraw_with(config)
+
+    def steps(collection: Collection, token_id: int) -> Iterator[Step]:
+        from pipeline.connection import open_chain
+        from pipeline.mint.collection import Collection as Contract
+        from pipeline.pin.store import CarStore
+        from pipeline.verify import Source, verify_token
+
+        assert collection.contract is not None, "a minted token has a contract"
+        with open_chain(config, workspace, collection) as chain:
+            contract = Contract(chain, collection.contract)
+            yield from verify_token(Source(contract, CarStore(workspace.cars), redraw()), token_id)
+
+    return steps
+
+
+async def _step_events(steps: AsyncIterator[doc.VerificationStep], token_id: int) -> AsyncIterator[str]:
+    """An event `step` for each step, then `done` with all of them, or `problem` when it could not go on."""
+    seen = []
+    try:
+        async for step in steps:
+            seen.append(step)
+            yield streams.event("step", step)
+    except PipelineError as error:
+        yield streams.event("problem", problem_of(error))
+    else:
+        yield streams.event("done", _verification(token_id, seen))
+
+
+def _verification(token_id: int, steps: Sequence[doc.VerificationStep]) -> doc.Verification:
+    failed = any(step.ok is False for step in steps)
+    return doc.Verification(ok=not failed and any(step.ok for step in steps), token_id=token_id, steps=list(steps))
+
+
+def _token_page(
+    ledger: Ledger, found: Collection, index: Index, positions: list[int], sort: Order, limit: int, cursor: str | None
+) -> doc.TokenPage:
+    """One page. The cursor is the place of the last token shown, so pages stay right while tokens are added."""
+    unranked = len(index) + 1
+
+    def place(position: int) -> tuple[int, int]:
+        token_id = index.ids[position]
+        return {"id": (token_id, 0), "-id": (-token_id, 0), "rank": (index.ranks[position] or unranked, token_id)}[sort]
+
+    begin = 0
+    if cursor is not None:
+        first, _, second = cursor.partition(".")
+        last = (-int(first) if sort == "-id" else int(first), _whole(second))
+        begin = bisect.bisect_right(positions, last, key=place)
+    shown = positions[begin : begin + limit]
+    following = None
+    if begin + limit < len(positions):
+        first_key, second_key = place(shown[-1])
+        following = f"{abs(first_key)}.{second_key}"
+    return doc.TokenPage(
+        total=len(positions),
+        tokens=[views.token_summary(ledger, found, index, position) for position in shown],
+        next=following,
+    )
+
+
+def _owner_page(counts: list[tuple[Address, int]], limit: int, cursor: str | None) -> doc.OwnerPage:
+    begin = 0
+    if cursor is not None:
+        count, _, owner = cursor.partition("-")
+        last = (-_whole(count), owner.lower())
+        begin = bisect.bisect_right(counts, last, key=lambda entry: (-entry[1], entry[0].lower()))
+    shown = counts[begin : begin + limit]
+    more = begin + limit < len(counts)
+    return doc.OwnerPage(
+        total=len(counts),
+        owners=[doc.OwnerCount(owner=owner, tokens=count) for owner, count in shown],
+        next=f"{shown[-1][1]}-{shown[-1][0].lower()}" if more else None,
+    )
+
+
+def _number(cursor: str | None) -> int:
+    return _whole((cursor or "0").partition(".")[0].partition("-")[0])
+
+
+def _whole(text: str) -> int:
+    """The number in a part of a cursor; 0 for what is none, since a cursor that nobody gave means nothing."""
+    return int(text) if text.isdecimal() else 0

@@ -1,0 +1,234 @@
+"""From the ledger's rows to the documents that the service answers."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipeline.errors import NoSuch
+from pipeline.ledger import Ledger
+from pipeline.ledger.catalogue import Catalogue
+from pipeline.ledger.owners import Owners, Transfer
+from pipeline.ledger.pins import pinned_at
+from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.mint.networks import Network, network_of
+from pipeline.serve import documents as doc
+from pipeline.serve.gallery.addresses import COVER_WIDTH, GRID_WIDTH, cover_thumbnail, image_path, thumbnail_path
+from pipeline.serve.index import Index
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def collection_summary(ledger: Ledger, collection: Collection) -> doc.CollectionSummary:
+    return doc.CollectionSummary(**_summary(ledger, collection))
+
+
+def collection_detail(ledger: Ledger, collection: Collection, gateway: str | None) -> doc.CollectionDetail:
+    catalogue, network = Catalogue(ledger), network_of(collection.chain_id)
+    info = collection.info_root
+    return doc.CollectionDetail(
+        **_summary(ledger, collection),
+        owner=collection.owner,
+        owners=catalogue.owner_counts(collection.id),
+        seed=collection.seed,
+        royalty_bps=collection.royalty_bps,
+        royalty_receiver=collection.royalty_receiver,
+        max_supply=collection.max_supply,
+        deploy_tx=_hex(collection.tx_hash),
+        contract_page=network.contract_page(collection.contract) if network and collection.contract else None,
+        contract_uri=f"ipfs://{info}/collection.json" if info else None,
+        cover_root=catalogue.cover_root(collection.id),
+        gateway=gateway,
+        indexed_block=catalogue.indexed_block(collection.id),
+        size=Plans(ledger).runs(collection.id)[0].size,
+    )
+
+
+def _summary(ledger: Ledger, collection: Collection) -> dict[str, Any]:
+    catalogue = Catalogue(ledger)
+    cover = catalogue.cover_root(collection.id)
+    return {
+        "id": collection.id,
+        "name": collection.name,
+        "symbol": collection.symbol,
+        "description": collection.description,
+        "external_url": web_url(collection.external_url),
+        "cover": cover_thumbnail(collection.id, cover, COVER_WIDTH) if cover else None,
+        "contract": collection.contract,
+        "chain": _chain(ledger, collection),
+        "progress": progress(catalogue, collection.id),
+    }
+
+
+def _chain(ledger: Ledger, collection: Collection) -> doc.ChainInfo:
+    network = network_of(collection.chain_id)
+    return doc.ChainInfo.model_validate(
+        {
+            "chain_id": collection.chain_id,
+            "name": network.name if network else f"chain {collection.chain_id}",
+            "worth": network.worth if network else "unknown",
+            "kind": collection.chain_kind,
+            "rpc_url": _wallet_url(Plans(ledger).runs(collection.id)[0].rpc_url),
+            "explorer": (network.explorer or None) if network else None,
+        }
+    )
+
+
+def _wallet_url(rpc_url: str) -> str | None:
+    """The ledger's RPC URL where it leads to this machine. Any other may have lost a key that it needs to work."""
+    return rpc_url if urlsplit(rpc_url).hostname in LOOPBACK else None
+
+
+def progress(catalogue: Catalogue, collection_id: int) -> doc.Progress:
+    counts = catalogue.counts(collection_id)
+    reached = {state: sum(list(counts.values())[place:]) for place, state in enumerate(counts)}
+    planned, minted, final = reached["planned"], reached["mined"], reached["final"]
+    return doc.Progress(
+        planned=planned,
+        drawn=reached["generated"],
+        pinned=reached["sealed"],
+        minted=minted,
+        final=final,
+        running=catalogue.is_running(collection_id),
+        state="final" if final == planned else "minted" if minted == planned else "unfinished",
+    )
+
+
+def token_summary(ledger: Ledger, collection: Collection, index: Index, position: int) -> doc.TokenSummary:
+    token = next(Plans(ledger).tokens(collection.id, index.ids[position], 1))
+    return doc.TokenSummary(**_token(collection, token, index, position))
+
+
+def token_detail(
+    ledger: Ledger, collection: Collection, token_id: int, index: Index, gateway: str | None
+) -> doc.TokenDetail:
+    """Everything about a token. Raises NoSuch for one that the collection has not."""
+    position = index.position(token_id)
+    token = next(Plans(ledger).tokens(collection.id, token_id, 1), None)
+    if position is None or token is None:
+        raise NoSuch(what=f"token {token_id} in {collection.name!r}", hint=f"it has {len(index)} tokens")
+    catalogue, network = Catalogue(ledger), network_of(collection.chain_id)
+    run = catalogue.run_of(collection.id, token_id)
+    assert run is not None, "a token belongs to a batch, and a batch to a run"
+    on_chain = network is not None and collection.contract is not None and token.state in ("mined", "final")
+    return doc.TokenDetail(
+        **_token(collection, token, index, position),
+        score=index.scores[position] if index.ranks[position] else None,
+        ranked=index.drawn,
+        traits=[
+            doc.TraitValue(
+                trait_type=attribute.trait_type,
+                value=attribute.value,
+                display_type=attribute.display_type,
+                max_value=attribute.max_value,
+                share=index.share(attribute.trait_type, attribute.value),
+            )
+            for attribute in token.attributes
+        ],
+        recipient=token.recipient,
+        history=[_transfer(event, network) for event in Owners(ledger).history(collection.id, token_id)],
+        token_uri=token.token_uri,
+        image_uri=token.image,
+        image_sha256=token.image_sha256.hex() if token.image_sha256 else None,
+        image_page=_at(gateway, token.image),
+        metadata_page=_at(gateway, token.token_uri),
+        transaction=_hex(token.tx_hash),
+        block_number=token.block_number,
+        token_page=network.token_page(str(collection.contract), token_id) if on_chain and network else None,
+        pinned_at=list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
+        provenance=doc.ProvenanceInfo(
+            seed=token.seed,
+            **{name: run[name] for name in ("model", "weights_sha256", "renderer", "encoder", "size")},
+        ),
+        previous=index.ids[position - 1] if position else None,
+        following=index.ids[position + 1] if position + 1 < len(index) else None,
+    )
+
+
+def _token(collection: Collection, token: Token, index: Index, position: int) -> dict[str, Any]:
+    version = index.versions[position]
+    place = (collection.id, token.token_id, version)
+    return {
+        "token_id": token.token_id,
+        "name": f"{collection.name} #{token.token_id}",
+        "state": token.state,
+        "owner": index.owners[position],
+        "rank": index.ranks[position] or None,
+        "image": image_path(*place) if version else None,
+        "thumbnail": thumbnail_path(*place, GRID_WIDTH) if version else None,
+    }
+
+
+def _transfer(event: Transfer, network: Network | None) -> doc.TransferEvent:
+    return doc.TransferEvent(
+        sender=event.sender,
+        recipient=event.recipient,
+        block_number=event.block_number,
+        transaction="0x" + event.tx_hash.hex(),
+        transaction_page=_transaction_page(network, event.tx_hash),
+    )
+
+
+def batch_page(ledger: Ledger, collection: Collection, after: int, limit: int) -> doc.BatchPage:
+    rows = Catalogue(ledger).batches(collection.id, after, limit + 1)
+    return doc.BatchPage(
+        batches=[
+            doc.Batch.model_validate(
+                {
+                    "start": row.start,
+                    "quantity": row.quantity,
+                    "state": row.state,
+                    "images_root": row.images_root,
+                    "metadata_root": row.metadata_root,
+                    "transaction": _hex(row.tx_hash),
+                    "block_number": row.block_number,
+                }
+            )
+            for row in rows[:limit]
+        ],
+        next=str(rows[limit - 1].start) if len(rows) > limit else None,
+    )
+
+
+def transaction_page(ledger: Ledger, collection: Collection, after: int, limit: int) -> doc.TransactionPage:
+    network = network_of(collection.chain_id)
+    rows = Catalogue(ledger).transactions(collection.id, after, limit + 1)
+    return doc.TransactionPage(
+        transactions=[
+            doc.Transaction.model_validate(
+                {
+                    "purpose": row.purpose,
+                    "hash": _hex(row.hash),
+                    "page": _transaction_page(network, row.hash),
+                    "sender": row.sender,
+                    "nonce": row.nonce,
+                    "state": row.state,
+                    "start": row.start,
+                    "quantity": row.quantity,
+                    "recipient": row.recipient,
+                    "block_number": row.block_number,
+                    "gas_used": row.gas_used,
+                    "spent_wei": str(row.spent_wei) if row.spent_wei is not None else None,
+                }
+            )
+            for row in rows[:limit]
+        ],
+        next=str(rows[limit - 1].id) if len(rows) > limit else None,
+    )
+
+
+def web_url(url: str) -> str | None:
+    """A URL that may become a link: http or https, whatever a stranger wrote."""
+    return url if urlsplit(url).scheme in ("http", "https") else None
+
+
+def _transaction_page(network: Network | None, tx_hash: bytes) -> str | None:
+    return f"{network.explorer}/tx/0x{tx_hash.hex()}" if network and network.explorer else None
+
+
+def _at(gateway: str | None, uri: str | None) -> str | None:
+    return gateway + uri.removeprefix("ipfs://") if gateway and uri else None
+
+
+def _hex(value: bytes | None) -> str | None:
+    return "0x" + value.hex() if value else None

@@ -1,0 +1,216 @@
+"""The one that does jobs: a thread that takes them from the ledger one after another and mints.
+
+A job is a run like any other: its arguments name the job, so the same call continues it after any interruption and
+nobody else can. That the run's result is told and that the job has ended is one commit. Killed at any instant, the next
+worker on the same workspace goes on, and every accepted job ends exactly once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipeline.config import Config
+from pipeline.consent import Person
+from pipeline.crash import crash_point
+from pipeline.errors import Interrupted, PipelineError, RunDiffers, WorkspaceLocked
+from pipeline.ledger.jobs import Job, Jobs
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plans import Plans
+from pipeline.run import Outcome, mint_run
+from pipeline.serve.logs import redacted
+from pipeline.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0  # how often a job that has to wait looks again
+FAULT_S = 5.0  # after the ledger could not be written, by a full disk for instance
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What only this process knows of a job: how far its stages are, and what it waits for."""
+
+    progress: dict[str, tuple[int, int]] = field(default_factory=dict)  # stage → (done, of how many) tokens
+    waiting_for: str | None = None
+    run: int | None = None
+
+
+class Witness(Protocol):
+    """Is told what happens to jobs, from the worker's threads; must return at once."""
+
+    def run_ended(self, outcome: Outcome) -> None: ...
+
+
+class Worker:
+    """Does the jobs of a workspace. `start` it once; `stop` it before the process ends, or kill it at any time."""
+
+    def __init__(self, workspace: Workspace, config: Config, witness: Witness) -> None:
+        self._workspace, self._config, self._witness = workspace, config, witness
+        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+        self._news, self._stopping = threading.Event(), threading.Event()
+        self._cancelling: set[int] = set()
+        self._live: dict[int, Live] = {}
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def is_busy(self) -> bool:
+        """True while a job is under way."""
+        return any(live.progress or live.run for live in self._live.values())
+
+    def stop(self, patience_s: float) -> bool:
+        """End at the next thing that is recorded; the job under way stays as it is. False when it takes too long."""
+        self._stopping.set()
+        self._news.set()
+        self._thread.join(patience_s)
+        return not self._thread.is_alive()
+
+    def wake(self) -> None:
+        """There is something new in the ledger."""
+        self._news.set()
+
+    def cancel(self, job: int) -> None:
+        """End a job at the next thing that is recorded, if it is under way."""
+        self._cancelling.add(job)
+
+    def live(self, job: int) -> Live:
+        return self._live.get(job, Live())
+
+    # ── in the thread ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with Ledger(self._workspace.ledger) as ledger:
+                    self._work_on(ledger)
+            except PipelineError as error:  # the ledger itself: what is wrong may be put right meanwhile
+                log.error("jobs stand still: %s", error)
+                self._stopping.wait(FAULT_S)
+
+    def _work_on(self, ledger: Ledger) -> None:
+        while not self._stopping.is_set():
+            self._news.clear()
+            job, obstacle = self._next(ledger)
+            if job is not None and obstacle is None:
+                obstacle = self._do(ledger, job)
+            if job is not None and obstacle is not None:
+                self._live[job.id] = Live(waiting_for=redacted(obstacle))
+            if job is None or obstacle is not None:
+                self._news.wait(LOOK_S)
+
+    def _next(self, ledger: Ledger) -> tuple[Job | None, str | None]:
+        """The job to do now, and what stands in its way: a run that somebody began has to be finished first."""
+        jobs = Jobs(ledger).unended()
+        if not jobs:
+            return None, None
+        unfinished = Plans(ledger).unfinished_run()
+        if unfinished is None:
+            return jobs[0], None
+        owner = unfinished.arguments.get("job", "")
+        mine = next((job for job in jobs if str(job.id) == owner), None)
+        if mine is not None:
+            return mine, None
+        told = f"job {owner}, which has to be resumed" if owner else "a run of the command line, which is not finished"
+        return jobs[0], f"it waits for {told}"
+
+    def _do(self, ledger: Ledger, job: Job) -> str | None:
+        """Walk a job's run to its end; what kept it from beginning, if something did."""
+        jobs = Jobs(ledger)
+        try:
+            with self._workspace.lock():
+                pass
+        except WorkspaceLocked as error:
+            return str(error)
+        jobs.begin(job.id)
+        if job.cancelling:
+            self._cancelling.add(job.id)
+        observer = _JobObserver(ledger, job, self._live, self._must_end)
+        log.info("job begun", extra={"job": job.id})
+        try:
+            outcome = self._mint(job, observer)
+        except (WorkspaceLocked, RunDiffers) as error:  # somebody came between our look and our call
+            jobs.wait_again(job.id)
+            return str(error)
+        except Interrupted:
+            if job.id not in self._cancelling:
+                return "the service is ending"
+            jobs.end(job.id, "cancelled")
+        except PipelineError as error:
+            self._fail(jobs, job, str(error), error.hint)
+        except Exception as error:
+            log.exception("job failed", extra={"job": job.id})
+            self._fail(jobs, job, f"internal error ({type(error).__name__})", "the service's log tells more")
+        else:
+            crash_point("job_run_done")
+            with ledger.atomic():
+                jobs.set_run(job.id, outcome.run.id)
+                jobs.end(job.id, "done")
+                outcome.mark_reported(ledger)
+            crash_point("job_ended")
+            self._witness.run_ended(outcome)
+        self._cancelling.discard(job.id)
+        self._live.pop(job.id, None)
+        log.info("job ended", extra={"job": job.id, "state": jobs.job(job.id).state})
+        return None
+
+    def _mint(self, job: Job, observer: _JobObserver) -> Outcome:
+        wanted = dict(job.body)
+        count, confirmed = wanted.pop("count"), wanted.pop("confirm_name", None)
+        config = self._config.for_job(str(job.id), {name: str(value) for name, value in wanted.items()})
+        return mint_run(
+            config,
+            count,
+            self._workspace,
+            observer,
+            more=job.kind == "mint",
+            new=job.kind == "collection",
+            person=Person(confirmed),
+        )
+
+    def _fail(self, jobs: Jobs, job: Job, error: str, hint: str) -> None:
+        jobs.end(job.id, "failed", redacted(error), redacted(hint))
+
+    def _must_end(self, job: int) -> bool:
+        return self._stopping.is_set() or job in self._cancelling
+
+
+class _JobObserver:
+    """Hears how a run goes, notes which run it is, and ends it where that was asked for."""
+
+    def __init__(self, ledger: Ledger, job: Job, live: dict[int, Live], must_end: Callable[[int], bool]) -> None:
+        self._ledger, self._job, self._live, self._must_end = ledger, job, live, must_end
+        self._run: int | None = None
+        live[job.id] = Live()
+
+    def notice(self, text: str) -> None:
+        log.info("%s", text, extra={"job": self._job.id, "run": self._run})
+        self._check()
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        if self._run is None:
+            self._note_run()
+        live = self._live[self._job.id]
+        self._live[self._job.id] = Live({**live.progress, stage: (done, total)}, run=self._run)
+        log.debug(
+            "%s", stage, extra={"job": self._job.id, "run": self._run, "stage": stage, "done": done, "total": total}
+        )
+        self._check()
+
+    def _note_run(self) -> None:
+        run = Plans(self._ledger).unfinished_run()
+        if run is not None:
+            self._run = run.id
+            Jobs(self._ledger).set_run(self._job.id, run.id)
+
+    def _check(self) -> None:
+        if self._must_end(self._job.id):
+            raise Interrupted

@@ -1,0 +1,58 @@
+"""The gallery and its reading routes on a free port, without what the service puts before them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from pipeline.config import load_config
+from pipeline.serve.gallery import gallery_router
+from pipeline.serve.reading import reading_router
+from pipeline.workspace import Workspace
+
+COUNT = 12
+GATEWAY = "http://127.0.0.1:8081/ipfs/"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server and the workspace behind it."""
+
+    url: str
+    workspace: Workspace
+
+
+def application(workspace: Workspace) -> FastAPI:
+    """The two routers alone; what stands before them is tested with the service."""
+    config = load_config({}, {}, workspace.folder)
+    app = FastAPI()
+    app.include_router(reading_router(workspace, config, gateway=GATEWAY))
+    app.include_router(gallery_router(workspace, config))
+    return app
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """Serve an ASGI application on a free port of loopback."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(30)
+    listener.close()

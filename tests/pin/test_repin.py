@@ -1,0 +1,76 @@
+"""`pins`, `repin`, `unpin` and a quorum, as a user calls them, against a real Kubo daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from conftest import Pipeline
+
+MINT = ("mint", "--count", "2", "--size", "32", "--seed", "1", "--json")
+
+
+def states(pipeline: Pipeline, place: str) -> set[str]:
+    roots = pipeline("pins", "--json").json["roots"]
+    return {pin["state"] for root in roots for pin in root["pins"] if pin["place"] == place}
+
+
+def test_a_place_that_was_away_is_mended_by_repin_and_content_can_move_and_come_back(
+    pipeline: Pipeline, new_repo: Callable[[str], Any], tmp_path: Path
+) -> None:
+    repo = new_repo("unixfs-v1-2025")
+    kubo = ("--ipfs-api", repo.address)
+
+    minted = pipeline(*MINT, "--pin", "embedded,kubo", "--quorum", "1", *kubo)
+    assert minted.code == 0, minted.err
+    assert "repin" in minted.err
+    assert (states(pipeline, "embedded"), states(pipeline, "kubo")) == ({"proved"}, {"failed"})
+    assert pipeline("show", "2", "--json").json["pinned_at"] == ["embedded"]
+    away = pipeline("repin", "--pin", "kubo", *kubo)
+    assert away.code == 3 and "refused" in away.err
+
+    repo.start()
+    try:
+        mended = pipeline("repin", "--pin", "kubo", *kubo)
+        assert mended.code == 0, mended.err
+        assert states(pipeline, "kubo") == {"proved"}
+        roots = [root["root"] for root in pipeline("pins", "--json").json["roots"]]
+        assert set(roots) <= set(repo.run("pin", "ls", "--type=recursive", "--quiet").split())
+        assert pipeline("repin", "--pin", "embedded,kubo", *kubo, "--json").json["tried"] == 0
+
+        before = {path.name: path.read_bytes() for path in (tmp_path / "workspace/car").glob("*.car")}
+        assert pipeline("unpin", "--pin", "embedded", *kubo).code == 0
+        assert list((tmp_path / "workspace/car").glob("*.car")) == []
+        last = pipeline("unpin", "--pin", "kubo", *kubo)
+        assert last.code == 1 and "no other place" in last.err
+        assert set(roots) <= set(repo.run("pin", "ls", "--type=recursive", "--quiet").split())
+
+        lost = pipeline("repin", "--pin", "embedded", *kubo)
+        assert lost.code == 1 and "--gateway" in lost.err
+        back = pipeline("repin", "--pin", "embedded", "--gateway", repo.gateway)
+        assert back.code == 0, back.err
+        assert {path.name: path.read_bytes() for path in (tmp_path / "workspace/car").glob("*.car")} == before
+        assert pipeline("verify").code == 0
+
+        assert pipeline("unpin", "--pin", "kubo", *kubo).code == 0
+        assert not set(roots) & set(repo.run("pin", "ls", "--type=recursive", "--quiet").split())
+        assert states(pipeline, "kubo") == set()
+    finally:
+        repo.stop()
+
+
+def test_a_quorum_that_nobody_can_reach_is_refused_before_anything_is_planned(pipeline: Pipeline) -> None:
+    refused = pipeline(*MINT, "--pin", "embedded", "--quorum", "2")
+    assert refused.code == 2 and "at most 1" in refused.err
+    assert pipeline("status", "--json").json["collections"] == []
+
+
+def test_words_that_make_no_sense_are_refused(pipeline: Pipeline) -> None:
+    assert pipeline(*MINT).code == 0
+    unnamed = pipeline("unpin")
+    assert unnamed.code == 2 and "--pin" in unnamed.err
+    unknown = pipeline("repin", "--pin", "kobu")
+    assert unknown.code == 2 and "kubo" in unknown.err
+    table = pipeline("pins").out
+    assert "Lino 1-2 images" in table and "proved" in table and "embedded" in table
