@@ -57,7 +57,7 @@ class Sampler:
 
         self._device = open_device(device)
         self.name, self.weights_sha256 = name, trained.sha256
-        self.device, self.threads = str(self._device), 1
+        self.device, self.dtype, self.threads = str(self._device), "float32", 1
         versions = f"torch-{torch.__version__.partition('+')[0]}/{self._device.type}/pillow-{PIL.__version__}"
         self.renderer = f"{RENDERER}/{trained.model.name}/{versions}"
         self.network = trained.network().to(self._device)
