@@ -155,6 +155,7 @@ class Worker:
                 jobs.set_run(job.id, outcome.run.id)
                 jobs.end(job.id, "done")
                 outcome.mark_reported(ledger)
+                crash_point("inside_job_end")
             crash_point("job_ended")
             self._witness.run_ended(outcome)
         self._cancelling.discard(job.id)
