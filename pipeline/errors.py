@@ -202,7 +202,7 @@ class ContentMissing(PinError):
     """The chain commits to content that is not here."""
 
     sentence = "{folder} lacks the CARs of {roots}"
-    next_step = "nothing was written; put them there as <root>.car, then give the same command again"
+    next_step = "nothing was written; name a --gateway that has them, or put them there as <root>.car, and try again"
 
 
 class PinnerUnavailable(PinError):

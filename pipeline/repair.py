@@ -1,4 +1,7 @@
-"""A lost ledger, written anew: the chain says what was minted, the CARs say what it is, and both must agree."""
+"""A lost ledger, written anew: the chain says what was minted, its content says what it is, and both must agree.
+
+Content is that of the workspace's CARs; what they lack comes back through a gateway, where one is named.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +52,11 @@ class _Batch:
 
 
 def repair(workspace: Workspace, config: Config, contract: str, observer: Observer) -> dict[str, Any]:
-    """Write the workspace's ledger from a contract and the CARs that are here; what was rebuilt, as plain values.
+    """Write the workspace's ledger from a contract and its content; what was rebuilt, as plain values.
 
     The ledger appears when it is complete; an interrupted call leaves none. Image files that are missing are written
-    again. Raises BadArgument where there is a ledger, or no contract of ours; ContentMissing, Corrupt or BadJson.
+    again, and so are CARs, from the setting `gateway`. Raises BadArgument where there is a ledger, or no contract of
+    ours; ContentMissing, GatewayUnavailable, DigestMismatch, Corrupt or BadJson.
     """
     from pipeline.mint.collection import Collection, parsed_address
     from pipeline.mint.compile import matches_source
@@ -68,7 +72,7 @@ def repair(workspace: Workspace, config: Config, contract: str, observer: Observ
         if not matches_source(chain.code(address)):
             raise BadArgument(name="--contract", value=address, expected=f"a contract of ours on {chain.rpc.shown}")
         on_chain, store = Collection(chain, address), CarStore(workspace.cars)
-        batches, info = _found(on_chain, store)
+        batches, info = _found(on_chain, store, config["gateway"])
         with _fresh_ledger(workspace) as ledger:
             settings = _settings(workspace, config, on_chain, store, batches, info)
             key = _write_collection(ledger, settings, on_chain, kind)
@@ -122,28 +126,39 @@ def _fresh_ledger(workspace: Workspace) -> Iterator[Ledger]:
 # ── what the chain commits to ────────────────────────────────────────────────────────────────────────────────
 
 
-def _found(contract: Contract, store: CarStore) -> tuple[list[_Batch], CID | None]:
+def _found(contract: Contract, store: CarStore, gateway: str) -> tuple[list[_Batch], CID | None]:
     """Every batch with its roots, and the root of collection.json. Raises ContentMissing with all that is not here."""
+    missing: dict[CID, None] = {}
+
+    def is_here(root: CID) -> bool:
+        if not _brought(store, root, gateway):
+            missing[root] = None
+        return root not in missing
+
     uri = contract.state().contract_uri
     info = CID.parse(uri.removeprefix("ipfs://").split("/", 1)[0]) if uri else None
-    missing = [info] if info is not None and not store.path(info).exists() else []
-    if info is not None and not missing and not store.path(cover := _cover_of(store, info)).exists():
-        missing.append(cover)
+    if info is not None and is_here(info):
+        is_here(_cover_of(store, info))
     batches, token_id = [], 1
     while (on_chain := contract.batch_of(token_id)) is not None:
         tokens, metadata = range(on_chain.start, on_chain.end + 1), CID.dag_pb(on_chain.digest)
         token_id = on_chain.end + 1
-        if not store.path(metadata).exists():
-            missing.append(metadata)
-            continue
-        document = _document(store, metadata, tokens.start)
-        batch = _Batch(tokens, metadata, _image_root(document), _provenance(document))
-        batches.append(batch)
-        if not store.path(batch.images).exists():
-            missing.append(batch.images)
+        if is_here(metadata):
+            document = _document(store, metadata, tokens.start)
+            batches.append(_Batch(tokens, metadata, _image_root(document), _provenance(document)))
+            is_here(batches[-1].images)
     if missing:
-        raise ContentMissing(folder=store.folder, roots=", ".join(map(str, dict.fromkeys(missing))))
+        raise ContentMissing(folder=store.folder, roots=", ".join(map(str, missing)))
     return batches, info
+
+
+def _brought(store: CarStore, root: CID, gateway: str) -> bool:
+    """Whether the store has this root, once the gateway was asked for what is missing; each CAR stays when it is whole."""
+    from pipeline.pin.fetch import fetch
+
+    if not store.path(root).exists() and gateway:
+        store.restore(root, lambda put: fetch(root, gateway, put=put))
+    return store.path(root).exists()
 
 
 def _document(store: CarStore, metadata: CID, token_id: int) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY, Pipeline
 
+from pipeline.pin.gateway import gateway_app, serve_gateway
+
 BOB = "0x1111111111111111111111111111111111111111"
 MINT = ("mint", "--size", "32", "--batch", "2", "--json")
 
@@ -101,6 +103,34 @@ def test_missing_content_is_named_and_nothing_is_written(pipeline: Pipeline, los
     (folder / "workspace" / "car" / f"{root}.car").unlink()
     ended = pipeline("repair", "--from-chain", "--contract", before["tokens"][1]["contract"], cwd=folder)
     assert ended.code == 1 and root in ended.err
+    assert not (folder / "workspace" / "ledger.sqlite").exists()
+
+
+def test_lost_cars_come_back_through_a_gateway_byte_for_byte(
+    pipeline: Pipeline, lost: tuple[Path, dict[str, Any]], minted: Path
+) -> None:
+    folder, before = lost
+    shutil.rmtree(folder / "workspace" / "car")
+    shutil.rmtree(folder / "workspace" / "images")
+    words = ("repair", "--from-chain", "--contract", before["tokens"][1]["contract"], "--seed", "9", "--gateway")
+    with serve_gateway(gateway_app(minted / "workspace" / "car"), 0) as url:
+        ended = pipeline(*words, url, cwd=folder)
+    assert ended.code == 0, ended.err
+    assert told(pipeline, folder) == before
+    for car in (minted / "workspace" / "car").glob("*.car"):
+        assert (folder / "workspace" / "car" / car.name).read_bytes() == car.read_bytes()
+    assert pipeline("verify", cwd=folder).code == 0
+
+
+def test_a_gateway_that_lacks_a_root_is_named_and_nothing_is_written(
+    pipeline: Pipeline, lost: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, before = lost
+    shutil.rmtree(folder / "workspace" / "car")
+    words = ("repair", "--from-chain", "--contract", before["tokens"][1]["contract"], "--gateway")
+    with serve_gateway(gateway_app(tmp_path), 0) as url:
+        ended = pipeline(*words, url, cwd=folder)
+    assert ended.code == 1 and url in ended.err
     assert not (folder / "workspace" / "ledger.sqlite").exists()
 
 

@@ -192,9 +192,12 @@ VERBS = (
     Verb(
         "repair",
         _repair,
-        "write a lost ledger anew from the chain and the CARs",
-        ("repair --from-chain --contract 0x…", "repair --from-chain --contract 0x… --rpc-url http://127.0.0.1:8545"),
-        ("rpc_url", "chain", "seed"),
+        "write a lost ledger anew from the chain and its content",
+        (
+            "repair --from-chain --contract 0x…",
+            "repair --from-chain --contract 0x… --rpc-url https://… --gateway http://127.0.0.1:8080",
+        ),
+        ("rpc_url", "chain", "seed", "gateway"),
         (
             (
                 "--from-chain",

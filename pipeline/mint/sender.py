@@ -39,7 +39,7 @@ from pipeline.mint.collection import (
 )
 from pipeline.mint.fees import Fees, Limits, bumped, capped, check_spending, least_fee_wei
 from pipeline.mint.signer import Signer, signed
-from pipeline.mint.watcher import ChainEvent, Look, Watcher, call_of, finalize, reason_of, short
+from pipeline.mint.watcher import ChainEvent, Look, Watcher, call_of, reason_of, short
 from pipeline.records import Address, MintedBatch, PinnedBatch
 
 WINDOW = 16  # transactions in flight: bounds what a lost nonce can hold up
@@ -111,6 +111,7 @@ class Sender:
         self._pause_s = 0.0
         self._first_seen: dict[int, float] = {}  # by attempt, when this process first looked at it
         self._last_sent: dict[int, float] = {}  # by attempt
+        self._behind_since: float | None = None  # when the chain was first seen to lack a mined predecessor
         self._stuck_since: dict[int, float] = {}  # by slot, when a bump was first out of reach
 
     # ── the contract ─────────────────────────────────────────────────────────────────────────────────────────
@@ -221,7 +222,7 @@ class Sender:
         to somebody else, NotOwner, BadRecipient, and what `settle` raises.
         """
         self.watcher.check_chain(collection_id)
-        contract = self._contract(collection_id)
+        contract = self.watcher.contract(collection_id)
         slot = self.journal.unfinished_transfer(collection_id, token_id)
         if slot is not None and slot.intent.recipient != recipient:
             raise BadArgument(name="--to", value=recipient, expected=f"another token: {slot} is not settled yet")
@@ -352,7 +353,7 @@ class Sender:
                 continue
             if any(slot.state == "live" for slot in self.journal.slots_of_batch(batch.plan.id)):
                 continue
-            if not self.watcher.adopt(self._contract(row["collection"]), batch.plan, batch.metadata.cid.digest):
+            if not self.watcher.adopt(self.watcher.contract(row["collection"]), batch.plan, batch.metadata.cid.digest):
                 self._enqueue(batch)
 
     # ── unmined: send again, bump, or lost ───────────────────────────────────────────────────────────────────
@@ -424,7 +425,7 @@ class Sender:
         batch = self.journal.batch(unit.batch.plan.id)
         if self.journal.collection(batch["collection"])["state"] not in ("mined", "final"):
             return False  # a reorg took the contract; its deployment is on its way again
-        contract = self._contract(batch["collection"])
+        contract = self.watcher.contract(batch["collection"])
         digest = unit.batch.metadata.cid.digest
         in_flight = any(slot.intent.purpose == "mint" for slot in self.watcher.live())
         start = contract.next_token_id()
@@ -434,6 +435,8 @@ class Sender:
                 self._queue.popleft()
                 return True
             unit = _Unit(unit.batch, range(present.stop, unit.tokens.stop))
+        if not in_flight and start < unit.tokens.start and self._may_catch_up():
+            return False  # a reorg took what is before these tokens, just after the last look at the chain
 
         everyone = self.journal.recipients(unit.batch.plan.id)
         first = unit.tokens.start - unit.batch.plan.start
@@ -448,8 +451,15 @@ class Sender:
         data = mint_call(unit.tokens.start, recipients, digest)
         slot = self._sign(intent, self._next_nonce(), contract.address, data, gas)
         self._queue.popleft()
+        self._behind_since = None
         self._send(slot, slot.last)
         return True
+
+    def _may_catch_up(self) -> bool:
+        """Whether a chain that lacks what the ledger has as mined was not waited for too long yet."""
+        if self._behind_since is None:
+            self._behind_since = self._clock()
+        return self._clock() - self._behind_since < self._patience_s
 
     def _gas_of(
         self, contract: Collection, unit: _Unit, recipients: list[Address], digest: bytes, start: int
@@ -577,15 +587,8 @@ class Sender:
         if isinstance(refusal, RpcError) and balance < needed and not self.watcher.is_known(attempt.hash):
             raise InsufficientFunds(address=self.address, balance_wei=balance, needed_wei=needed) from refusal
 
-    def _contract(self, collection_id: int) -> Collection:
-        return self.watcher.contract(collection_id)
-
     def _say(self, kind: str, text: str, tx: bytes | None = None) -> None:
         self.watcher.say(kind, text, tx)
-
-    def finalize(self) -> int:
-        """Note as final what the chain's finalized block covers; the number of batches that became so."""
-        return finalize(self.ledger, self.chain)
 
 
 def _with_margin(gas: int) -> int:

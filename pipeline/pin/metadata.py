@@ -44,12 +44,15 @@ def token_metadata(
     description: str,
     artwork: Artwork,
     image: str,
-    provenance: Provenance,
+    provenance: Provenance | None,
     *,
     external_url: str = "",
     background_color: str = "",
+    animation_url: str = "",
 ) -> bytes:
-    """Write the document of one token, whose image is at the URI `image`. `external_url` and `background_color` are left out where empty.
+    """Write the document of one token, whose image is at the URI `image`. The optional fields are left out where empty.
+
+    Without `provenance` nothing claims to draw the image again.
 
     Raises BadArgument for text with control or direction characters, numbers that JSON cannot hold, and URLs of other
     kinds than `https:`, `http:` and, for the image, `ipfs:`.
@@ -60,19 +63,22 @@ def token_metadata(
         "image": image,
         "image_sha256": artwork.image_sha256.hex(),
         "attributes": [_attribute(attribute) for attribute in artwork.attributes],
-        "generator": {
+    }
+    if provenance is not None:
+        document["generator"] = {
             "model": clean_text("model", provenance.model, MAX_NAME),
             "weights_sha256": provenance.weights_sha256,
             "renderer": clean_text("renderer", provenance.renderer, MAX_NAME),
             "encoder": clean_text("encoder", provenance.encoder, MAX_NAME),
             "seed": artwork.seed,
             "size": provenance.size,
-        },
-    }
+        }
     if external_url:
         document["external_url"] = external_url
     if background_color:
         document["background_color"] = background_color
+    if animation_url:
+        document["animation_url"] = animation_url
     return _written(document, f"metadata of token {artwork.token_id}", _check_token)
 
 
@@ -186,6 +192,8 @@ def _check_token(document: Any, what: str) -> None:
     _url(fields, "image", what, ("ipfs", "https", "http", "data", "ar"))
     if "description" in fields:
         _text(fields, "description", what, MAX_DESCRIPTION, lines=True)
+    if "animation_url" in fields:
+        _url(fields, "animation_url", what, ("ipfs", "https", "http", "data", "ar"))
     if "external_url" in fields:
         _url(fields, "external_url", what, ("https", "http", "ipfs"))
     if "background_color" in fields:

@@ -176,11 +176,12 @@ class CarStore(Pinner):
     def _keep(self, incoming: Path, fresh: PinnedRoot) -> PinnedRoot:
         path = self.path(fresh.cid)
         with _writing(self.folder):
-            if not path.exists():
+            if known := path.exists():
+                incoming.unlink()
+            else:
                 os.replace(incoming, path)
                 sync_folder(self.folder)
-            incoming.unlink(missing_ok=True)
-        if _file_sha256(path) != fresh.car_sha256:
+        if known and _file_sha256(path) != fresh.car_sha256:
             raise Corrupt(
                 what=path,
                 reason="the same content gives another file",

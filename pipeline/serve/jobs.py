@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.config import MAX_BATCH, MAX_COUNT, MAX_ROYALTY_BPS
 from pipeline.errors import NoSuch, PipelineError
@@ -29,6 +29,13 @@ EVENT_S = 0.2  # between two looks at a job that is followed
 BEAT_S = 15.0  # a line at least this often, so that proxies keep the connection
 
 
+EVENT = {  # one of the stream
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["id", "event", "data"],
+}
+
+
 def _short(value: str) -> str:
     if len(value.encode()) > MAX_NAME:
         raise ValueError(f"at most {MAX_NAME} bytes")
@@ -44,11 +51,17 @@ def _address(value: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 5.0 is a whole one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 # Controls, and what makes text look like another: zero-width characters and those that turn the direction of writing.
 _UNSEEN = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 _LINE = rf"^[^\s{_UNSEEN}]([^{_UNSEEN}]*[^\s{_UNSEEN}])?$"
 _TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
 _URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$"
+Whole = Annotated[int, BeforeValidator(_whole)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=_LINE), AfterValidator(_short)]
 Address = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$"), AfterValidator(_address)]
 JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
@@ -71,9 +84,9 @@ class _Request(BaseModel):
 class MoreTokens(_Request):
     """What to add to a collection."""
 
-    count: int = Field(ge=1, le=MAX_COUNT, description="number of tokens")
+    count: Whole = Field(ge=1, le=MAX_COUNT, description="number of tokens")
     to: Address | None = Field(None, description="recipient; the signing account unless given")
-    batch: int | None = Field(None, ge=1, le=MAX_BATCH, description="tokens of one transaction")
+    batch: Whole | None = Field(None, ge=1, le=MAX_BATCH, description="tokens of one transaction")
     confirm_name: str | None = Field(
         None, max_length=MAX_NAME, description="the collection's name, where real money is spent"
     )
@@ -86,11 +99,11 @@ class NewCollection(MoreTokens):
     symbol: Name | None = None
     description: str | None = Field(None, max_length=4_000, pattern=_TEXT)
     external_url: str | None = Field(None, max_length=2_000, pattern=_URL)
-    royalty_bps: int | None = Field(None, ge=0, le=MAX_ROYALTY_BPS, description="hundredths of a percent")
+    royalty_bps: Whole | None = Field(None, ge=0, le=MAX_ROYALTY_BPS, description="hundredths of a percent")
     royalty_receiver: Address | None = None
-    max_supply: int | None = Field(None, ge=0, le=2**48 - 1, description="0: no maximum")
-    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="drawn at random unless given")
-    size: int | None = Field(None, ge=16, le=4096, description="width and height in pixels")
+    max_supply: Whole | None = Field(None, ge=0, le=2**48 - 1, description="0: no maximum")
+    seed: Whole | None = Field(None, ge=0, le=MAX_SEED, description="drawn at random unless given")
+    size: Whole | None = Field(None, ge=16, le=4096, description="width and height in pixels")
 
 
 class Stage(BaseModel):
@@ -221,7 +234,7 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": {"text/event-stream": {"schema": EVENT}},
                 "description": "until it has ended",
             },
             **missing,

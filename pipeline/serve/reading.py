@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import Field
 
 from pipeline.config import Config
 from pipeline.errors import BadArgument, NoSuch, PipelineError
@@ -55,7 +56,7 @@ def wanted(
     ] = "",
     owner: Annotated[str, Query(max_length=42, pattern="^(0[xX][0-9a-fA-F]{0,40})?$")] = "",
     trait: Annotated[
-        list[str] | None,
+        list[Annotated[str, Field(json_schema_extra={"pattern": ":"})]] | None,
         Query(
             max_length=MAX_TRAITS, description="`trait:value`, each of them percent-encoded; values of one trait add up"
         ),

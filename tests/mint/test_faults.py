@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from pipeline.mint.fees import GWEI, Fees, Limits, bumped
 from pipeline.mint.rpc import Rpc
 from pipeline.mint.sender import Sender
 from pipeline.mint.stage import mint
+from pipeline.mint.watcher import finalize
 
 TESTS = Path(__file__).resolve().parents[1]
 SEND = "eth_sendRawTransaction"
@@ -365,7 +366,7 @@ def test_a_reorg_with_a_strangers_transaction_at_our_nonce_stops_and_then_takes_
 def test_a_reorg_below_what_was_final_stops_everything(house: House) -> None:
     house.mint()
     house.node("anvil_mine", hex(70))
-    assert house.sender().finalize() == 3
+    assert finalize(house.ledger, house.chain) == 3
     assert house.states("batch") == ["final"] * 3
     house.node("anvil_reorg", 72, [])
     with pytest.raises(ChainError, match="was final and is no longer part of the chain"):
@@ -384,6 +385,30 @@ def transfer(house: House, nonce: int) -> dict[str, Any]:
         "maxFeePerGas": 100 * GWEI,
         "maxPriorityFeePerGas": 2 * GWEI,
     }
+
+
+class ReorgsBeforeMinting(Sender):
+    """The last block goes just between looking at the chain and minting what comes next."""
+
+    reorg: Callable[[], None] | None = None
+
+    def _keep_contract(self) -> None:
+        super()._keep_contract()
+        if self.reorg is not None and self.journal.batch(1)["state"] == "mined":
+            self.reorg()
+            self.reorg = None
+
+
+def test_a_reorg_between_looking_and_minting_does_not_end_the_run(house: House) -> None:
+    sender = house.sender(ReorgsBeforeMinting, window=1)  # the second batch waits until the first is mined
+    sender.recover(1)
+    sender.ensure_deployed(1)
+    sender.reorg = lambda: house.node("anvil_reorg", 1, [])
+    for batch in sealed_batches(house.ledger):
+        sender.submit(batch)
+    finish(house, sender)
+    assert sender.reorg is None
+    house.assert_exact(transactions=4)
 
 
 # ── 28 to 33: strangers, stale nodes, other chains, other ledgers ────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from mint.conftest import House, Opener
 from mint.plans import sealed_batches
 
 from pipeline.mint.stage import mint
+from pipeline.mint.watcher import finalize
 from pipeline.records import PinnedBatch
 
 
@@ -98,9 +99,9 @@ def test_a_finished_run_given_again_sends_nothing(house: House) -> None:
 
 def test_finality_is_noted_by_the_chains_own_word(house: House) -> None:
     house.mint()
-    assert house.sender().finalize() == 0
+    assert finalize(house.ledger, house.chain) == 0
     house.node("anvil_mine", hex(62))
-    assert house.sender().finalize() == 1  # Anvil's finalized block is 64 below its newest
+    assert finalize(house.ledger, house.chain) == 1  # Anvil's finalized block is 64 below its newest
     house.node("anvil_mine", hex(10))
-    assert house.sender().finalize() == 2
+    assert finalize(house.ledger, house.chain) == 2
     assert house.states("batch") == ["final"] * 3 and house.states("collection") == ["final"]

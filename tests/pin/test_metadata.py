@@ -77,9 +77,14 @@ def test_token_json_has_what_wallets_read() -> None:
     assert fields["image_sha256"] == bytes(range(32)).hex()
 
 
+def test_moving_pictures_have_a_url_of_their_own() -> None:
+    url = f"ipfs://{IMAGES}/12.mp4"
+    assert check_token_metadata(document(animation_url=url))["animation_url"] == url
+
+
 def test_optional_fields_are_left_out() -> None:
     fields = json.loads(document(external_url="", background_color=""))
-    assert not {"external_url", "background_color"} & fields.keys()
+    assert not {"external_url", "background_color", "animation_url"} & fields.keys()
     assert json.loads(collection_metadata("A", "B", "C", "ipfs://" + str(IMAGES))).keys() == {
         "name",
         "symbol",
@@ -137,6 +142,8 @@ def test_emoji_joiners_and_right_to_left_scripts_are_text() -> None:
         {"external_url": "https://example.org/a b"},
         {"external_url": "https://exämple.org"},
         {"external_url": "https://e.org/" + "a" * 3_000},
+        {"animation_url": "javascript:alert(1)"},
+        {"animation_url": "12.mp4"},
         {"background_color": "#F0EAD6"},
         {"background_color": "F0EAD"},
         {"artwork": replace(ARTWORK, seed=2**53 + 1)},

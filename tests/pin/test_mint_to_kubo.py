@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from conftest import Pipeline
@@ -11,8 +13,8 @@ from conftest import Pipeline
 MINT = ("mint", "--count", "2", "--size", "32", "--seed", "1", "--pin", "embedded,kubo", "--json")
 
 
-def test_tokens_are_readable_from_kubo_and_a_daemon_that_was_away_is_waited_for_by_the_next_call(
-    pipeline: Pipeline, new_repo: Callable[[str], Any]
+def test_kubo_has_the_tokens_after_a_wait_for_it_and_gives_a_lost_workspace_back(
+    pipeline: Pipeline, new_repo: Callable[[str], Any], tmp_path: Path
 ) -> None:
     repo = new_repo("unixfs-v1-2025")
     words = (*MINT, "--ipfs-api", repo.address)
@@ -31,6 +33,14 @@ def test_tokens_are_readable_from_kubo_and_a_daemon_that_was_away_is_waited_for_
         pinned = repo.run("pin", "ls", "--type=recursive", "--quiet").split()
         assert set(minted.json["images_roots"] + minted.json["metadata_roots"]) <= set(pinned)
         assert pipeline("show", "2", "--json").json["pinned_at"] == ["embedded", "kubo"]
+        assert pipeline("verify").code == 0
+
+        for path in tmp_path.glob("workspace/ledger.sqlite*"):
+            path.unlink()
+        shutil.rmtree(tmp_path / "workspace/car")
+        gateway = ("--gateway", f"http://127.0.0.1:{repo.gateway_port}")
+        repaired = pipeline("repair", "--from-chain", "--contract", minted.json["contract"], *gateway)
+        assert repaired.code == 0, repaired.err
         assert pipeline("verify").code == 0
     finally:
         repo.stop()

@@ -313,6 +313,37 @@ def test_a_full_disk_leaves_no_half_car(store: CarStore) -> None:
     assert [path for path in store.folder.rglob("*") if path.is_file()] == []
 
 
+def test_no_space_left_is_told_and_the_same_call_heals_it(store: CarStore) -> None:
+    """On a disk of one megabyte of its own, where the system lets a test mount one; by a limit on files elsewhere."""
+    script = PUT.replace("print(", "from pipeline.errors import WorkspaceUnwritable\ntry:\n    print(") + (
+        "except WorkspaceUnwritable as error:\n    print(error)\n"
+        "print([path.name for path in store.folder.rglob('*') if path.is_file()])\n"
+    )
+    store.folder.mkdir()
+    command = [sys.executable, "-c", script, str(store.folder)]
+    mount = [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=1m none "$1" && shift && "$@"',
+    ]
+    mounted = subprocess.run([*mount, "sh", str(store.folder), "true"], capture_output=True, timeout=60).returncode == 0
+    limit = ["sh", "-c", 'trap "" XFSZ; ulimit -f 1000; "$@"', "sh"]
+    full = subprocess.run(
+        [*mount, "sh", str(store.folder), *command] if mounted else [*limit, *command],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    told, left = full.stdout.splitlines()
+    assert ("No space left" if mounted else "too large") in told and left == "[]"
+    healed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert str(store.roots()[0]) in healed.stdout
+
+
 def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WorkspaceUnwritable):

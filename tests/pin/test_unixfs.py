@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -133,6 +134,22 @@ def test_random_trees_are_what_the_javascript_importer_builds(
     for path, data in files.items():
         cid = unixfs.resolve(root, path, blocks.get_block)
         assert unixfs.read_bytes(cid, blocks.get_block, 1 << 24) == data
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=trees(), wide=st.sampled_from([0, 0, 4_900, 6_300]), profile=st.sampled_from(list(PROFILES.values())))
+def test_random_trees_are_what_kubo_adds(
+    files: dict[str, bytes], wide: int, profile: unixfs.Profile, repos: dict[str, Any], blocks: Any
+) -> None:
+    """With a directory around the size at which it is sharded, now and then."""
+    if wide:
+        files = files | {f"wide/{index}.json": b"%d" % (index % 50) for index in range(wide)}
+    with tempfile.TemporaryDirectory() as temporary:
+        for path, data in files.items():
+            place = Path(temporary, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(data)
+        assert blocks.tree(files, profile).cid == repos[profile.name].add(Path(temporary))
 
 
 @EVERY_PROFILE

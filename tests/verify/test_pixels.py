@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
 from pipeline.config import load_config
 from pipeline.generate import Generator, load_generator
@@ -83,6 +87,23 @@ def test_another_device_is_told_with_its_numbers(redraw: Redraw, generator: Gene
     ok, detail = redraw.compare(document(generator, renderer=other_stack), moved(image, 40, 40))
     assert not ok and "another picture" in detail and "40 levels" in detail
     assert "0 with equal pixels; over all, at most 40 levels" in redraw.summary()
+
+
+def test_the_kernels_of_another_cpu_stay_within_the_bounds(
+    redraw: Redraw, generator: Generator, tmp_path: Path
+) -> None:
+    """Really drawn by torch's plain kernels: a CPU without vector instructions has no others."""
+    script = (
+        "import sys; from pipeline.generate import load_generator; from pipeline.generate.encode import encode_png;"
+        "generator = load_generator('default', 'cpu', 1);"
+        "open(sys.argv[1], 'wb').write(encode_png(generator.draw(77, 256).pixels))"
+    )
+    file = tmp_path / "plain.png"
+    environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
+    subprocess.run([sys.executable, "-c", script, str(file)], cwd=REPOSITORY, env=environment, check=True)
+    ok, detail = redraw.compare(document(generator, size=256), file.read_bytes())
+    assert ok, detail
+    assert redraw.summary().endswith("of an image's pixels within 2") and " levels apart" in redraw.summary()
 
 
 def test_another_seed_is_another_picture(redraw: Redraw, generator: Generator, image: bytes) -> None:
