@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 5.0  # often enough to see that it lives, seldom enough for a log
 LABELS = {
-    "read": "reading",
     "draw": "drawing",
     "pin": "pinning",
     "mint": "minting",
     "verify": "verifying",
     "repair": "rebuilding",
+    "read": "reading",
+    "train": "training",
     "repin": "pinning again",
     "unpin": "letting go",
 }
