@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import GenerationError
+from pipeline.images import VIDEO, copied
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Plans, Run
-from pipeline.records import Artwork, BatchPlan, Provenance, TokenSpec
+from pipeline.records import Artwork, BatchPlan, Found, Provenance, TokenSpec
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -22,22 +24,19 @@ class Artworks:
     """What is drawn for the unsealed batches of a run, in the order of the token ids."""
 
     def __init__(
-        self, run: Run, ledger: Ledger, workspace: Workspace, generator: Generator, observer: Observer
+        self, run: Run, ledger: Ledger, workspace: Workspace, generator: Generator | None, observer: Observer
     ) -> None:
         self._run, self._workspace, self._generator, self._observer = run, workspace, generator, observer
         self._plans = Plans(ledger)
         self.undrawn = self._plans.undrawn_batches(run.id)
+        self._found: dict[int, Found] = {}  # of the batch at hand, where images existed before
         self.sealed = run.count - sum(plan.quantity for plan in self.undrawn)  # tokens that need no drawing any more
 
     def __iter__(self) -> Iterator[Artwork]:
-        from pipeline.generate import Gate, generate
-
         run, drawn = self._run, self.sealed
-        collection = self._plans.collection_by_id(run.collection)
-        gate = Gate(collection.seed, self._plans.hashes(run.collection), run.duplicate_bits)
         kept: set[int] = set()
         tokens = self._tokens(kept)
-        for artwork in generate(tokens, self._generator, run.size, gate, self._image, encoder_of(run)):
+        for artwork in self._copied(tokens) if self._generator is None else self._drawn(tokens, self._generator):
             if artwork.token_id in kept:
                 kept.remove(artwork.token_id)
             else:
@@ -46,23 +45,59 @@ class Artworks:
             self._observer.progress("draw", drawn, run.count)
             yield artwork
 
+    def _drawn(self, tokens: Iterator[TokenSpec | Artwork], generator: Generator) -> Iterator[Artwork]:
+        """Draw what is missing, through a gate that knows the whole collection."""
+        from pipeline.generate import Gate, generate
+
+        run = self._run
+        collection = self._plans.collection_by_id(run.collection)
+        gate = Gate(collection.seed, self._plans.hashes(run.collection), run.duplicate_bits)
+        return generate(tokens, generator, run.size, gate, self._image, encoder_of(run))
+
+    def _copied(self, tokens: Iterator[TokenSpec | Artwork]) -> Iterator[Artwork]:
+        """Take what is missing from the files that were planned."""
+        return copied(tokens, lambda token_id: self._found[token_id], self._image(1).parent)
+
     def _tokens(self, kept: set[int]) -> Iterator[TokenSpec | Artwork]:
         """Each token as its artwork where that is intact (it enters `kept`), else as it is planned."""
         for plan in self.undrawn:
+            self._found = self._plans.found(plan, self._run.collection)
             intact = self._intact(plan)
             kept.update(intact)
             yield from (intact.get(spec.token_id, spec) for spec in self._plans.specs(plan))
 
     def _intact(self, plan: BatchPlan) -> dict[int, Artwork]:
-        """Recorded artworks of a batch whose files still have their digest; the others are drawn again."""
-        return {
-            token_id: artwork
-            for token_id, artwork in self._plans.drawn(plan, self._image).items()
-            if artwork.path.exists() and hashlib.sha256(artwork.path.read_bytes()).digest() == artwork.image_sha256
-        }
+        """Recorded artworks of a batch whose files still have their digest; the others are drawn or copied again."""
+        kept = {}
+        for token_id, artwork in self._plans.drawn(plan, self._image).items():
+            found = self._found.get(token_id)
+            files = {artwork.path: artwork.image_sha256}
+            if found is not None:
+                artwork = replace(artwork, path=artwork.path.with_suffix(found.suffix), found=found)
+                files = {artwork.path: found.sha256}
+                if found.video is not None and found.video_sha256 is not None:
+                    files[artwork.path.with_suffix(VIDEO)] = found.video_sha256
+            if all(path.exists() and _digest(path) == digest for path, digest in files.items()):
+                kept[token_id] = artwork
+        return kept
 
     def _image(self, token_id: int) -> Path:
         return self._workspace.image(self._run.collection, token_id)
+
+
+def image_files(workspace: Workspace, plans: Plans, collection_id: int, plan: BatchPlan) -> list[Path]:
+    """Every file of a sealed batch's images directory, as the workspace has them."""
+    found, files = plans.found(plan, collection_id), list[Path]()
+    for token in plans.tokens(collection_id, plan.start, plan.quantity):
+        files.append(workspace.image(collection_id, token.token_id, token.suffix))
+        if token.token_id in found and found[token.token_id].video is not None:
+            files.append(workspace.image(collection_id, token.token_id, VIDEO))
+    return files
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def provenance_of(generator: Generator, size: int, encoder: str) -> Provenance:
@@ -70,6 +105,16 @@ def provenance_of(generator: Generator, size: int, encoder: str) -> Provenance:
     from pipeline.generate import provenance
 
     return provenance(generator, size, encoder)
+
+
+def drawn_with(generator: Generator | None, found: Sequence[Found], size: int, encoder: str) -> dict[str, Any]:
+    """What a run remembers of where its images come from: a generator, or files by a digest over all of theirs."""
+    if generator is not None:
+        extra = {"device": generator.device, "dtype": generator.dtype, "threads": generator.threads}
+        return {**asdict(provenance_of(generator, size, encoder)), **extra}
+    digest = hashlib.sha256(b"".join(one.sha256 for one in found)).hexdigest()
+    nothing = dict.fromkeys(("renderer", "encoder", "device", "dtype"), "none")
+    return {"model": "images", "weights_sha256": digest, "size": size, "threads": 1, **nothing}
 
 
 def encoder_of(run: Run) -> str:

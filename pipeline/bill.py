@@ -20,6 +20,7 @@ from pipeline.config import Config
 from pipeline.connection import chain_url, reach
 from pipeline.consent import check_network, wanted_network
 from pipeline.errors import ChainError, KeyRefused, RpcError
+from pipeline.images import ImageFolder
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Collection, Plans
@@ -34,6 +35,7 @@ from pipeline.planning import (
     collection_of,
     collection_settings,
     decide,
+    named_after,
 )
 from pipeline.recipients import Recipients, read_recipients, resolved_count
 from pipeline.records import Address
@@ -80,12 +82,17 @@ def dry_run(config: Config, count: int | None, workspace: Workspace, *, more: bo
 
     wanted_network(config)
     recipients = read_recipients(config["to"])
+    images = ImageFolder(config["images"]) if config["images"] else None
+    if images is not None:
+        config, count = images.located(config), images.count(count)
     count = resolved_count(count, recipients)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ledger = stack.enter_context(_ledger(workspace, folder))
         plans = Plans(ledger)
         decision = decide(plans, config, count, recipients, more=more, new=new)
+        if images is not None:
+            config, decision = images.words(config), named_after(plans, config, decision, images)
         known = collection_of(plans, decision)
         own = reach(stack.enter_context(devnet(folder / "chain")))
         kind = chain_kind(config, known)

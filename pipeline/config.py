@@ -130,6 +130,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("collection", "royalty_receiver", "ADDRESS", text, "", "who gets royalties; empty: the owner"),
     Setting("collection", "cover", "FILE", text, "", "image file for the collection; empty: drawn by the model"),
     Setting("collection", "max_supply", "N", whole(0, 2**48 - 1), 0, "greatest number of tokens ever; 0: no maximum"),
+    Setting("generate", "images", "FOLDER", text, "", "mint the images of a folder, with JSON beside them or not"),
     Setting("generate", "model", "NAME|FILE", text, "default", "generator: a built-in name or a checkpoint file"),
     Setting("generate", "size", "PX", whole(16, 4096), 512, "width and height of the artworks in pixels"),
     Setting(

@@ -45,7 +45,7 @@ def pin_info(
     collection: Collection,
     cover: str,
     size: int,
-    generator: Generator,
+    generator: Generator | None,
     workspace: Workspace,
     store: CarStore,
     places: Places,
@@ -62,6 +62,7 @@ def pin_info(
         path = workspace.cover(collection.id, suffix)
         write_whole(path, data)
     else:
+        assert generator is not None, "where nothing is drawn the cover is a file"
         path = workspace.cover(collection.id, ".png")
         _draw(collection, size, generator, path)
     images, pins = pin_directory([(f"cover{path.suffix}", path)], f"{collection.name} cover", store, places)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import DEFAULTS, Config
 from pipeline.errors import BadArgument, CollectionExists, RunDiffers
@@ -14,6 +14,9 @@ from pipeline.ledger.plans import Collection, Plans, Run
 from pipeline.recipients import Recipients
 from pipeline.records import MAX_SEED, Address, TokenSpec
 
+if TYPE_CHECKING:
+    from pipeline.images import ImageFolder
+
 SMALL_RUN = 500  # tokens: up to here batches of 50, so that the first is on the chain early
 MAX_AIRDROP = 300  # tokens of one transaction with many recipients: 47,000 gas each, and EIP-7825 allows 2^24
 MAX_NAME = 31  # bytes: the contract keeps name and symbol in one word each
@@ -21,7 +24,7 @@ MAX_NAME = 31  # bytes: the contract keeps name and symbol in one word each
 # Everything that decides which tokens come to be. Fees, addresses of nodes and devices may change between two calls.
 _ARGUMENTS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("model", "size", "seed", "pin", "chain", "to", "batch"),
+    *("images", "model", "size", "seed", "pin", "chain", "to", "batch"),
 )
 _TO_CONTENT = "to_sha256"
 _JOB = "job"  # of the service: nobody else continues its run, and it continues nobody else's
@@ -112,6 +115,13 @@ def decide(
     )
 
 
+def named_after(plans: Plans, config: Config, decision: Decision, folder: ImageFolder) -> Decision:
+    """The same decision; a collection that begins with a folder and that nobody named is called after the folder."""
+    if isinstance(decision, Begin) and not config.given("name"):
+        return Begin(_free_name(plans, folder.collection_name))
+    return decision
+
+
 def collection_of(plans: Plans, decision: Decision) -> Collection | None:
     """The collection that a decision is about; None when it begins one."""
     if isinstance(decision, Add):
@@ -172,7 +182,7 @@ def command(run: Run) -> str:
         return f"pipeline serve (it is job {run.arguments[_JOB]} there)"
     words = [f"--count {run.arguments['count']}"]
     for name in _ARGUMENTS:
-        value = run.arguments[name]
+        value = run.arguments.get(name, "")
         if name == "chain" and value == "external":
             words.append("--rpc-url …")
         elif value not in ("", DEFAULTS[name]):

@@ -73,8 +73,10 @@ def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Obs
     }
 
 
-def draw_run(run: Run, ledger: Ledger, workspace: Workspace, generator: Generator, observer: Observer) -> list[Path]:
-    """Draw what is missing of a run, record it, and return the contact sheet's pages. Nothing is pinned."""
+def draw_run(
+    run: Run, ledger: Ledger, workspace: Workspace, generator: Generator | None, observer: Observer
+) -> list[Path]:
+    """Draw (or copy, where images exist) what is missing of a run, record it, and return the contact sheet's pages. Nothing is pinned."""
     for _ in Artworks(run, ledger, workspace, generator, observer):
         pass
     plans = Plans(ledger)
@@ -97,6 +99,13 @@ def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -
         run = plans.unfinished_run()
         if run is None:
             raise _nothing_to_reject(workspace)
+        if run.arguments.get("images"):
+            raise BadArgument(
+                name="token id",
+                value=token_ids[0],
+                expected="a token that was drawn; the images of this run existed before",
+                hint="`pipeline mint` goes on with them; another folder needs another --workspace",
+            )
         _must_be_drawn(plans, run, token_ids)
         generator = generator_of(run)
         plans.reject(run.collection, token_ids)
@@ -145,8 +154,8 @@ def _drawn(plans: Plans, run: Run, workspace: Workspace) -> Iterator[tuple[str, 
     from PIL import Image
 
     for token in plans.tokens(run.collection, run.start, run.count):
-        path = workspace.image(run.collection, token.token_id)
-        if path.exists():
+        path = workspace.image(run.collection, token.token_id, token.suffix)
+        if path.exists() and token.suffix != ".svg":
             with Image.open(path) as picture:
                 yield str(token.token_id), picture.copy()
 

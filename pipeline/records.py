@@ -49,6 +49,23 @@ class TokenSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """An image that existed before its run, as it was when the run was planned."""
+
+    source: Path
+    sha256: bytes
+    suffix: str  # of the image's name in its directory, such as `.jpg`
+    pixel_sha256: bytes  # of the first frame; of the file where there are no pixels
+    phash: int | None = None
+    blank: bool = False
+    name: str = ""  # the token's own; empty: the collection's, with the token id
+    description: str = ""
+    attributes: tuple[Attribute, ...] = ()
+    video: Path | None = None  # becomes animation_url; `source` is its still
+    video_sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Artwork:
     """A drawn token: its image lies at `path`, complete and synced to disk."""
 
@@ -62,6 +79,7 @@ class Artwork:
     attempt: int = 0  # the one that the gate let through
     phash: int | None = None  # perceptual hash, 63 bits; None where there are no pixels to hash
     determinism: Determinism = "A"
+    found: Found | None = None  # None: it was drawn
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
             "determinism": token.determinism,
             "phash": f"{token.phash:016x}" if token.phash is not None else None,
             "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
-            "file": str(workspace.image(collection.id, token_id)) if token.image_sha256 else None,
+            "file": str(workspace.image(collection.id, token_id, token.suffix)) if token.image_sha256 else None,
             "pinned_at": list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
             "attributes": [
                 {"trait_type": attribute.trait_type, "value": attribute.value} for attribute in token.attributes

@@ -11,7 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,13 +19,14 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
-from pipeline.artworks import Artworks, encoder_of, must_draw_the_same, provenance_of
+from pipeline.artworks import Artworks, drawn_with, encoder_of, must_draw_the_same, provenance_of
 from pipeline.cid import CID
 from pipeline.config import Config
 from pipeline.connection import chain_url, reach, signer_for
 from pipeline.consent import NOBODY, Person, check_consent, confirmations, wanted_network
 from pipeline.crash import crash_point
 from pipeline.errors import BadArgument
+from pipeline.images import ImageFolder
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Collection, Plans, Run
 from pipeline.planning import (
@@ -41,11 +42,12 @@ from pipeline.planning import (
     collection_of,
     collection_settings,
     decide,
+    named_after,
     token_specs,
 )
 from pipeline.preview import draw_run
 from pipeline.recipients import Recipients, read_recipients, resolved_count
-from pipeline.records import Artwork, BatchPlan, PinnedBatch
+from pipeline.records import Artwork, BatchPlan, Found, PinnedBatch
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -82,7 +84,8 @@ class Outcome:
     run: Run
     collection: Collection
     fresh: bool
-    sheets: tuple[Path, ...] = ()  # contact sheets of a run that was to stop once it is drawn
+    waits: bool = False  # it was to stop once drawn: nothing is pinned yet
+    sheets: tuple[Path, ...] = ()  # its contact sheets then
     seconds: dict[str, float] = field(default_factory=dict)  # each stage's busy time, and `whole`
 
     def mark_reported(self, ledger: Ledger) -> None:
@@ -97,7 +100,9 @@ class Tools:
     chain: Chain
     chain_kind: str
     signer: Signer
-    generator: Generator
+    generator: Generator | None  # None: the images exist
+    folder: ImageFolder | None  # where they are then
+    found: Sequence[Found]  # what a new run takes from it
     store: CarStore
     places: Places
 
@@ -123,21 +128,28 @@ def mint_run(
     began = time.monotonic()
     wanted_network(config)
     recipients = read_recipients(config["to"])
+    folder = ImageFolder(config["images"]) if config["images"] else None
+    if folder is not None:
+        config, count = folder.located(config), folder.count(count)
     count = resolved_count(count, recipients)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check_integrity()
         plans = Plans(ledger)
         plans.check()
         decision = decide(plans, config, count, recipients, more=more, new=new)
+        if folder is not None:
+            decision = named_after(plans, config, decision, folder)
         if isinstance(decision, Finished):
             return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
         spends = not stop_after_generate
-        with _tools(config, workspace, plans, decision, observer, person, spends=spends) as tools:
+        with _tools(config, workspace, plans, decision, folder, observer, person, spends=spends) as tools:
             run = _planned(config, count, recipients, ledger, decision, tools, observer)
             if stop_after_generate:
                 sheets = draw_run(run, ledger, workspace, tools.generator, observer)
-                return Outcome(run, plans.collection_by_id(run.collection), fresh=True, sheets=tuple(sheets))
+                return Outcome(
+                    run, plans.collection_by_id(run.collection), fresh=True, waits=True, sheets=tuple(sheets)
+                )
             seconds = _walk(config, run, ledger, workspace, tools, observer)
         plans.finish(run.id)
         ledger.backup(workspace.backup("after"))
@@ -154,6 +166,7 @@ def _tools(
     workspace: Workspace,
     plans: Plans,
     decision: Decision,
+    folder: ImageFolder | None,
     observer: Observer,
     person: Person,
     *,
@@ -171,23 +184,28 @@ def _tools(
     kind = chain_kind(config, known)
 
     with ExitStack() as stack:
-        if config["cover"] and not run:
-            read_cover(Path(config["cover"]))
+        if not known and (cover := config["cover"] or (folder.cover if folder else "")):
+            read_cover(Path(cover))
         store = CarStore(workspace.cars)
         places = Places(load_pinners(config["pin"].split(","), store, config), config["quorum"])
-        observer.notice("opening the generator and the chain")
-        generator = load_generator(
-            config["model"],
-            device=run.device if run else config["device"],
-            threads=run.threads if run else config["threads"] or None,
-        )
+        generator, found = None, list[Found]()
+        if folder is None:
+            observer.notice("opening the generator and the chain")
+            generator = load_generator(
+                config["model"],
+                device=run.device if run else config["device"],
+                threads=run.threads if run else config["threads"] or None,
+            )
+        elif run is None:
+            observer.notice(f"reading {len(folder.tokens):,} images in {folder.path}")
+            found = folder.read(plans.digests(known.id) if known else {}, plans.next_token(known), observer)
         chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
         if spends:
             check_consent(config, chain.chain_id, collection_name(plans, decision), person)
         signer = signer_for(chain, config, person.ask_password)
-        yield Tools(chain, kind, signer, generator, store, places)
+        yield Tools(chain, kind, signer, generator, folder, found, store, places)
 
 
 def _planned(
@@ -202,7 +220,8 @@ def _planned(
     """The run to walk: the unfinished one, or a new one written to the ledger as a whole before anything happens."""
     plans = Plans(ledger)
     if isinstance(decision, Continue):
-        must_draw_the_same(decision.run, tools.generator)
+        if tools.generator is not None:
+            must_draw_the_same(decision.run, tools.generator)
         _keep_gate(plans, decision.run, config)
         observer.notice(_found(plans, decision.run))
         return plans.unfinished_run() or decision.run
@@ -216,27 +235,18 @@ def _planned(
     assert isinstance(decision, Add | Begin)
     with ledger.atomic():
         collection = _collection_for(config, plans, decision, tools)
-        runs = plans.runs(collection.id)
-        start = runs[0].start + runs[0].count if runs else 1
+        start = plans.next_token(collection)
         if collection.max_supply and start + count - 1 > collection.max_supply:
             raise BadArgument(
                 name="--count",
                 value=count,
                 expected=f"at most {collection.max_supply - start + 1}, the rest of max supply",
             )
-        provenance = provenance_of(tools.generator, config["size"], config["encoder"])
         key = plans.plan_run(
             collection.id,
             arguments_of(config, count, recipients),
             {
-                "model": provenance.model,
-                "weights_sha256": provenance.weights_sha256,
-                "renderer": provenance.renderer,
-                "encoder": provenance.encoder,
-                "size": provenance.size,
-                "device": tools.generator.device,
-                "dtype": tools.generator.dtype,
-                "threads": tools.generator.threads,
+                **drawn_with(tools.generator, tools.found, config["size"], config["encoder"]),
                 "pinners": ",".join(tools.places.names),
                 "rpc_url": tools.chain.rpc.shown,
             },
@@ -245,6 +255,7 @@ def _planned(
             count,
             batch_size(config, count, recipients),
         )
+        plans.plan_found(collection.id, dict(enumerate(tools.found, start)))
         plans.set_gate(key, duplicate_bits(config))
     _show_settings(collection, config["cover"], count, str(recipients or recipient), tools, observer)
     run = plans.unfinished_run()
@@ -257,7 +268,8 @@ def _collection_for(config: Config, plans: Plans, decision: Add | Begin, tools: 
     if isinstance(decision, Add):
         return decision.collection
     chain = plans.chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
-    settings = collection_settings(config, decision.name, tools.signer.address, tools.generator.name)
+    words = tools.folder.words(config) if tools.folder else config
+    settings = collection_settings(words, decision.name, tools.signer.address, config["model"])
     return plans.collection_by_id(plans.plan_collection(chain, settings))
 
 
@@ -269,7 +281,7 @@ def _show_settings(
         f"  text      {collection.description}\n"
         f"  royalty   {collection.royalty_bps / 100:g} % to {collection.royalty_receiver}\n"
         f"  link      {collection.external_url or 'none'}\n"
-        f"  cover     {cover or 'drawn by the generator'}\n"
+        f"  cover     {cover or (tools.folder.cover if tools.folder else 'drawn by the generator')}\n"
         f"  owner     {collection.owner}\n"
         f"  chain     {collection.chain_id} at {tools.chain.rpc.shown}\n"
         f"{count:,} tokens to {recipient}"
@@ -350,7 +362,8 @@ class _Flow:
         self.run, self.ledger, self.workspace, self.tools, self.observer = run, ledger, workspace, tools, observer
         self.plans = Plans(ledger)
         self.collection = self.plans.collection_by_id(run.collection)
-        self.provenance = provenance_of(tools.generator, run.size, encoder_of(run))
+        drawing = tools.generator
+        self.provenance = provenance_of(drawing, run.size, encoder_of(run)) if drawing else None
         self.artworks = Artworks(run, ledger, workspace, tools.generator, observer)
         self.earlier = self.plans.unminted_batches(run.id)
         self.pinned = self.artworks.sealed
@@ -375,12 +388,14 @@ class _Flow:
         """A token's metadata: canonical bytes, so that the same artwork has the same CID."""
         from pipeline.pin.metadata import token_metadata
 
+        found, folder = artwork.found, f"ipfs://{images}/{artwork.token_id}"
         return token_metadata(
-            name=f"{self.collection.name} #{artwork.token_id}",
-            description=self.collection.description,
-            image=f"ipfs://{images}/{artwork.token_id}.png",
+            name=(found and found.name) or f"{self.collection.name} #{artwork.token_id}",
+            description=(found and found.description) or self.collection.description,
+            image=f"{folder}{artwork.path.suffix}",
             artwork=artwork,
             provenance=self.provenance,
+            animation_url=f"{folder}{found.video.suffix.lower()}" if found and found.video else "",
             external_url=self.collection.external_url,
         )
 
@@ -391,6 +406,8 @@ class _Flow:
         from pipeline.cover import pin_info
 
         tools, cover_file = self.tools, self.run.arguments["cover"]
+        if tools.folder is not None:
+            cover_file = cover_file or tools.folder.cover
         cover, info, pins = pin_info(
             self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.places
         )

@@ -1,7 +1,7 @@
 """The folder that holds everything a run makes, and the lock that keeps a second run out.
 
 ledger.sqlite            what was planned, drawn, pinned, signed, mined
-images/<collection>/     <token id>.png
+images/<collection>/     <token id>.png, or the suffix of an image that existed before
 car/                     <root CID>.car
 chain/                   state of the embedded chain
 backup/                  the ledger as it was before and after the last run
@@ -48,8 +48,8 @@ class Workspace:
     def thumbnails(self) -> Path:
         return self.folder / "cache" / "thumbnails"
 
-    def image(self, collection_id: int, token_id: int) -> Path:
-        return self.folder / "images" / str(collection_id) / f"{token_id}.png"
+    def image(self, collection_id: int, token_id: int, suffix: str = ".png") -> Path:
+        return self.folder / "images" / str(collection_id) / f"{token_id}{suffix}"
 
     def cover(self, collection_id: int, suffix: str) -> Path:
         return self.folder / "images" / str(collection_id) / f"cover{suffix}"

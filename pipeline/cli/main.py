@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline import __version__
-from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving
+from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving, training
 from pipeline.cli.call import Call, say
 from pipeline.config import SETTINGS, load_config
 from pipeline.errors import Interrupted, PipelineError
@@ -30,6 +30,7 @@ SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ende
 VERBS = (
     *minting.VERBS,
     *art.VERBS,
+    *training.VERBS,
     *collection.VERBS,
     *pins.VERBS,
     *content.VERBS,

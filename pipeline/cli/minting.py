@@ -15,7 +15,7 @@ LONG_TABLE = 100  # rows after which nobody reads on
 
 MINT_SETTINGS = (
     *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("model", "size", "seed", "device", "threads", "encoder", "duplicate_bits"),
+    *("images", "model", "size", "seed", "device", "threads", "encoder", "duplicate_bits"),
     *(*PIN_SETTINGS, "quorum", "chain", "rpc_url", "network"),
     *("keystore", "signer_url", "signer_address", "confirmations", "to", "batch", *LIMITS),
 )
@@ -41,7 +41,7 @@ def _mint(call: Call) -> int:
             stop_after_generate=call.arguments.stop_after == "generate",
             person=person_here(call.arguments.confirm_name),
         )
-    if outcome.sheets:
+    if outcome.waits:
         tell_sheets(call, outcome.run, outcome.sheets)
         return 0
     with Ledger(call.workspace.ledger) as ledger:
@@ -111,6 +111,7 @@ VERBS = (
             "mint --count 500 --new --name 'Night Linos' --size 1024 --to 0x…",
             "mint --to recipients.csv",
             "mint --count 50 --stop-after generate",
+            "mint --images my-art --name 'My Art'",
             "mint --count 500 --dry-run --rpc-url https://…",
             "mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
             "mint --count 50 --rpc-url https://… --network sepolia --keystore key.json",

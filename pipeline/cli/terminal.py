@@ -25,6 +25,8 @@ LABELS = {
     "mint": "minting",
     "verify": "verifying",
     "repair": "rebuilding",
+    "read": "reading",
+    "train": "training",
     "repin": "pinning again",
     "unpin": "letting go",
 }

@@ -3,7 +3,7 @@
     generator = load_generator("default")
     for artwork in generate(specs, generator, 512, image_path): ...
 
-A generator is a built-in name, an entry point of the group `pipeline.generators`, or a checkpoint file. Importing this
+A generator is a built-in name, an entry point of the group `pipeline.generators`, a checkpoint file, or a training's folder. Importing this
 package loads neither torch nor numpy.
 """
 
@@ -93,9 +93,9 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
         plugin: Factory = plugins[name].load()
         return plugin(device, threads)
     if isinstance(name_or_path, Path) or "/" in name or "." in name:
-        from pipeline.generate.artist import Artist
+        from pipeline.generate.sampler import open_checkpoint
 
-        return Artist(Path(name), device, threads)
+        return open_checkpoint(Path(name), device, threads)
     known = [*BUILT_IN, *plugins]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, or give the path of a checkpoint"

@@ -20,8 +20,8 @@ LEVEL = 6  # level 9 takes seven times as long and saves 5 %
 def encode_png(pixels: NDArray[np.uint8], encoder: str = DEFAULT_ENCODER) -> bytes:
     """An RGB PNG of (H, W, 3) pixels: no metadata, and the same bytes whenever `encoder_id(encoder)` is the same.
 
-    `fpng` takes a fortieth of the time for files a fifth larger. It is the younger program, so each of its files is read
-    back by Pillow. Raises GenerationError where it is not installed, or gave other pixels than it got.
+    `fpng` takes a small part of the time for somewhat larger files. It is the younger program, so each of its files is
+    read back by Pillow. Raises GenerationError where it is not installed, or gave other pixels than it got.
     """
     if encoder == "fpng":
         height, width, channels = pixels.shape

@@ -23,6 +23,7 @@ from pipeline.records import (
     Attribute,
     BatchPlan,
     Determinism,
+    Found,
     Pin,
     PinnedBatch,
     PinnedRoot,
@@ -82,9 +83,10 @@ class Token:
     """A token as the ledger knows it; `state` is planned, generated, sealed, live, mined or final."""
 
     token_id: int
-    seed: int
+    seed: int | None  # None: its image existed before
     recipient: Address
     state: str
+    suffix: str  # of its image's name
     attempt: int
     image_sha256: bytes | None
     phash: int | None
@@ -101,7 +103,7 @@ class Token:
 
     @property
     def image(self) -> str | None:
-        return f"ipfs://{self.images_root}/{self.token_id}.png" if self.images_root else None
+        return f"ipfs://{self.images_root}/{self.token_id}{self.suffix}" if self.images_root else None
 
 
 _COLLECTIONS = (
@@ -110,10 +112,11 @@ _COLLECTIONS = (
 _TOKENS = """
     SELECT t.token_id, t.seed, t.recipient, t.attempt, t.image_sha256, t.phash, t.determinism, t.attributes,
            CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state,
-           b.images_root, b.metadata_root, b.tx_hash, b.block_number,
+           b.images_root, b.metadata_root, b.tx_hash, b.block_number, f.suffix,
            (SELECT s.id FROM slot s WHERE s.batch = b.id AND s.state IN ('live', 'mined', 'final')
              AND t.token_id >= s.start AND t.token_id < s.start + s.quantity) AS slot
       FROM token t JOIN batch b ON b.id = t.batch
+      LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id
 """
 _TOKEN_ORDER = " ORDER BY t.token_id"
 
@@ -156,6 +159,11 @@ class Plans:
         """The runs of a collection, newest first."""
         rows = self._ledger.rows("SELECT * FROM run WHERE collection = ? ORDER BY id DESC", (collection_id,))
         return [_run(row) for row in rows]
+
+    def next_token(self, collection: Collection | None) -> int:
+        """The first token id that a new run of the collection has."""
+        runs = self.runs(collection.id) if collection else []
+        return runs[0].start + runs[0].count if runs else 1
 
     # ── planning ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -213,6 +221,38 @@ class Plans:
             )
         self._ledger.log("run.planned", str(run), collection=collection_id, **settings)
         return run
+
+    def plan_found(self, collection_id: int, found: Mapping[int, Found]) -> None:
+        """Enter the images that tokens of a new run have, by token id; inside the same `atomic` block as the run."""
+        self._ledger.executemany(
+            "INSERT INTO found (collection, token_id, source, sha256, suffix, pixel_sha256, phash, name, description, "
+            "attributes, video, video_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    *(collection_id, token_id, str(one.source), one.sha256, one.suffix, one.pixel_sha256, one.phash),
+                    *(one.name, one.description, canonical_json([asdict(attribute) for attribute in one.attributes])),
+                    *(str(one.video) if one.video else None, one.video_sha256),
+                )
+                for token_id, one in found.items()
+            ),
+        )
+
+    def found(self, plan: BatchPlan, collection_id: int) -> dict[int, Found]:
+        """What was planned of a batch's images that existed before, by token id; empty where tokens are drawn."""
+        rows = self._ledger.rows(
+            "SELECT * FROM found WHERE collection = ? AND token_id >= ? AND token_id < ?",
+            (collection_id, plan.start, plan.start + plan.quantity),
+        )
+        return {row["token_id"]: _found(row) for row in rows}
+
+    def digests(self, collection_id: int) -> dict[bytes, int]:
+        """Token ids by the digest of their image, for a collection's drawn or planned images."""
+        rows = self._ledger.rows(
+            "SELECT token_id, image_sha256 AS digest FROM token WHERE collection = ? AND image_sha256 IS NOT NULL "
+            "UNION SELECT token_id, sha256 FROM found WHERE collection = ?",
+            (collection_id, collection_id),
+        )
+        return {row["digest"]: row["token_id"] for row in rows}
 
     def set_gate(self, run_id: int, duplicate_bits: int | None) -> None:
         """Decide how near two tokens' hashes may not be, from now on: the one thing about a planned run that may change."""
@@ -476,9 +516,10 @@ class Plans:
             tx_hash = mined["hash"] if mined else tx_hash
         return Token(
             token_id=row["token_id"],
-            seed=row["seed"],
+            seed=None if row["suffix"] else row["seed"],
             recipient=Address(row["recipient"]),
             state=row["state"],
+            suffix=row["suffix"] or ".png",
             attempt=row["attempt"],
             image_sha256=row["image_sha256"],
             phash=row["phash"],
@@ -518,6 +559,21 @@ def _run(row: Any) -> Run:
     values["arguments"] = json.loads(values["arguments"])
     values["pinners"] = tuple(values["pinners"].split(","))
     return Run(**values)
+
+
+def _found(row: Any) -> Found:
+    return Found(
+        source=Path(row["source"]),
+        sha256=row["sha256"],
+        suffix=row["suffix"],
+        pixel_sha256=row["pixel_sha256"],
+        phash=row["phash"],
+        name=row["name"],
+        description=row["description"],
+        attributes=_attributes(row["attributes"]),
+        video=Path(row["video"]) if row["video"] else None,
+        video_sha256=row["video_sha256"],
+    )
 
 
 def _attributes(text: str | None) -> tuple[Attribute, ...]:

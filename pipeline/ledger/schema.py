@@ -243,4 +243,26 @@ CREATE TABLE access_token (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4)  # index + 1 = the schema version that the script leads to
+V5 = """
+CREATE TABLE found (                     -- tokens whose image existed before their run
+    collection   INTEGER NOT NULL,
+    token_id     INTEGER NOT NULL,
+    source       TEXT NOT NULL,          -- path of the file
+    sha256       BLOB NOT NULL CHECK (length(sha256) = 32),
+    suffix       TEXT NOT NULL,          -- of the image's name, `.jpg`
+    pixel_sha256 BLOB NOT NULL CHECK (length(pixel_sha256) = 32),
+    phash        INTEGER,
+    name         TEXT NOT NULL,
+    description  TEXT NOT NULL,
+    attributes   TEXT NOT NULL,          -- canonical JSON
+    video        TEXT,
+    video_sha256 BLOB,
+    PRIMARY KEY (collection, token_id),
+    FOREIGN KEY (collection, token_id) REFERENCES token (collection, token_id),
+    CHECK ((video IS NULL) = (video_sha256 IS NULL))
+);
+CREATE TRIGGER found_is_planned_once BEFORE UPDATE ON found
+BEGIN SELECT RAISE(ABORT, 'what was planned of a file stays'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4, V5)  # index + 1 = the schema version that the script leads to

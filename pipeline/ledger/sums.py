@@ -19,6 +19,11 @@ def transaction_counts(ledger: Ledger) -> dict[str, int]:
     return {row["state"]: row["n"] for row in ledger.rows("SELECT state, count(*) AS n FROM slot GROUP BY state")}
 
 
+def pin_counts(ledger: Ledger) -> dict[str, int]:
+    """How many times a place proved that it has a root, only said so, or failed to."""
+    return {row["state"]: row["n"] for row in ledger.rows("SELECT state, count(*) AS n FROM pin GROUP BY state")}
+
+
 def gas_and_fees(ledger: Ledger) -> tuple[int, int]:
     """Gas and wei that mined transactions took."""
     gas = ledger.row("SELECT coalesce(sum(gas_used), 0) AS gas FROM attempt WHERE state = 'mined'")

@@ -44,13 +44,15 @@ def token_metadata(
     description: str,
     artwork: Artwork,
     image: str,
-    provenance: Provenance,
+    provenance: Provenance | None,
     *,
     external_url: str = "",
     background_color: str = "",
     animation_url: str = "",
 ) -> bytes:
     """Write the document of one token, whose image is at the URI `image`. The optional fields are left out where empty.
+
+    Without `provenance` nothing claims to draw the image again.
 
     Raises BadArgument for text with control or direction characters, numbers that JSON cannot hold, and URLs of other
     kinds than `https:`, `http:` and, for the image, `ipfs:`.
@@ -61,15 +63,16 @@ def token_metadata(
         "image": image,
         "image_sha256": artwork.image_sha256.hex(),
         "attributes": [_attribute(attribute) for attribute in artwork.attributes],
-        "generator": {
+    }
+    if provenance is not None:
+        document["generator"] = {
             "model": clean_text("model", provenance.model, MAX_NAME),
             "weights_sha256": provenance.weights_sha256,
             "renderer": clean_text("renderer", provenance.renderer, MAX_NAME),
             "encoder": clean_text("encoder", provenance.encoder, MAX_NAME),
             "seed": artwork.seed,
             "size": provenance.size,
-        },
-    }
+        }
     if external_url:
         document["external_url"] = external_url
     if background_color:

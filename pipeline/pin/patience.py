@@ -1,7 +1,7 @@
 """Trying again, for everything that goes to one place: with growing pauses, fewer requests at once, and an end.
 
 Three limits keep a place that is in trouble from being trampled, and us from waiting for ever: a call is tried a few
-times; all pauses of a run together have a budget; and how many requests are in flight follows what the place can take
+times, and only once where the call before it gave up; all pauses of a run together have a budget; and how many requests are in flight follows what the place can take
 (additive increase, multiplicative decrease, as in TCP).
 """
 
@@ -46,6 +46,7 @@ class Patience:
         self._running = 0
         self._lowered = clock()
         self._closed_until = clock()
+        self._is_down = False  # the last call gave up: others need not find that out by waiting
 
     @property
     def at_once(self) -> int:
@@ -54,7 +55,8 @@ class Patience:
 
     def call(self, work: Callable[[], T]) -> T:
         """What `work` returns, after as many tries as it takes and the limits allow; then its last error."""
-        for attempt in range(1, self._tries + 1):
+        tries = 1 if self._is_down else self._tries
+        for attempt in range(1, tries + 1):
             try:
                 with self._slot() as began:
                     result = work()
@@ -65,7 +67,8 @@ class Patience:
                     raise
                 self._went_badly(began)
                 wait_s = self._wait_s(attempt, error)
-                if attempt == self._tries or not self._granted(wait_s):
+                if attempt == tries or not self._granted(wait_s):
+                    self._is_down = True
                     raise
                 log.warning("%s; trying again in %.1f s", error, wait_s)
                 self._pause(wait_s)
@@ -89,6 +92,7 @@ class Patience:
 
     def _went_well(self) -> None:
         with self._changed:
+            self._is_down = False
             self._limit = min(self._limit + 1 / self._limit, self._most)  # one more after each round
             self._changed.notify()
 

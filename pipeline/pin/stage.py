@@ -1,6 +1,6 @@
 """The pin stage: artworks and their documents become two directories, stored and proven to read back.
 
-images/    1.png  2.png  …        one CAR, one root
+images/    1.png  2.png  …        one CAR, one root; 3.jpg and 3.mp4 where such files existed before
 metadata/  1.json 2.json …        one CAR, one root; each document names its image below the images root
 """
 
@@ -34,9 +34,7 @@ def pin(
     for plan, artworks in batches:
         if [artwork.token_id for artwork in artworks] != list(plan.token_ids):
             raise ValueError(f"batch {plan.id} wants tokens {plan.token_ids}, in order, each once")
-        images = store.put_directory(
-            (f"{artwork.token_id}.png", KnownFile(artwork.path, artwork.image_sha256)) for artwork in artworks
-        )
+        images = store.put_directory(entry for artwork in artworks for entry in _files(artwork))
         metadata = store.put_directory(
             (f"{artwork.token_id}.json", _document(artwork, CID.dag_pb(images.cid.digest), describe))
             for artwork in artworks
@@ -54,6 +52,14 @@ def pin_directory(
     """Store one directory; return its root and who has it, once it reads back from enough places. Twice is free."""
     root = store.put_directory(entries)
     return root, places.pin(store.path(root.cid), root, label)
+
+
+def _files(artwork: Artwork) -> Iterator[tuple[str, KnownFile]]:
+    yield f"{artwork.token_id}{artwork.path.suffix}", KnownFile(artwork.path, artwork.image_sha256)
+    found = artwork.found
+    if found and found.video and found.video_sha256:
+        video = artwork.path.with_suffix(found.video.suffix.lower())
+        yield video.name, KnownFile(video, found.video_sha256)
 
 
 def _document(artwork: Artwork, images: CID, describe: Callable[[Artwork, CID], bytes]) -> bytes:

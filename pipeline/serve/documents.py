@@ -144,7 +144,7 @@ class TransferEvent(Document):
 class ProvenanceInfo(Document):
     """What it takes to draw the image again."""
 
-    seed: int
+    seed: int | None = Field(description="null where the image existed before it was minted")
     model: str
     weights_sha256: str
     renderer: str

@@ -32,6 +32,7 @@ MAX_CLIENTS = 10_000  # whose pace is remembered; the one that was silent longes
 MAX_SECRET = 512  # characters of an Authorization header that are looked at
 
 SAFE = ("GET", "HEAD")
+ROUTES = ("/v1/collections", "/v1/jobs", "/media/", "/gallery/", "/metrics")  # each with a pace of its own
 ALWAYS_OPEN = ("/healthz", "/")  # says that the process lives; the empty page, which then asks for a token
 PAGE_FILES = "/gallery/"  # its style and scripts: nothing of the workspace
 
@@ -271,10 +272,9 @@ def _address(scope: MutableMapping[str, Any]) -> str:
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:
-    """Routes that share a pace: reads and writes, by the first word of the path behind the version."""
+    """Routes that share a pace: reads and writes, by the first words of the path. What is no route shares one."""
     kind: Literal["read", "write"] = "read" if scope["method"] in SAFE else "write"
-    words = scope["path"].split("/", 3)[1:3]
-    return f"{kind} {'/'.join(words)[:40]}"
+    return f"{kind} {next((route for route in ROUTES if scope['path'].startswith(route)), '')}"
 
 
 def _host_name(host: str) -> str:

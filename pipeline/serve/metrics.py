@@ -16,13 +16,14 @@ from prometheus_client.registry import Collector
 
 from pipeline.ledger.jobs import Jobs
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.sums import gas_and_fees, resent, token_counts, transaction_counts
+from pipeline.ledger.sums import gas_and_fees, pin_counts, resent, token_counts, transaction_counts
 from pipeline.mint.fees import ETHER
 
 if TYPE_CHECKING:
     from pipeline.run import Outcome
 
 TOKEN_STATES = ("planned", "generated", "sealed", "live", "mined", "final")
+PIN_STATES = ("proved", "claimed", "failed")
 JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
 KNOWN_METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH")
 
@@ -92,6 +93,10 @@ class _LedgerCounts(Collector):
         tokens = token_counts(self._ledger)
         yield _by("pipeline_tokens", "tokens in each state", "state", {s: tokens.get(s, 0) for s in TOKEN_STATES})
         yield _gauge("pipeline_pin_lag_tokens", "tokens drawn and not pinned yet", tokens.get("generated", 0))
+        pins = pin_counts(self._ledger)
+        yield _by(
+            "pipeline_pins", "roots at places, by their last word", "state", {s: pins.get(s, 0) for s in PIN_STATES}
+        )
         jobs = Jobs(self._ledger).counts()
         yield _by("pipeline_jobs", "jobs in each state", "state", {s: jobs.get(s, 0) for s in JOB_STATES})
         yield _gauge("pipeline_queue_depth", "jobs that wait for their turn", jobs.get("queued", 0))

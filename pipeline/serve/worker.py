@@ -19,7 +19,7 @@ from pipeline.crash import crash_point
 from pipeline.errors import Interrupted, PipelineError, RunDiffers, WorkspaceLocked
 from pipeline.ledger.jobs import Job, Jobs
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Plans
+from pipeline.ledger.plans import Plans, Run
 from pipeline.run import Outcome, mint_run
 from pipeline.serve.logs import redacted
 from pipeline.workspace import Workspace
@@ -189,28 +189,36 @@ class _JobObserver:
 
     def __init__(self, ledger: Ledger, job: Job, live: dict[int, Live], must_end: Callable[[int], bool]) -> None:
         self._ledger, self._job, self._live, self._must_end = ledger, job, live, must_end
-        self._run: int | None = None
+        self._run: Run | None = None
         live[job.id] = Live()
 
     def notice(self, text: str) -> None:
-        log.info("%s", text, extra={"job": self._job.id, "run": self._run})
+        log.info("%s", text, extra={"job": self._job.id, "run": self._run and self._run.id})
         self._check()
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        if self._run is None:
-            self._note_run()
+        run = self._run = self._run or self._noted_run()
         live = self._live[self._job.id]
-        self._live[self._job.id] = Live({**live.progress, stage: (done, total)}, run=self._run)
+        self._live[self._job.id] = Live({**live.progress, stage: (done, total)}, run=run.id)
+        latest = run.start + done - 1  # the token that has just passed the stage, as the last of `done`
         log.debug(
-            "%s", stage, extra={"job": self._job.id, "run": self._run, "stage": stage, "done": done, "total": total}
+            *("%s %d of %d", stage, done, total),
+            extra={
+                "job": self._job.id,
+                "run": run.id,
+                "stage": stage,
+                "token_id": latest,
+                "done": done,
+                "total": total,
+            },
         )
         self._check()
 
-    def _note_run(self) -> None:
+    def _noted_run(self) -> Run:
         run = Plans(self._ledger).unfinished_run()
-        if run is not None:
-            self._run = run.id
-            Jobs(self._ledger).set_run(self._job.id, run.id)
+        assert run is not None, "what makes progress is planned"
+        Jobs(self._ledger).set_run(self._job.id, run.id)
+        return run
 
     def _check(self) -> None:
         if self._must_end(self._job.id):

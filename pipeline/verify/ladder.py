@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.artworks import image_files
 from pipeline.config import Config
 from pipeline.errors import Corrupt, DigestMismatch, PipelineError
 from pipeline.ledger.ledger import Ledger
@@ -51,12 +52,12 @@ def climb(
     store = CarStore(workspace.cars)
     plans = Plans(ledger)
     known = [known_root(ledger, root) for root in plans.collection_roots(collection.id)]
-    images = {root: plan.token_ids for plan, root, _ in plans.roots(collection.id)}
+    images = {root: plan for plan, root, _ in plans.roots(collection.id)}
     tallies = _Tallies()
     pinners = _pinners(known, store, config, tallies)
     for done, entry in enumerate(known, 1):
         cid = entry.root.cid
-        files = [workspace.image(collection.id, token_id) for token_id in images.get(cid, ())]
+        files = image_files(workspace, plans, collection.id, images[cid]) if cid in images else []
         tallies.climb("recompute", "roots cut anew from their files", cid, partial(_recompute, cid, files, store))
         for place in (pin.place for pin in entry.pins if pin.place in pinners):
             for name, rung in pinners[place].rungs(entry.root):

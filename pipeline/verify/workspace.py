@@ -121,7 +121,7 @@ def _check_content(workspace: Workspace, ledger: Ledger, collection: Collection,
     for plan, _, _ in plans.roots(collection.id):
         for token in plans.tokens(collection.id, plan.start, plan.quantity):
             _check_token(store, token, steps)
-            path = workspace.image(collection.id, token.token_id)
+            path = workspace.image(collection.id, token.token_id, token.suffix)
             got = hashlib.sha256(path.read_bytes()).digest() if path.exists() else None
             files.expect(got == token.image_sha256, True, f"{path}: its match with the ledger")
         observer.progress("verify", files.passed + len(files.failures), total)

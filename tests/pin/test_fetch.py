@@ -126,6 +126,16 @@ def test_a_sharded_root_and_one_file_of_it_come_back_through_kubos_gateway(kubo:
         fetch_file(root.cid, "nobody.json", kubo.gateway)
 
 
+def test_names_of_every_kind_come_back_through_kubos_gateway(kubo: Any, store: CarStore) -> None:
+    """NFC and NFD are two files; what URLs give a meaning is percent-encoded."""
+    names = ["ros\u00e9.png", "rose\u0301.png", "100%.json", "a#b?c=d&e.json", "🎨 .png", "%2e%2e", "+", '"<>\\^`{|}']
+    root = store.put_directory((name, f"{index}".encode()) for index, name in enumerate(names))
+    KuboPinner(kubo.address, timeout_s=30).pin(store.path(root.cid), root, "names")
+    for index, name in enumerate(names):
+        assert fetch_file(root.cid, name, kubo.gateway, QUICK) == f"{index}".encode()
+        assert kubo.run("cat", f"/ipfs/{root.cid}/{name}") == f"{index}"
+
+
 def test_a_gateway_without_cars_is_asked_block_by_block(
     liar: Callable[..., Liar], store: CarStore, root: PinnedRoot
 ) -> None:

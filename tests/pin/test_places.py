@@ -16,6 +16,7 @@ from pipeline.pin.places import Places
 from pipeline.pin.services import S3Service
 from pipeline.pin.store import CarStore
 from pipeline.records import Pin, PinnedRoot
+from tests.pin.servers import Server, forward
 
 
 class Shelf(Pinner):
@@ -98,12 +99,10 @@ def bucket(kubo: Any) -> Iterator[S3Service]:
     import boto3
     from moto.server import ThreadedMotoServer
 
-    from tests.pin.test_services import SECRET, Server, forward
-
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
     boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys).create_bucket(Bucket="art")
     real = forward(f"http://{host}:{port}")
 
@@ -114,7 +113,7 @@ def bucket(kubo: Any) -> Iterator[S3Service]:
         return status, headers, body
 
     front = Server(answer)
-    yield S3Service(front.url, "art", "key", SECRET, kubo.gateway, public_s=30)
+    yield S3Service(front.url, "art", "key", "secret", kubo.gateway, public_s=30)
     front.close()
     server.stop()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from conftest import Pipeline
+
+from tests.pin.servers import Server
 
 MINT = ("mint", "--count", "2", "--size", "32", "--seed", "1", "--json")
 
@@ -64,6 +67,34 @@ def test_a_quorum_that_nobody_can_reach_is_refused_before_anything_is_planned(pi
     refused = pipeline(*MINT, "--pin", "embedded", "--quorum", "2")
     assert refused.code == 2 and "at most 1" in refused.err
     assert pipeline("status", "--json").json["collections"] == []
+
+
+def test_no_token_reaches_the_screen_the_ledger_or_any_file(pipeline: Pipeline, tmp_path: Path) -> None:
+    secrets = {
+        name: f"canary-{name.lower()}"
+        for name in (
+            "PIPELINE_PSA_TOKEN",
+            "PIPELINE_PINATA_TOKEN",
+            "PIPELINE_S3_ACCESS_KEY",
+            "PIPELINE_S3_SECRET_KEY",
+            "PIPELINE_IPFS_TOKEN",
+        )
+    }
+    refusing = Server(lambda ask: (401, {}, json.dumps({"error": {"reason": str(ask.headers)}}).encode()))
+    url = refusing.url
+    places = ("--pin", "embedded,psa,pinata,filebase,kubo", "--gateway", url, "--psa-url", url)
+    places += ("--pinata-url", url, "--s3-endpoint", url, "--s3-bucket", "art", "--ipfs-api", url)
+    try:
+        minted = pipeline(*MINT, *places, "--quorum", "1", env=secrets)
+    finally:
+        refusing.close()
+    assert minted.code == 0, minted.err
+    assert len({ask.headers["Authorization"] for ask in refusing.seen}) >= 4
+    assert states(pipeline, "filebase") == states(pipeline, "pinata") == states(pipeline, "psa") == {"failed"}
+    told = minted.out + minted.err + pipeline("pins").out + pipeline("config", "--json", env=secrets).out
+    assert "canary" not in told.lower()
+    for path in (tmp_path / "workspace").rglob("*"):
+        assert not path.is_file() or b"canary" not in path.read_bytes(), path
 
 
 def test_words_that_make_no_sense_are_refused(pipeline: Pipeline) -> None:

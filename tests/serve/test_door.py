@@ -14,7 +14,7 @@ import pytest
 from conftest import Pipeline
 from serve.conftest import Service, new_token, service, small
 
-from pipeline.serve.door import MAX_CLIENTS, Pace, Rate
+from pipeline.serve.door import MAX_CLIENTS, Pace, Rate, _route
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +240,15 @@ def test_guessing_tokens_is_slowed_down(tmp_path: Path) -> None:
         refused = client.get("/v1/jobs")
         assert int(refused.headers["retry-after"]) >= 1
         assert "error" in json.loads(refused.text)
+
+
+def test_inventing_paths_gives_nobody_another_pace() -> None:
+    def route(method: str, path: str) -> str:
+        return _route({"method": method, "path": path})
+
+    assert len({route("GET", f"/{number}/x") for number in range(100)}) == 1
+    assert route("GET", "/v1/jobs/1") == route("HEAD", "/v1/jobs/2") != route("POST", "/v1/jobs/1/cancel")
+    assert route("GET", "/v1/jobs") != route("GET", "/v1/collections")
 
 
 def test_pace_lets_a_burst_through_and_then_what_it_says() -> None:

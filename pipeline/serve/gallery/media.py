@@ -127,7 +127,7 @@ class Media:
         with self._ledger() as ledger:
             token = next(Plans(ledger).tokens(collection_id, token_id, 1))
         if token.images_root is not None:
-            data = self.store.read(token.images_root, f"{token_id}.png", MAX_BYTES)
+            data = self.store.read(token.images_root, f"{token_id}{token.suffix}", MAX_BYTES)
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data
         path = self.workspace.image(collection_id, token_id)

@@ -1,0 +1,102 @@
+"""Several processes that train one model: each takes its share of every batch, and gradients are averaged explicitly.
+
+DistributedDataParallel averages inside hooks of `backward`, and a gradient penalty runs `backward` within `backward`:
+its hooks then see half of the work (pytorch#47562). Here a gradient is averaged once it is complete, in the open.
+
+    torchrun --nproc-per-node 2 -m pipeline train --model stylegan2 --data my-art --out runs/x
+
+All processes draw the whole batch's random numbers from one stream and keep their own rows, so that two processes with
+half a batch each take the step that one process takes with all of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+from pipeline.errors import BadArgument
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """This process among `count`; alone, everything here is free."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes and speaks."""
+        return self.rank == 0
+
+    def check(self, batch: int) -> None:
+        """Raise BadArgument for a batch that cannot be shared evenly."""
+        if batch % self.count or batch < 2 * self.count:
+            raise BadArgument(
+                name="batch", value=batch, expected=f"two or more pictures for each of {self.count} processes"
+            )
+
+    def share(self, batch: Tensor) -> Tensor:
+        """This process's rows of a batch that is the same everywhere."""
+        rows = len(batch) // self.count
+        return batch[self.rank * rows : (self.rank + 1) * rows]
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over all processes; in one message, since many small ones are slow."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(flat)
+        flat /= self.count
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """The mean of each value over all processes, the same everywhere."""
+        if self.count == 1:
+            return values
+        total = torch.tensor(list(values.values()), dtype=torch.float64)
+        dist.all_reduce(total)
+        return dict(zip(values, (total / self.count).tolist(), strict=True))
+
+    def any(self, wish: bool) -> bool:
+        """Whether any process wishes to; the same answer everywhere."""
+        return self.mean({"wish": float(wish)})["wish"] > 0
+
+    def gather(self, own: Tensor) -> list[Tensor]:
+        """Each process's tensor, in order."""
+        if self.count == 1:
+            return [own]
+        parts = [torch.empty_like(own) for _ in range(self.count)]
+        dist.all_gather(parts, own)
+        return parts
+
+    def same_start(self, module: nn.Module) -> None:
+        """Give every process the first one's weights."""
+        if self.count > 1:
+            for tensor in module.state_dict().values():
+                dist.broadcast(tensor, 0)
+
+
+@contextmanager
+def joined_processes() -> Iterator[Processes]:
+    """The processes that torchrun started, or this one alone."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Processes()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Processes(dist.get_rank(), count)
+    finally:
+        dist.destroy_process_group()
