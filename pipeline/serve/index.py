@@ -96,7 +96,7 @@ class Index:
         return found
 
     def facets(self, query: Query) -> dict[str, list[ValueCount]]:
-        """For each trait its values, most frequent first, with what choosing them would leave."""
+        """For each trait its values with what choosing them would leave: most frequent first, and last what leaves none."""
         counted = {}
         for trait, values in self._traits.items():
             others = {name: wanted for name, wanted in query.traits.items() if name != trait}
@@ -105,7 +105,7 @@ class Index:
                 ValueCount(self.values[trait][text], (left & bits).bit_count(), bits.bit_count())
                 for text, bits in values.items()
             ]
-            counted[trait] = sorted(found, key=lambda entry: (-entry.total, str(entry.value)))
+            counted[trait] = sorted(found, key=lambda entry: (not entry.count, -entry.total, str(entry.value)))
         return counted
 
     def owner_counts(self) -> list[tuple[Address, int]]:

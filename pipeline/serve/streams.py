@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
 from pipeline.serve.problems import Busy
 
@@ -23,6 +24,16 @@ MAX_STREAMS = 200  # connections that stay open; each costs a look per LOOK_S
 
 def wants_events(request: Request) -> bool:
     return MEDIA_TYPE in request.headers.get("accept", "")
+
+
+class _Stream(StreamingResponse):
+    """A stream that ends in order when the server does, however long it might have gone on."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class Streams:
@@ -51,7 +62,7 @@ class Streams:
                     yield event
 
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(counted(), media_type=MEDIA_TYPE, headers=headers)
+        return _Stream(counted(), media_type=MEDIA_TYPE, headers=headers)
 
 
 def event(name: str, document: BaseModel) -> str:

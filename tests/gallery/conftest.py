@@ -81,12 +81,12 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[OpenPage]:
-    """Open an address in a window of its own. At the end no page may have complained, to anybody."""
+    """Open an address in a window of its own, high enough for all twelve cells. At the end no page may have complained, to anybody."""
     complaints: list[str] = []
     contexts = []
 
     def opened(address: str, *, init: str = "", expose: Any = None, **options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 1600}, **options})
         contexts.append(context)
         context.set_default_timeout(WAIT_MS)
         page = context.new_page()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 from collections.abc import Iterator
@@ -256,6 +257,19 @@ def test_progress_is_told_as_it_changes_until_the_run_ends(copied: Workspace, mo
         (12, 12, True),
         (12, 12, False),
     ]
+
+
+def test_a_stream_ends_in_order_when_the_server_does(copied: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    with Ledger(copied.ledger) as ledger, ledger.atomic():
+        ledger.execute("UPDATE run SET state = 'running'")
+    with httpx.Client(timeout=60) as client, contextlib.ExitStack() as running:
+        url = running.enter_context(serving(application(copied)))
+        with client.stream("GET", f"{url}{C}/progress", headers={"Accept": "text/event-stream"}) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "event: progress"
+            running.close()
+            assert not [line for line in lines if line.startswith("event")]  # ended, and not cut
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_streams_beyond_the_most_are_refused() -> None:

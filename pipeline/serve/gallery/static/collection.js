@@ -272,7 +272,7 @@ export class CollectionView {
     }
     const { planned, drawn, pinned, minted } = progress;
     this.words.replaceChildren(el("strong", {}, "A run is minting."), ` ${number(drawn)} drawn, ${number(pinned)} pinned, ${number(minted)} minted of ${number(planned)}.`);
-    this.bars.replaceChildren(...[["drawn", drawn], ["pinned", pinned], ["minted", minted]].map(([name, count]) => bar(count / planned, `bar ${name}`)));
+    this.bars.replaceChildren(...[["drawn", drawn], ["pinned", pinned], ["minted", minted]].map(([name, count]) => el("div", {}, bar(count / planned, `bar ${name}`), el("small", { "aria-hidden": "true" }, name))));
     if (before.drawn !== drawn || before.minted !== minted) this.refreshSoon();
   }
 
