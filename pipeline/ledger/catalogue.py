@@ -93,10 +93,6 @@ class Catalogue:
         row = self._ledger.row("SELECT cover_root FROM collection WHERE id = ?", (collection,))
         return row["cover_root"] if row else None
 
-    def deployed_block(self, collection: int) -> int | None:
-        row = self._ledger.row("SELECT block_number FROM collection WHERE id = ?", (collection,))
-        return row["block_number"] if row else None
-
     def indexed_block(self, collection: int) -> int | None:
         """The block up to which Transfer events were read; None when none were."""
         row = self._ledger.row("SELECT max(block_number) AS block FROM scanned WHERE collection = ?", (collection,))

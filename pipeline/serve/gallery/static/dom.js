@@ -69,5 +69,3 @@ export function copyable(whole, short, what) {
   };
   return el("button", { type: "button", class: "copy", title: whole, "aria-label": `copy ${what} ${whole}`, onclick: copy }, short);
 }
-
-export const isDevnetAddress = (url) => /^https?:\/\/(127\.0\.0\.1|localhost|\[::1\])(:|\/|$)/.test(url || "");
