@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.errors import GenerationError
 from pipeline.generate import Drawing, seeds
 from pipeline.generate.checkpoint import read_checkpoint
-from pipeline.generate.families import FAMILIES, UPRIGHT
+from pipeline.generate.families import FAMILIES, PLANES, UPRIGHT
 from pipeline.generate.models.painter import SHUT, Folded, Painter, paint_fields
 from pipeline.generate.models.vocabulary import GROUPS, Numbers, draw_numbers, fields
 from pipeline.generate.palettes import NAMES, colour, palette_colours
@@ -38,9 +38,10 @@ from pipeline.generate.traits import (
 )
 from pipeline.records import Attribute
 
-RENDERER = "vocabulary-2"  # goes up whenever this code gives other pixels for the same seed and weights
+RENDERER = "vocabulary-3"  # goes up whenever this code gives other pixels for the same seed and weights
 CHUNK = 8192  # points per product: fields and activations stay in a core's cache
 BAND = 512  # rows painted at a time: bounds memory at 4096 px to what 512 rows take
+GPU_BATCH = 16  # tokens that fill a GPU; the CPU's pixels are exact with one token per product
 EDGE = 0.1  # colour difference between neighbours above which a pixel is sampled again
 ROOKS = ((-3, -1), (-1, 3), (1, -3), (3, 1))  # in eighths of a pixel: no two share a row or a column
 TRUNCATION = 0.9  # latents a little nearer to the middle: fewer oddities, hardly less variety
@@ -51,6 +52,7 @@ DULL = 0.22  # ink entropy below which a picture is next to blank
 # group -> (trait, number): counts that a token shows when it shows the group
 COUNTED = {
     "lattice": ("Grid", "lattice.count"),
+    "tiles": ("Tiles", "tiles.count"),
     "panes": ("Panes", "panes.count"),
     "ridges": ("Ridges", "ridges.count"),
     "petals": ("Petals", "petals.fold"),
@@ -99,17 +101,34 @@ class Token:
     def family(self) -> str:
         return " × ".join(FAMILIES[family].capitalize() for family in self.families)
 
-    def planes(self, x: Tensor, y: Tensor) -> Tensor:
-        """Ink planes (6, N) at (N,) points."""
-        x, y = reflect(self.symmetry, x, y)
-        return paint_fields(self.folded, fields(self.numbers, x[None], y[None], self.groups))[0]
 
-    def without(self, group: str) -> Token:
-        """The same token, blind to one group."""
+@dataclass(frozen=True)
+class Batch:
+    """Tokens that are painted together: B painters for the groups that any of them opens."""
+
+    tokens: tuple[Token, ...]
+    numbers: Numbers
+    folded: Folded
+    groups: tuple[str, ...]
+
+    @classmethod
+    def of(cls, tokens: Sequence[Token]) -> Batch:
+        groups = tuple(name for name in GROUPS if any(name in token.groups for token in tokens))
+        numbers = {name: torch.cat([token.numbers[name] for token in tokens]) for name in tokens[0].numbers}
+        parts = [token.folded.spread(channels_of(token.groups, groups, token.folded.phase.device)) for token in tokens]
+        return cls(tuple(tokens), numbers, Folded.stack(parts), groups)
+
+    def planes(self, x: Tensor, y: Tensor) -> Tensor:
+        """Ink planes (B, 6, N) at (B, N) points."""
+        folds = [reflect(token.symmetry, *point) for token, *point in zip(self.tokens, x, y, strict=True)]
+        x, y = (torch.stack(axis) for axis in zip(*folds, strict=True))
+        return paint_fields(self.folded, fields(self.numbers, x, y, self.groups))
+
+    def without(self, group: str) -> Batch:
+        """The same tokens, blind to one group."""
         kept = tuple(name for name in self.groups if name != group)
-        keep = torch.tensor([name != group for name in self.groups for _ in range(GROUPS[name].channels)])
-        folded = self.folded.keep(keep.nonzero()[:, 0].to(self.folded.phase.device))
-        return replace(self, folded=folded, groups=kept)
+        keep = channels_of(kept, self.groups, self.folded.phase.device).nonzero()[:, 0]
+        return replace(self, folded=self.folded.keep(keep), groups=kept)
 
 
 class Artist:
@@ -133,17 +152,28 @@ class Artist:
             reason = f"cannot use {weights}: its tensors do not fit its configuration"
             raise GenerationError(reason=reason, hint="use the file as it was published") from error
         self.painter.to(self._device)
+        self.batch = 1 if self._device.type == "cpu" else GPU_BATCH
         workers = self.threads if self._device.type == "cpu" else 1  # one stream is what a GPU repeats exactly
         self._pool = ThreadPoolExecutor(workers, "draw", initializer=torch.set_num_threads, initargs=(1,))
 
     def draw(self, seed: int, size: int) -> Drawing:
         """The picture of `seed`: (size, size, 3). Its traits do not depend on the size."""
+        return self.draw_batch([seed], size)[0]
+
+    def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
+        """The pictures of several seeds, in shared matrix products: what keeps a GPU busy.
+
+        Each differs from that of `draw` by the last bit of a product at most (class B); `batch` is how many are meant.
+        """
         check_size(size)
-        token, proof = self._pool.submit(self._compose, seed).result()
-        attributes = self._pool.submit(self._attributes, token, proof).result()
-        pixels, finite = self._render(token, size)
-        flaw = "not finite" if not finite else "blank" if ink_entropy(proof) < DULL else ""
-        return Drawing(seed, pixels, attributes, flaw)
+        batch, proofs = self._pool.submit(self._compose, seeds).result()
+        attributes = self._pool.submit(self._attributes, batch, proofs).result()
+        pixels, finite = self._render(batch, size)
+        flaws = [
+            "not finite" if not sound else "blank" if ink_entropy(proof) < DULL else ""
+            for sound, proof in zip(finite, proofs, strict=True)
+        ]
+        return [Drawing(*parts) for parts in zip(seeds, pixels, attributes, flaws, strict=True)]
 
     @torch.inference_mode()
     def token(self, seed: int) -> Token:
@@ -165,72 +195,92 @@ class Artist:
         return Token(families, noise.choose("palette", NAMES), symmetry, numbers, folded, tuple(open_groups))
 
     @torch.inference_mode()
-    def proof(self, token: Token) -> Tensor:
-        """The small picture, as planes (6, PROOF, PROOF)."""
-        x, y = pixel_grid(PROOF, self._device)
-        parts = [token.planes(a, b) for a, b in zip(torch.split(x, CHUNK), torch.split(y, CHUNK), strict=True)]
-        return torch.cat(parts, 1).view(-1, PROOF, PROOF)
+    def proof(self, batch: Batch) -> Tensor:
+        """The small pictures, as planes (B, 6, PROOF, PROOF)."""
+        x, y = (axis.expand(len(batch.tokens), -1) for axis in pixel_grid(PROOF, self._device))
+        planes = torch.cat([batch.planes(*points) for points in self._chunks(x, y)], 2)
+        return planes.view(len(planes), PLANES, PROOF, PROOF)
 
-    def _compose(self, seed: int) -> tuple[Token, Tensor]:
-        token = self.token(seed)
-        return token, self.proof(token)
-
-    @torch.inference_mode()
-    def _attributes(self, token: Token, proof: Tensor) -> tuple[Attribute, ...]:
-        traits = [Attribute("Family", token.family), Attribute("Palette", token.palette)]
-        traits.append(Attribute("Symmetry", token.symmetry))
-        for group, (trait, number) in COUNTED.items():
-            if group in token.groups and self._shows(token, group, proof):
-                traits.append(Attribute(trait, int(token.numbers[number].flatten()[0]), "number"))
-        bend = float(token.numbers["canvas.bend"][0])
-        if bend > 0.05:
-            traits.append(Attribute("Warp", "Strong" if bend > 0.15 else "Soft"))
-        return (*traits, *measured_traits(proof, self.detail_cuts))
-
-    def _shows(self, token: Token, group: str, proof: Tensor) -> bool:
-        return len(token.groups) == 1 or share_changed(proof, self.proof(token.without(group))) > VISIBLE
+    def _compose(self, seeds: Sequence[int]) -> tuple[Batch, Tensor]:
+        batch = Batch.of([self.token(seed) for seed in seeds])
+        return batch, self.proof(batch)
 
     @torch.inference_mode()
-    def _render(self, token: Token, size: int) -> tuple[NDArray[np.uint8], bool]:
-        """The pixels, and whether every number behind them was one."""
-        colours, rows = palette_colours(token.palette).to(self._device), min(BAND, size)
+    def _attributes(self, batch: Batch, proofs: Tensor) -> list[tuple[Attribute, ...]]:
+        counted = [group for group in COUNTED if group in batch.groups]
+        blind = {group: self.proof(batch.without(group)) for group in counted if len(batch.groups) > 1}
+        found = []
+        for i, (token, proof) in enumerate(zip(batch.tokens, proofs, strict=True)):
+            traits = [Attribute("Family", token.family), Attribute("Palette", token.palette)]
+            traits.append(Attribute("Symmetry", token.symmetry))
+            for group in counted:
+                alone = len(token.groups) == 1
+                if group in token.groups and (alone or share_changed(proof, blind[group][i]) > VISIBLE):
+                    trait, number = COUNTED[group]
+                    traits.append(Attribute(trait, int(token.numbers[number].flatten()[0]), "number"))
+            bend = float(token.numbers["canvas.bend"][0])
+            if bend > 0.05:
+                traits.append(Attribute("Warp", "Strong" if bend > 0.15 else "Soft"))
+            found.append((*traits, *measured_traits(proof, self.detail_cuts)))
+        return found
+
+    @torch.inference_mode()
+    def _render(self, batch: Batch, size: int) -> tuple[NDArray[np.uint8], list[bool]]:
+        """The pixels, (B, size, size, 3), and whether every number behind them was one, for each picture."""
+        colours = torch.stack([palette_colours(token.palette) for token in batch.tokens]).to(self._device)
+        rows = min(BAND, size)
         while True:
             try:
-                bands = [self._band(token, colours, size, top, rows) for top in range(0, size, rows)]
-                return np.concatenate([pixels for pixels, _ in bands]), all(finite for _, finite in bands)
+                bands = [self._band(batch, colours, size, top, rows) for top in range(0, size, rows)]
+                finite = np.all([finite for _, finite in bands], 0)
+                return np.concatenate([pixels for pixels, _ in bands], 1), finite.tolist()
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or rows == 1:
                     raise
             rows //= 2  # slower, the same pixels, and half the memory
 
-    def _band(self, token: Token, colours: Tensor, size: int, top: int, rows: int) -> tuple[NDArray[np.uint8], bool]:
-        """`rows` rows of the picture from `top` on: one sample per pixel, and four more where an edge may cross it."""
+    def _band(
+        self, batch: Batch, colours: Tensor, size: int, top: int, rows: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """`rows` rows of the pictures from `top` on: one sample per pixel, and four more where an edge may cross it."""
         first, last = max(0, top - 1), min(size, top + rows + 1)  # a row more on both sides shows the edges there
-        x, y = pixel_grid(size, self._device, first, last)
-        image = self._paint(token, colours, x, y)  # (3, N)
+        x, y = (axis.expand(len(colours), -1) for axis in pixel_grid(size, self._device, first, last))  # (B, N)
+        image = self._paint(batch, colours, x, y)  # (B, 3, N)
 
-        again = rough_pixels(image.view(3, -1, size)).flatten().nonzero()[:, 0]
-        x, y = x[again], y[again]
-        total = image[:, again]
+        rough = rough_pixels(image.view(len(image), 3, -1, size)).flatten(1)  # (B, N)
+        again = nn.utils.rnn.pad_sequence([row.nonzero()[:, 0] for row in rough], True, x.shape[1])  # (B, K)
+        x, y, image = (F.pad(tensor, (0, 1)) for tensor in (x, y, image))  # a scratch pixel, for what pads a short row
+        x, y = x.gather(1, again), y.gather(1, again)
+        again = again[:, None].expand(-1, 3, -1)
+        total = image.gather(2, again)
         for right, down in ROOKS:
-            total += self._paint(token, colours, x + right / 4 / size, y + down / 4 / size)
-        image[:, again] = total / (1 + len(ROOKS))
+            total += self._paint(batch, colours, x + right / 4 / size, y + down / 4 / size)
+        image = image.scatter(2, again, total / (1 + len(ROOKS)))[..., :-1].contiguous()
 
-        band = image.view(3, -1, size)[:, top - first : top - first + rows]
-        finite = bool(band.isfinite().all())
-        pixels: NDArray[np.uint8] = (band.nan_to_num().permute(1, 2, 0) * 255).round().to(torch.uint8).cpu().numpy()
-        return pixels, finite
+        band = image.view(len(image), 3, -1, size)[:, :, top - first : top - first + rows]
+        finite: NDArray[np.bool_] = band.isfinite().flatten(1).all(1).cpu().numpy()
+        pixels = (band.nan_to_num().permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
+        return pixels.cpu().numpy(), finite
 
-    def _paint(self, token: Token, colours: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Colours (3, N) at (N,) points, in chunks that the pool's threads share."""
+    def _paint(self, batch: Batch, colours: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Colours (B, 3, N) at (B, N) points, in chunks that the pool's threads share."""
 
         @torch.inference_mode()
         def paint(points: tuple[Tensor, Tensor]) -> Tensor:
-            return colour(token.planes(*points), colours)
+            return colour(batch.planes(*points), colours)
 
-        chunks = zip(torch.split(x, CHUNK), torch.split(y, CHUNK), strict=True)
-        parts: Iterable[Tensor] = self._pool.map(paint, chunks)
-        return torch.cat([x.new_empty(3, 0), *parts], 1)
+        parts: Iterable[Tensor] = self._pool.map(paint, self._chunks(x, y))
+        return torch.cat([x.new_empty(len(x), 3, 0), *parts], 2)
+
+    def _chunks(self, x: Tensor, y: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+        chunk = CHUNK if self._device.type == "cpu" else CHUNK * 8  # of each token: a GPU has no cache to stay in
+        return zip(torch.split(x, chunk, 1), torch.split(y, chunk, 1), strict=True)
+
+
+def channels_of(groups: Sequence[str], among: Sequence[str], device: torch.device) -> Tensor:
+    """Which channels of the groups `among` belong to one of `groups`, (C,)."""
+    which = [name in groups for name in among for _ in range(GROUPS[name].channels)]
+    return torch.tensor(which, dtype=torch.bool, device=device)
 
 
 def choose_families(noise: SeedNoise) -> tuple[int, ...]:
@@ -257,9 +307,9 @@ def pixel_grid(size: int, device: torch.device, first: int = 0, last: int | None
 
 
 def rough_pixels(image: Tensor) -> Tensor:
-    """(H, W): whether a pixel of (3, H, W) differs from one of its eight neighbours, so that an edge may cross it."""
-    low, high = (-F.max_pool2d(-image[None], 3, 1, 1), F.max_pool2d(image[None], 3, 1, 1))
-    return ((high - low)[0] > EDGE).any(0)
+    """(B, H, W): whether a pixel of (B, 3, H, W) differs from one of its eight neighbours: an edge may cross it."""
+    low, high = (-F.max_pool2d(-image, 3, 1, 1), F.max_pool2d(image, 3, 1, 1))
+    return (high - low > EDGE).any(1)
 
 
 def open_device(name: str) -> torch.device:

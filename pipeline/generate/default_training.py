@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class TrainConfig:
     """One run; every number that changes its result."""
 
-    steps: int = 4600
+    steps: int = 9000
     tokens: int = 6  # per step; each gives one canvas and one crop
     canvas: int = 64  # side of the whole-canvas squares
     crop: int = 32
@@ -52,8 +52,9 @@ class TrainConfig:
     decay_from: float = 0.62  # share of the run after which learning rates fall to a tenth
     gamma: float = 0.5  # weight of R1 and R2
     penalty_every: int = 8
-    gate_price: float = 0.02
-    prune_at: int = 1500  # the step at which gates that training left nearly shut are shut for good
+    mismatch: float = 0.5  # weight of telling a real picture from itself under another family's name
+    gate_price: float = 0.03
+    prune_at: int = 1000  # the step at which gates that training left nearly shut are shut for good
     prune_below: float = 0.12
     ema: float = 0.998
     seed: int = 0
@@ -165,6 +166,8 @@ class Trainer:
                 painter.shut_gates(unused)
         families = torch.randint(len(FAMILIES), (config.tokens,), generator=self.rng)
         weights = F.one_hot(families, len(FAMILIES)).float()
+        others = (families + torch.randint(1, len(FAMILIES), families.shape, generator=self.rng)) % len(FAMILIES)
+        others = F.one_hot(others, len(FAMILIES)).float()
         views = self._views()
         fakes = self._fakes(weights, views)
         reals = [self.gallery.read(families, v.corner, v.scale, v.side, self.rng) for v in views]
@@ -175,8 +178,11 @@ class Trainer:
         loss_critic, penalty, baselines = torch.zeros(()), torch.zeros(()), []
         for critic, real, fake, place in zip(critics, reals, fakes, places, strict=True):
             real, fake = real.requires_grad_(with_penalty), fake.detach().requires_grad_(with_penalty)
-            on_real, on_fake = critic(real, place, weights), critic(fake, place, weights)
+            seen = critic.see(real, place)
+            on_real, on_fake = critic.judge(seen, weights), critic(fake, place, weights)
+            mismatched = critic.judge(seen, others)  # real pictures under another family's name (Reed et al. 2016)
             loss_critic = loss_critic + pairing_loss(on_real, on_fake)
+            loss_critic = loss_critic + config.mismatch * pairing_loss(on_real, mismatched)
             baselines.append(on_real.detach())
             if with_penalty:
                 penalty = penalty + gradient_penalty(on_real, real) + gradient_penalty(on_fake, fake)

@@ -159,7 +159,7 @@ def kandinsky(rng: Rng, x: Tensor, y: Tensor) -> Picture:
 
 def truchet(rng: Rng, x: Tensor, y: Tensor) -> Picture:
     """Quarter arcs on square tiles that always meet: Truchet's tiling in Smith's round form (1987)."""
-    n = int(pick(rng, 3, 4, 5, 6, 8, 10))
+    n = int(pick(rng, 3, 4, 5, 6, 6, 8))
     column, row, u, v = lattice(x, y, n)
     flipped = torch.from_numpy(rng.random((n, n)) < pick(rng, 0.5, 0.5, 0.8))[row, column]
     u = torch.where(flipped, 1 - u, u)
@@ -210,7 +210,7 @@ def mondrian(rng: Rng, x: Tensor, y: Tensor) -> Picture:
         shade = torch.where(inside, glow * ((x - left) / (right - left) - 0.5), shade)
         edge = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
         ruling = torch.where(inside, edge, ruling)
-    return torch.where(ruling < pick(rng, 0, 0.015, 0.03, 0.045), CONTRAST, ink), shade
+    return torch.where(ruling < pick(rng, 0.015, 0.03, 0.045), CONTRAST, ink), shade
 
 
 def cutout(rng: Rng, x: Tensor, y: Tensor) -> Picture:

@@ -49,7 +49,10 @@ def palette_colours(name: str) -> Tensor:
 
 
 def colour(planes: Tensor, colours: Tensor) -> Tensor:
-    """Ink planes (6, N) to sRGB (3, N) in 0..1: inks mix by weight, shade lightens above zero and darkens below."""
-    mixed, shade = colours.T @ planes[:5], planes[5:]  # (3, N), (1, N)
+    """Ink planes (B, 6, N) and colours (B, 5, 3) to sRGB (B, 3, N) in 0..1.
+
+    Inks mix by weight, shade lightens above zero and darkens below.
+    """
+    mixed, shade = colours.mT @ planes[:, :5], planes[:, 5:]  # (B, 3, N), (B, 1, N)
     light = torch.addcmul(mixed, 1 - mixed, shade.clamp_min(0) * TINT)
     return (light * (1 + shade.clamp_max(0) * SHADOW)).clamp_(0, 1)

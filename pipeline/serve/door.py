@@ -139,6 +139,7 @@ class Door:
         self._check_host(headers.get(b"host", ""))
         safe = scope["method"] in SAFE
         if safe and (scope["path"] in ALWAYS_OPEN or scope["path"].startswith(PAGE_FILES)):
+            self._take((_address(scope), _route(scope)), self._rules.reads)
             return
         token = await self._token(headers.get(b"authorization"), _address(scope))
         visit.access = token.id if token else None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Pipeline
+from conftest import REPOSITORY, Pipeline
 from serve.conftest import Service, new_token, service, small
 
 from pipeline.serve.door import MAX_CLIENTS, Pace, Rate, _route
@@ -47,9 +47,7 @@ def _resident(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/v1/jobs", "/v1/collections", "/metrics", "/readyz", "/openapi.json", "/nothing"]
-)
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/collections", "/metrics", "/readyz", "/openapi.json", "/nothing"])
 def test_a_closed_service_tells_nothing_without_a_token(closed: Service, path: str) -> None:
     with closed.client() as client:
         refused = client.get(path)
@@ -58,9 +56,20 @@ def test_a_closed_service_tells_nothing_without_a_token(closed: Service, path: s
         assert client.get(path).status_code == (404 if path == "/nothing" else 200)
 
 
-def test_only_that_it_lives_is_open(closed: Service) -> None:
+def test_open_are_only_that_it_lives_and_the_page_without_anything_in_it(closed: Service) -> None:
     with closed.client() as client:
         assert client.get("/healthz").json() == {"alive": True}
+        shipped = REPOSITORY / "pipeline" / "serve" / "gallery" / "static" / "index.html"
+        assert client.get("/").content == shipped.read_bytes()  # the same for every workspace
+        assert client.post("/").status_code == client.post("/gallery/index.html").status_code == 401
+        for path in (
+            "/gallery",
+            "/gallery/%2e%2e/v1/jobs",
+            "/gallery/..%2fv1%2fjobs",
+            "//v1/jobs",
+            "/media/1/1/0/image",
+        ):
+            assert client.get(path).status_code in (401, 404), path
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])

@@ -34,11 +34,18 @@ class Critic(nn.Module):
 
     def forward(self, planes: Tensor, place: Tensor, families: Tensor) -> Tensor:
         """(B, 6, S, S) planes, (B, 3, S, S) place, (B, families) weights to (B,) logits."""
+        return self.judge(self.see(planes, place), families)
+
+    def see(self, planes: Tensor, place: Tensor) -> Tensor:
+        """What is in the squares, whatever family they are of: (B, features)."""
         assert planes.shape[1:] == (PLANES, self.side, self.side), f"planes are {tuple(planes.shape)}"
         x = torch.cat([planes[:, :-1] * 2 - 1, planes[:, -1:] * 2, place], 1)
         for layer in self.convolutions:
             x = F.leaky_relu(layer(x), 0.2) * math.sqrt(2)
         spread = (x.var(0, correction=0) + 1e-8).sqrt().mean().expand(len(x), 1, *x.shape[2:])
-        x = F.leaky_relu(self.dense(torch.cat([x, spread], 1).flatten(1)), 0.2) * math.sqrt(2)  # (B, features)
-        logit: Tensor = self.real(x)[:, 0] + ((families @ self.family) * x).sum(1)
+        return F.leaky_relu(self.dense(torch.cat([x, spread], 1).flatten(1)), 0.2) * math.sqrt(2)
+
+    def judge(self, features: Tensor, families: Tensor) -> Tensor:
+        """How real (B, features) are for (B, families): (B,) logits."""
+        logit: Tensor = self.real(features)[:, 0] + ((families @ self.family) * features).sum(1)
         return logit

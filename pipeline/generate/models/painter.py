@@ -11,7 +11,7 @@ All of the style folds into one set of matrices per token. Training and renderin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -35,10 +35,10 @@ NAMESAKES = {
     "moire": ("trains",),
     "marble": ("smooth",),
     "kandinsky": ("shapes",),
-    "truchet": ("lattice",),
+    "truchet": ("tiles",),
     "mandala": ("petals",),
     "mondrian": ("rooms",),
-    "cutout": ("leaves", "rooms"),
+    "cutout": ("leaves",),
 }
 
 
@@ -82,6 +82,26 @@ class Folded(NamedTuple):
     def keep(self, channels: Tensor) -> Folded:
         """The same painter for the fields of `channels` only, the others being zero."""
         return self._replace(phase=self.phase[..., channels], first=self.first[..., channels])
+
+    def spread(self, where: Tensor) -> Folded:
+        """The same painter among more fields: its own are those of the (C,) mask, and it is blind to the others."""
+
+        def among(weights: Tensor) -> Tensor:
+            wide = weights.new_zeros(*weights.shape[:-1], len(where))
+            wide[..., where] = weights
+            return wide
+
+        return self._replace(phase=among(self.phase), first=among(self.first))
+
+    @classmethod
+    def stack(cls, parts: Sequence[Folded]) -> Folded:
+        """The painters of several tokens, for the same fields, as one batch."""
+        hidden = tuple(
+            (torch.cat([w for w, _ in layer]), torch.cat([b for _, b in layer]))
+            for layer in zip(*(part.hidden for part in parts), strict=True)
+        )
+        whole = {name: torch.cat([getattr(part, name) for part in parts]) for name in cls._fields if name != "hidden"}
+        return cls(**whole, hidden=hidden)
 
 
 class Dense(nn.Module):

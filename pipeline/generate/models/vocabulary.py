@@ -121,40 +121,88 @@ def _smooth_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     return [broad[:, 0], broad[:, 1], middle, turbulence, torch.sin(turbulence * numbers["smooth.veins"][:, None])]
 
 
-# ── lattice: square cells with quarter turns ─────────────────────────────────────────────────────────────────
+# ── lattice: square cells, each with a turned motif of its own ───────────────────────────────────────────────
 
 _CELLS = 16  # cells per side of the table of numbers; a lattice larger than that repeats
+_MOTIFS = 8
+_STEEP = 6  # how fast a crisp field runs from its edge, where it is 0, to -1 or 1
+
+
+class _Grid(NamedTuple):
+    column: Tensor  # (B, N)
+    row: Tensor
+    cell: Tensor  # row of the table of numbers
+    u: Tensor  # place inside the cell, 0 to 1
+    v: Tensor
+
+
+def _grid(count: Tensor, x: Tensor, y: Tensor) -> _Grid:
+    across, down = (x + 1) * (count[:, None] / 2), (y + 1) * (count[:, None] / 2)
+    column, row = across.floor(), down.floor()
+    cell = (row.remainder(_CELLS) * _CELLS + column.remainder(_CELLS)).long()
+    return _Grid(column, row, cell, across - column, down - row)
 
 
 def _draw_lattice(noise: Noise) -> Numbers:
-    hashes = noise.uniform("lattice.hashes", _CELLS**2, 3) * 2 - 1
-    two = torch.where(noise.uniform("lattice.which", _CELLS**2, 3) < 0.7, hashes[:, :1], hashes[:, 1:2])
-    few = noise.uniform("lattice.few", 1, 3) < torch.tensor([0.7, 0.0, 0.0], device=hashes.device)
+    usual, other = (noise.uniform("lattice.two", 2, 1) * _MOTIFS).floor().unbind(1)
+    two = torch.where(noise.uniform("lattice.often", _CELLS**2) < 0.7, usual, other)
+    any_motif = (noise.uniform("lattice.motifs", _CELLS**2) * _MOTIFS).floor()
     return {
-        "lattice.count": _choice(noise, "lattice.count", [2, 3, 4, 4, 5, 6, 6, 8, 10]),
-        "lattice.hashes": torch.where(few, two, hashes),  # (B, cells, 3): most tokens keep to two motifs
+        "lattice.count": _choice(noise, "lattice.count", [2, 3, 4, 4, 5, 6]),
+        "lattice.motifs": torch.where(noise.uniform("lattice.few", 1) < 0.7, two, any_motif),
         "lattice.turns": (noise.uniform("lattice.turns", _CELLS**2) * 4).floor(),
+        "lattice.hashes": _hashes(noise, "lattice.hashes", 2 * _CELLS**2),  # of papers, then of figures
     }
 
 
 def _lattice_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
-    half = numbers["lattice.count"][:, None] / 2
-    across, down = (canvas.tilted_x + 1) * half, (canvas.tilted_y + 1) * half
-    column, row = across.floor(), down.floor()
-    u, v = (across - column) * 2 - 1, (down - row) * 2 - 1
-    cell = (row.remainder(_CELLS) * _CELLS + column.remainder(_CELLS)).long()
-
+    _, _, cell, u, v = _grid(numbers["lattice.count"], canvas.tilted_x, canvas.tilted_y)
+    edge = 0.5 - torch.maximum((u - 0.5).abs(), (v - 0.5).abs())
     turn = numbers["lattice.turns"].gather(1, cell)
-    edge = 1 - torch.maximum(u.abs(), v.abs())
     odd, flat = turn.remainder(2) == 1, turn >= 2
-    u, v = torch.where(odd, v, u), torch.where(odd, -u, v)
-    u, v = torch.where(flat, -u, u), torch.where(flat, -v, v)
+    u, v = torch.where(odd, v, u), torch.where(odd, 1 - u, v)
+    u, v = torch.where(flat, 1 - u, u), torch.where(flat, 1 - v, v)
 
-    near, far = (1 + u).hypot(1 + v) - 1, (1 - u).hypot(1 - v) - 1
-    arc, middle = torch.minimum(near, far), u.hypot(v) - 0.7
-    parity = (column + row).remainder(2) * 2 - 1
-    side = torch.where(odd, -parity, parity)  # which side of its arcs a cell's middle lies on: Truchet's two colours
-    return [u, v, near, far, arc, middle, edge, parity, side, *_look_up(numbers["lattice.hashes"], cell)]
+    near, far, middle = u.hypot(v), (1 - u).hypot(1 - v), (u - 0.5).hypot(v - 0.5)
+    distances = (  # to the motif's outline, in cells, positive inside
+        1 - near,  # quarter disc
+        0.25 - (near - 0.75).abs(),  # quarter ring
+        0.4 - middle,  # disc
+        0.11 - (middle - 0.31).abs(),  # ring
+        (1 - u - v) * math.sqrt(0.5),  # triangle
+        0.5 - (u - 0.5).hypot(v),  # half disc
+        torch.sin(u * (4 * math.pi)) / (4 * math.pi),  # bars
+        1 - torch.maximum(near, far),  # leaf
+    )
+    motif, inside = numbers["lattice.motifs"].gather(1, cell), distances[0]
+    for i in range(1, _MOTIFS):
+        inside = torch.where(motif == i, distances[i], inside)
+    owner = torch.where(inside > 0, cell + _CELLS**2, cell)
+    return [_crisp(inside), inside * 2, edge * 4 - 1, *_look_up(numbers["lattice.hashes"], owner)]
+
+
+# ── tiles: quarter arcs that always meet (Truchet's tiling in Smith's round form, 1987) ──────────────────────
+
+
+def _draw_tiles(noise: Noise) -> Numbers:
+    bias = _choice(noise, "tiles.bias", [50, 50, 80], 1) / 100
+    return {
+        "tiles.count": _choice(noise, "tiles.count", [3, 4, 5, 6, 6, 8]),
+        "tiles.flipped": (noise.uniform("tiles.flips", _CELLS**2) < bias).float(),
+        "tiles.pitch": 0.05 + 0.07 * noise.uniform("tiles.pitch", 1),
+    }
+
+
+def _tiles_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
+    column, row, cell, u, v = _grid(numbers["tiles.count"], canvas.tilted_x, canvas.tilted_y)
+    flipped = numbers["tiles.flipped"].gather(1, cell) > 0
+    u = torch.where(flipped, 1 - u, u)
+    arc = torch.minimum(u.hypot(v), (1 - u).hypot(1 - v)) - 0.5  # distance to the nearer arc, in cells
+    odd = (column + row).remainder(2) == 1
+    two = torch.where(odd ^ flipped, arc, -arc)  # the plane's two sides of all arcs
+    echo = arc.abs() / numbers["tiles.pitch"]
+    echoes = torch.minimum(torch.sin(echo * math.pi), 4 - echo).clamp(-1, 1)  # two lines along each side of an arc
+    return [_crisp(two), 1 - arc.abs() * (1 / 0.15), echoes]
 
 
 # ── panes: Voronoi cells with an even distance to their edges (Worley 1996) ──────────────────────────────────
@@ -165,7 +213,7 @@ def _draw_panes(noise: Noise) -> Numbers:
     return {
         "panes.count": _choice(noise, "panes.count", [3, 4, 5, 6, 7, 8]),
         "panes.sites": (noise.uniform("panes.sites", _CELLS**2, 2) - 0.5) * jitter + 0.5,
-        "panes.hashes": noise.uniform("panes.hashes", _CELLS**2, 3) * 2 - 1,
+        "panes.hashes": _hashes(noise, "panes.hashes", _CELLS**2),
     }
 
 
@@ -217,7 +265,7 @@ def _draw_ridges(noise: Noise) -> Numbers:
         "ridges.count": count[:, :, 0],
         "ridges.heights": torch.where(ridge < count, height, 9.0),  # 9: far below the canvas
         "ridges.hashes": noise.uniform("ridges.hashes", _RIDGES + 1, 1) * 2 - 1,
-        "ridges.sun": noise.uniform("ridges.sun", 3),
+        "ridges.sun": noise.uniform("ridges.sun", 4),
     }
 
 
@@ -234,9 +282,13 @@ def _ridges_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     (tone,) = _look_up(numbers["ridges.hashes"], level.long())
     sun = numbers["ridges.sun"]
     from_sun = (canvas.x - (sun[:, :1] * 1.2 - 0.6)).hypot(canvas.y - (sun[:, 1:2] * 0.55 - 0.7))
-    disc = ((0.12 + 0.28 * sun[:, 2:] - from_sun) * 4).clamp_min(-1)
-    sky = (level == 0).to(place) * 2 - 1
-    return [level / numbers["ridges.count"] * 2 - 1, nearest * 2, sky, tone, torch.where(level == 0, disc, -1.0)]
+    radius = 0.12 + 0.28 * sun[:, 2:3]
+    disc, low = radius - from_sun, (canvas.y - (sun[:, 1:2] * 0.55 - 0.7)) / radius
+    slit = (sun[:, 3:] < 0.3) & (low > 0) & ((low * 6).floor().remainder(2) == 0)  # some suns are sliced below
+    sky = level == 0
+    halo = torch.where(sky, (disc * 4).clamp_min(-1), -1.0)
+    shining = torch.where(sky & ~slit, _crisp(disc * 4), -1.0)
+    return [level / numbers["ridges.count"] * 2 - 1, nearest * 2, _sign(sky), tone, halo, shining]
 
 
 # ── petals: rings of n-fold petals, painted inwards, and beads ───────────────────────────────────────────────
@@ -256,7 +308,7 @@ def _draw_petals(noise: Noise) -> Numbers:
         "petals.turn": noise.uniform("petals.turn"),
         "petals.reach": torch.where(ring < count, reach, -9.0),
         "petals.form": torch.where(form, -depth[..., None], 0.0),  # (B, rings, 16): one of 4 folds x 4 outlines
-        "petals.hashes": noise.uniform("petals.hashes", _RINGS + 1, 3) * 2 - 1,
+        "petals.hashes": _hashes(noise, "petals.hashes", _RINGS + 1),
         "petals.beads": noise.uniform("petals.beads", _BEADS, 3),
     }
 
@@ -293,6 +345,7 @@ _TRAINS = 3
 
 def _draw_trains(noise: Noise) -> Numbers:
     return {
+        "trains.count": 1 + (noise.uniform("trains.count", 1) * _TRAINS).floor(),
         "trains.kind": (noise.uniform("trains.kind", _TRAINS, 1) * 4).floor(),
         "trains.centre": noise.uniform("trains.centre", _TRAINS, 2) * 2 - 1,
         "trains.pace": 2 + 4.5 * noise.uniform("trains.pace", _TRAINS),
@@ -303,7 +356,11 @@ def _draw_trains(noise: Noise) -> Numbers:
 
 
 def _trains_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
-    return [_train(numbers, i, canvas) for i in range(_TRAINS)]
+    trains = [_train(numbers, i, canvas) for i in range(_TRAINS)]
+    crossed, count = trains[0], numbers["trains.count"]
+    for i in range(1, _TRAINS):
+        crossed = torch.where(count > i, crossed * trains[i], crossed)
+    return [*((train * 3).clamp(-1, 1) for train in trains), (crossed * 4).clamp(-1, 1)]
 
 
 def _train(numbers: Numbers, i: int, canvas: Canvas) -> Tensor:
@@ -329,7 +386,7 @@ def _draw_bands(noise: Noise) -> Numbers:
         "bands.swing": 0.25 + 0.25 * noise.uniform("bands.swing"),
         "bands.slope": 0.2 + 0.8 * noise.uniform("bands.slope"),
         "bands.angle": math.tau * noise.uniform("bands.angle"),
-        "bands.hashes": noise.uniform("bands.hashes", 128, 3) * 2 - 1,
+        "bands.hashes": _hashes(noise, "bands.hashes", 128),
     }
 
 
@@ -344,6 +401,7 @@ def _bands_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
 # ── shapes and leaves: figures painted one over another ──────────────────────────────────────────────────────
 
 _SHAPES, _LEAVES = 14, 8
+_PANEL_CUTS = 2  # what leaves lie on
 _NEVER = 50.0  # a bound that does not bind
 
 _OUTLINES = (  # a figure is where three bounds hold: on the distance to its middle, on |u|, on v
@@ -371,7 +429,8 @@ def _draw_shapes(noise: Noise) -> Numbers:
         "shapes.size": (0.12 + 0.48 * noise.uniform("shapes.size", _SHAPES)) * (1 - layer * 0.04),
         "shapes.angle": noise.uniform("shapes.angle", _SHAPES) * math.tau,
         "shapes.shown": (layer < count).float(),
-        "shapes.hashes": noise.uniform("shapes.hashes", _SHAPES + 1, 3) * 2 - 1,
+        "shapes.ground": noise.uniform("shapes.ground", 3),  # whether the ground has two halves; where they meet
+        "shapes.hashes": _hashes(noise, "shapes.hashes", _SHAPES + 2),
     }
 
 
@@ -385,7 +444,10 @@ def _shapes_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
         covers = (margin > 0) & (numbers["shapes.shown"][:, i : i + 1] > 0)
         inside, height = torch.where(covers, margin, inside), torch.where(covers, v, height)
         level = torch.where(covers, i + 1.0, level)
-    return [inside, (level > 0).to(u) * 2 - 1, height, *_look_up(numbers["shapes.hashes"], level.long())]
+    halved, place, angle = numbers["shapes.ground"][..., None].unbind(1)
+    side = canvas.x * (angle * math.tau).cos() + canvas.y * (angle * math.tau).sin() - place * 0.8 + 0.3
+    owner = torch.where((level == 0) & (halved < 0.4) & (side > 0), _SHAPES + 1.0, level)
+    return [inside, _sign(level > 0), height, *_look_up(numbers["shapes.hashes"], owner.long())]
 
 
 def _draw_leaves(noise: Noise) -> Numbers:
@@ -399,7 +461,8 @@ def _draw_leaves(noise: Noise) -> Numbers:
         "leaves.lobes": _choice(noise, "leaves.lobes", [2, 3, 5, 5, 6, 7, 9], _LEAVES),
         "leaves.notch": 0.1 + 0.25 * noise.uniform("leaves.notch", _LEAVES),
         "leaves.shown": (layer < count).float(),
-        "leaves.hashes": noise.uniform("leaves.hashes", _LEAVES + 1, 3) * 2 - 1,
+        **_draw_cuts(noise, "leaves", _PANEL_CUTS, 0.45),
+        "leaves.hashes": _hashes(noise, "leaves.hashes", _LEAVES + 2**_PANEL_CUTS),
     }
 
 
@@ -412,7 +475,9 @@ def _leaves_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
         margin = 0.65 + numbers["leaves.notch"][:, i : i + 1] * lobe - u.hypot(v)
         covers = (margin > 0) & (numbers["leaves.shown"][:, i : i + 1] > 0)
         inside, level = torch.where(covers, margin, inside), torch.where(covers, i + 1.0, level)
-    return [inside * 2, (level > 0).to(inside) * 2 - 1, *_look_up(numbers["leaves.hashes"], level.long())]
+    *_, panel = _cut(numbers, "leaves", _PANEL_CUTS, canvas.x, canvas.y, torch.ones_like(canvas.x))
+    owner = torch.where(level > 0, level.long() - 1, panel - 2**_PANEL_CUTS + _LEAVES)
+    return [inside * 2, _sign(level > 0), *_look_up(numbers["leaves.hashes"], owner)]
 
 
 def _local(numbers: Numbers, group: str, i: int, canvas: Canvas) -> tuple[Tensor, Tensor]:
@@ -433,34 +498,47 @@ _CUTS = 5
 
 
 def _draw_rooms(noise: Noise) -> Numbers:
-    nodes = 2 ** (_CUTS + 1)
-    cut = 0.25 + 0.5 * noise.uniform("rooms.cut", nodes)
-    depth = torch.arange(nodes, device=cut.device).clamp_min(1).float().log2().floor()
-    whole = noise.uniform("rooms.whole", nodes) < (depth - 1.5).clamp(0, 3) * 0.15  # deep rooms often stay whole
     return {
-        "rooms.cut": torch.where(whole, 1.0, cut),
-        "rooms.lean": 0.6 + 0.8 * noise.uniform("rooms.lean", nodes),
-        "rooms.hashes": noise.uniform("rooms.hashes", nodes, 3) * 2 - 1,
+        **_draw_cuts(noise, "rooms", _CUTS, 0.0),
+        "rooms.hashes": _hashes(noise, "rooms.hashes", 2 ** (_CUTS + 1)),
     }
 
 
 def _rooms_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     reach = torch.where(numbers["canvas.tilt"] > 0, math.sqrt(2), 1.0)[:, None] + 3 * numbers["canvas.bend"][:, None]
     x, y = canvas.tilted_x, canvas.tilted_y
-    left, top = (-reach).expand_as(x), (-reach).expand_as(x)
-    right, bottom = reach.expand_as(x), reach.expand_as(x)
-    node = torch.ones_like(x, dtype=torch.long)
-    for _ in range(_CUTS):
-        wide = (right - left) * numbers["rooms.lean"].gather(1, node) > bottom - top
-        cut = numbers["rooms.cut"].gather(1, node)
+    left, top, right, bottom, node = _cut(numbers, "rooms", _CUTS, x, y, reach.expand_as(x))
+    edge = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
+    u = (x - left) / (right - left).clamp_min(1e-3) * 2 - 1
+    return [(edge * 8).clamp_max(1), u, *_look_up(numbers["rooms.hashes"], node)]
+
+
+def _draw_cuts(noise: Noise, group: str, cuts: int, whole: float) -> Numbers:
+    """Where the rooms of each depth are cut; `whole` is how often the first stays as it is, deep ones do so oftener."""
+    nodes = 2**cuts
+    cut = 0.25 + 0.5 * noise.uniform(f"{group}.cut", nodes)
+    depth = torch.arange(nodes, device=cut.device).clamp_min(1).float().log2().floor()
+    odds = torch.full_like(depth, whole) + (depth - 1.5).clamp(0, 3) * 0.15
+    return {
+        f"{group}.cut": torch.where(noise.uniform(f"{group}.whole", nodes) < odds, 1.0, cut),
+        f"{group}.lean": 0.6 + 0.8 * noise.uniform(f"{group}.lean", nodes),
+    }
+
+
+def _cut(
+    numbers: Numbers, group: str, cuts: int, x: Tensor, y: Tensor, reach: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The room of each point: left, top, right, bottom, and its number, 2^cuts to 2^(cuts + 1)."""
+    left, top, right, bottom, node = -reach, -reach, reach, reach, torch.ones_like(x, dtype=torch.long)
+    for _ in range(cuts):
+        wide = (right - left) * numbers[f"{group}.lean"].gather(1, node) > bottom - top
+        cut = numbers[f"{group}.cut"].gather(1, node)
         across, down = torch.lerp(left, right, cut), torch.lerp(top, bottom, cut)
         second = torch.where(wide, x >= across, y >= down)
         left, right = torch.where(wide & second, across, left), torch.where(wide & ~second, across, right)
         top, bottom = torch.where(~wide & second, down, top), torch.where(~wide & ~second, down, bottom)
         node = node * 2 + second
-    edge = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
-    u = (x - left) / (right - left).clamp_min(1e-3) * 2 - 1
-    return [(edge * 8).clamp_max(1), u, *_look_up(numbers["rooms.hashes"], node)]
+    return left, top, right, bottom, node
 
 
 # ── shared pieces ────────────────────────────────────────────────────────────────────────────────────────────
@@ -486,6 +564,21 @@ def _smooth(waves: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return phase.sin_().view(batch, count, size, -1).sum(2) * math.sqrt(2 / size)
 
 
+def _hashes(noise: Noise, name: str, count: int) -> Tensor:
+    """(B, count, 3) random labels of regions: two of three steps each, so that inks fall into few clear classes, and a
+    continuous one for shades."""
+    numbers = noise.uniform(name, count, 3)
+    return torch.cat([(numbers[..., :2] * 3).floor() - 1, numbers[..., 2:] * 2 - 1], -1)
+
+
+def _crisp(distance: Tensor) -> Tensor:
+    return (distance * _STEEP).clamp(-1, 1)
+
+
+def _sign(mask: Tensor) -> Tensor:
+    return mask.to(torch.float32) * 2 - 1
+
+
 def _look_up(table: Tensor, index: Tensor) -> list[Tensor]:
     """Columns of (B, M, C) at (B, N) rows: C tensors of (B, N)."""
     return [column.gather(1, index) for column in table.unbind(2)]
@@ -498,11 +591,12 @@ def _where_pair(mask: Tensor, yes: tuple[Tensor, Tensor], no: tuple[Tensor, Tens
 GROUPS: dict[str, Group] = {
     "place": Group(2, lambda noise: {}, _place_fields),
     "smooth": Group(5, _draw_smooth, _smooth_fields),
-    "lattice": Group(12, _draw_lattice, _lattice_fields),
+    "lattice": Group(6, _draw_lattice, _lattice_fields),
+    "tiles": Group(3, _draw_tiles, _tiles_fields),
     "panes": Group(5, _draw_panes, _panes_fields),
-    "ridges": Group(5, _draw_ridges, _ridges_fields),
+    "ridges": Group(6, _draw_ridges, _ridges_fields),
     "petals": Group(9, _draw_petals, _petals_fields),
-    "trains": Group(3, _draw_trains, _trains_fields),
+    "trains": Group(4, _draw_trains, _trains_fields),
     "bands": Group(4, _draw_bands, _bands_fields),
     "shapes": Group(6, _draw_shapes, _shapes_fields),
     "leaves": Group(5, _draw_leaves, _leaves_fields),
