@@ -124,11 +124,15 @@ class Redraw:
 
     @staticmethod
     def _bytes(drawing: Drawing, image: bytes, encoder: str) -> str:
-        from pipeline.generate.encode import encode_png, encoder_id
+        from pipeline.generate.encode import ENCODERS, encode_png, encoder_id
 
-        if encode_png(drawing.pixels) == image:
+        program = encoder.partition("-")[0]
+        if program not in ENCODERS:
+            return "from an encoder that is not known here"
+        if encode_png(drawing.pixels, program) == image:
             return "equal bytes"
-        return f"other bytes by {encoder_id()}" if encoder != encoder_id() else "other bytes by the same encoder"
+        here = encoder_id(program)
+        return f"other bytes by {here}" if encoder != here else "other bytes by the same encoder"
 
 
 class NotDrawn(PipelineError):

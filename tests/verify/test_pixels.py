@@ -125,8 +125,16 @@ def test_other_bytes_of_the_same_pixels_are_told_apart(redraw: Redraw, generator
 
     buffer = io.BytesIO()
     Image.open(io.BytesIO(image)).save(buffer, "PNG", compress_level=1)
+    ok, detail = redraw.compare(document(generator, encoder="pillow-1"), buffer.getvalue())
+    assert ok and "equal pixels, other bytes by pillow-" in detail
     ok, detail = redraw.compare(document(generator, encoder="other-1"), buffer.getvalue())
-    assert ok and "equal pixels, other bytes" in detail
+    assert ok and "equal pixels, from an encoder that is not known here" in detail
+
+
+def test_the_bytes_of_a_fast_encoder_are_made_again(redraw: Redraw, generator: Generator) -> None:
+    fast = encode_png(generator.draw(SEED, SIZE).pixels, "fpng")
+    ok, detail = redraw.compare(document(generator, encoder=encoder_id("fpng")), fast)
+    assert ok and "equal pixels, equal bytes" in detail
 
 
 def test_an_image_that_nobody_drew_is_not_called_proven(redraw: Redraw, image: bytes) -> None:
