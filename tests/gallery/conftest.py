@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY
 from galleries import COUNT, Served, application, serving
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from pipeline.mint.devnet import devnet
 from pipeline.workspace import Workspace
@@ -66,14 +66,6 @@ def chain(minted: Workspace) -> Iterator[str]:
 def served(minted: Workspace, chain: str) -> Iterator[Served]:
     with serving(application(minted)) as url:
         yield Served(url, minted)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 OpenPage = Callable[..., Page]

@@ -176,9 +176,9 @@ def test_another_root_is_a_mismatch_before_its_content_is_read(
     served: list[int] = []
 
     def answer(handler: Any) -> None:
+        served.append(1)
         handler.begin(10 << 30)
         handler.wfile.write(store.path(other.cid).read_bytes()[:100])
-        served.append(1)
 
     with pytest.raises(DigestMismatch, match=str(other.cid)):
         fetch(root.cid, liar(answer).url, QUICK)

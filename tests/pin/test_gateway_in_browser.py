@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from pipeline.pin.gateway import gateway_app, serve_gateway
 from pipeline.pin.store import CarStore
@@ -20,16 +19,6 @@ document.documentElement.setAttribute("data-found", "ran " + found)
 """
 _PAGE = b"<!doctype html><title>page</title><body><script>%s</script><h1>art</h1>" % _PROBE
 _SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>%s</script></svg>' % _PROBE
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    assert program, "Chromium is missing: run scripts/setup test"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
