@@ -33,6 +33,8 @@ MAX_TEXT = 256  # characters: the longest CID above in base58 is shorter; base58
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _SHA2_256_RAW = bytes([1, RAW, SHA2_256, 32])
 _SHA2_256_DAG_PB = bytes([1, DAG_PB, SHA2_256, 32])
+_USUAL = {_SHA2_256_RAW: RAW, _SHA2_256_DAG_PB: DAG_PB}  # what nearly every block of ours and of others begins with
+_ONE_BYTE = [bytes([number]) for number in range(0x80)]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -95,6 +97,9 @@ class CID:
         """Read the binary CID at `start`, and tell where it ends. Raises ValueError."""
         if data[start : start + 2] == b"\x12\x20":  # no version 1 starts like this: it starts with 01
             return CID(0, DAG_PB, _take(data, start + 2, 32)), start + 34
+        codec = _USUAL.get(bytes(data[start : start + 4]))
+        if codec is not None:
+            return CID(1, codec, _take(data, start + 4, 32)), start + 36
         version, at = read_varint(data, start)
         if version != 1:
             raise ValueError(f"CID version {version} is not 0 or 1")
@@ -135,6 +140,8 @@ class CID:
 
 def varint(number: int) -> bytes:
     """Encode an unsigned LEB128."""
+    if number < 0x80:
+        return _ONE_BYTE[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -145,6 +152,8 @@ def varint(number: int) -> bytes:
 
 def read_varint(data: bytes, start: int) -> tuple[int, int]:
     """Read the varint at `start`, and tell where it ends. Raises ValueError when it is cut, padded or too long."""
+    if start < len(data) and data[start] < 0x80:
+        return data[start], start + 1
     number = 0
     for index in range(MAX_VARINT):
         if start + index >= len(data):
