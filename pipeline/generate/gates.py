@@ -22,6 +22,7 @@ from pipeline.records import TokenSpec
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image
 
     from pipeline.generate import Drawing
 
@@ -30,7 +31,9 @@ BLANK = 0.35  # nats; two flat colours at nine to one have 0.33
 NEAR = 4  # bits of 63: below it people see one picture; pictures that have nothing in common differ in about 31
 HASH_BITS = 63
 STILL = 64.0  # of a frequency: a quarter of a grey level. Symmetric pictures lack half of them, and noise is no sign
+MIRROR = 3.0  # grey levels, on average, by which a picture and its mirror image may differ: edges fall on other pixels
 GRID, LOW = 32, 8  # side of the grey picture that is hashed, and of the corner of its frequencies that counts
+HIGH = 11  # side of that corner where half of it says the same as the other: 66 frequencies on one side of the diagonal
 
 
 class Gate:
@@ -96,15 +99,42 @@ class Gate:
 
 
 def phash(pixels: NDArray[np.uint8]) -> int:
-    """The perceptual hash of (H, W, 3) pixels, 63 bits: the mean level is left out, so that no bit is spent on it."""
+    """The perceptual hash of (H, W, 3) pixels, 63 bits: the mean level is left out, so that no bit is spent on it.
+
+    Of a picture that is its own mirror image one half is hashed, of one with two mirrors a quarter, and of a kaleidoscope
+    an eighth: the whole would have few frequencies that move, and strangers among them would look alike.
+    """
     import numpy as np
     from PIL import Image
 
-    grey = Image.fromarray(pixels, "RGB").convert("L").resize((GRID, GRID), Image.Resampling.BOX)
+    picture = Image.fromarray(pixels, "RGB").convert("L")
+    grey = _small(picture)
+    half_width, half_height = (picture.width + 1) // 2, (picture.height + 1) // 2
+    mirrored, flipped = _alike(grey, grey[:, ::-1]), _alike(grey, grey[::-1])
+    if mirrored or flipped:
+        right, below = half_width if mirrored else picture.width, half_height if flipped else picture.height
+        grey = _small(picture.crop((0, 0, right, below)))
     waves = _waves()
-    low = ((waves @ np.asarray(grey, np.float64) @ waves.T) / STILL).round().ravel()[1:]
+    low = ((waves @ grey @ waves.T) / STILL).round()
+    if _alike(grey, grey.T):  # folded along its diagonal too: each frequency counts once, and higher ones fill the room
+        low = low[np.triu_indices(HIGH)]
+    else:
+        low = low[:LOW, :LOW].ravel()
+    low = low[1 : HASH_BITS + 1]
     bits = np.packbits(np.concatenate([[False], low > np.median(low)]))
     return int.from_bytes(bits.tobytes(), "big")
+
+
+def _small(picture: Image.Image) -> NDArray[np.float64]:
+    """The (GRID, GRID) grey levels of a picture."""
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(picture.resize((GRID, GRID), Image.Resampling.BOX), np.float64)
+
+
+def _alike(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    return float(abs(one - other).mean()) < MIRROR
 
 
 def distance(one: int, other: int) -> int:
@@ -130,7 +160,7 @@ def colour_entropy(pixels: NDArray[np.uint8]) -> float:
 
 @cache
 def _waves() -> NDArray[np.float64]:
-    """The LOW slowest cosines over GRID points, (LOW, GRID): DCT-II without its constant factors."""
+    """The HIGH slowest cosines over GRID points, (HIGH, GRID): DCT-II without its constant factors."""
     import numpy as np
 
-    return np.cos((np.arange(GRID) + 0.5)[None] * np.arange(LOW)[:, None] * np.pi / GRID)
+    return np.cos((np.arange(GRID) + 0.5)[None] * np.arange(HIGH)[:, None] * np.pi / GRID)
