@@ -280,7 +280,7 @@ VERBS = (
             _flag("--gamma", "X", "weight of the penalty"),
             _flag("--lr", "X", "learning rate of the generator"),
             _flag("--critic-lr", "X", "learning rate of the critic, or encoder"),
-            _flag("--augment", "KINDS", "none, or a list of colour, translation, cutout"),
+            _flag("--augment", "KINDS", "auto, none, or a list of colour, translation, cutout"),
             _flag("--seed", "INT", "seed of the training (0)", "train_seed"),
         ),
     ),

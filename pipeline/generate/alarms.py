@@ -3,7 +3,8 @@
 | alarm    | seen as                                                        | done                                  |
 |----------|----------------------------------------------------------------|---------------------------------------|
 | diverged | a loss or gradient is NaN, infinite or beyond LIMIT            | stop; the last checkpoint stands      |
-| collapse | fakes differ from each other half as much as they already did  | halve both rates; stop the third time |
+| collapse | fakes differ from each other half as much as they already did, | halve both rates; stop the third time |
+|          | or half as much as reals do, and for long no more than before  |                                       |
 | won      | the critic's loss stays next to zero: it teaches nothing more  | halve the critic's rate               |
 
 How much pictures differ is the mean distance between the coarse pictures of a batch, fakes over reals: about 1 in a
@@ -21,8 +22,9 @@ LIMIT = 1e6  # of any loss or gradient norm: nothing comes back from there
 WINDOW = 5  # records that are averaged
 GRACE = 10  # records before the first alarm: everything is wild at first
 PATIENCE = 20  # records after an alarm in which its cure may work
-FALL = 0.5  # of the best spread so far
+FALL = 0.5  # of the best spread so far, or of the reals'
 KNOWN = 0.3  # spread that must have been reached before a fall means anything
+STILL = 30  # records without growth, below half of the reals' spread: healthy runs begin slowly, but not that slowly
 CHANCES = 2  # cures of a collapse before the run is stopped
 
 
@@ -43,6 +45,7 @@ class Watch:
     seen: int = 0
     quiet_until: int = 0
     best: float = 0.0
+    grew: int = 0  # when the best was seen
     collapses: int = 0
     recent: list[dict[str, float]] = field(default_factory=list)
 
@@ -59,14 +62,18 @@ class Watch:
             alarm = self._collapse(spread) or self._won()
         if alarm:
             self.quiet_until = self.seen + PATIENCE
-        self.best = max(self.best, 0.0 if math.isnan(spread) else spread)
+        if spread > self.best:
+            self.best, self.grew = spread, self.seen
         return alarm
 
     def _collapse(self, spread: float) -> Alarm | None:
-        if not (self.best > KNOWN and spread < FALL * self.best):
+        fell = self.best > KNOWN and spread < FALL * self.best
+        never_spread = spread < FALL and self.seen - self.grew >= STILL
+        if not (fell or never_spread):
             return None
         self.collapses += 1
-        reason = f"pictures differ {spread:.2f} times as much as real ones do; it was {self.best:.2f}"
+        before = f"it was {self.best:.2f}" if fell else f"it has been {self.best:.2f} at best"
+        reason = f"pictures differ {spread:.2f} times as much as real ones do; {before}"
         return Alarm("collapse", reason, stop=self.collapses > CHANCES, rate=0.5)
 
     def _won(self) -> Alarm | None:
@@ -81,7 +88,7 @@ class Watch:
         return sum(values) / len(values) if values else math.nan
 
     def state(self) -> dict[str, Any]:
-        names = ("seen", "quiet_until", "best", "collapses", "recent")
+        names = ("seen", "quiet_until", "best", "grew", "collapses", "recent")
         return {name: getattr(self, name) for name in names}
 
     def restore(self, state: Mapping[str, Any]) -> None:

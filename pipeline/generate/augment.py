@@ -18,6 +18,8 @@ from pipeline.errors import BadArgument
 NUMBERS = 7  # uniform numbers that each picture's augmentation takes
 SHIFT = 1 / 8  # of the side, in each direction
 HOLE = 1 / 2  # of the side
+AUTO = "auto"  # the policy that goes by how many pictures there are
+FEW = 1000  # pictures, below which AUTO changes them: with more, a critic learns them by heart late, and changes cost time
 
 
 def augment(images: Tensor, policy: str, numbers: Tensor) -> Tensor:
@@ -31,12 +33,19 @@ def augment(images: Tensor, policy: str, numbers: Tensor) -> Tensor:
     return images
 
 
+def fitting(policy: str, count: int) -> str:
+    """The policy itself; for AUTO every kind of change where there are few pictures, and none where there are many."""
+    if policy != AUTO:
+        return policy
+    return ",".join(KINDS) if count < FEW else "none"
+
+
 def kinds(policy: str) -> list[str]:
     """The kinds of change a policy names. Raises BadArgument for one that does not exist."""
     found = [kind.strip() for kind in policy.split(",") if kind.strip() not in ("", "none")]
     for kind in found:
         if kind not in KINDS:
-            raise BadArgument(name="augment", value=kind, expected="none, or a list of " + ", ".join(KINDS))
+            raise BadArgument(name="augment", value=kind, expected=f"none, {AUTO}, or a list of " + ", ".join(KINDS))
     return found
 
 

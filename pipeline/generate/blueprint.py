@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from pipeline.errors import BadArgument
-from pipeline.generate.augment import kinds
+from pipeline.generate.augment import AUTO, kinds
 from pipeline.generate.losses import ELBO, LOSSES, PENALTIES
 
 MAX_SIDE = 512  # of pictures that are trained on
@@ -81,7 +81,8 @@ class Recipe:
         for name, known in (("loss", (*LOSSES, ELBO)), ("penalty", PENALTIES)):
             if getattr(self, name) not in known:
                 raise BadArgument(name=name, value=getattr(self, name), expected=" or ".join(known))
-        kinds(self.augment)
+        if self.augment != AUTO:
+            kinds(self.augment)
 
     def with_loss(self, name: str) -> Recipe:
         """The same recipe with another loss, and the penalty that belongs to that."""

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from pipeline.errors import GenerationError
 from pipeline.files import whole_file
 from pipeline.generate.alarms import Alarm, Watch
-from pipeline.generate.augment import NUMBERS, augment, kinds
+from pipeline.generate.augment import NUMBERS, augment, fitting, kinds
 from pipeline.generate.blueprint import Blueprint, Recipe, Sizes
 from pipeline.generate.data import Pictures
 from pipeline.generate.losses import (
@@ -165,9 +165,10 @@ class Trainer:
         return self._mine(torch.randn(self.batch, width, generator=self.rng))
 
     def _augmented(self, images: Tensor) -> Tensor:
-        if not kinds(self.recipe.augment):
+        policy = fitting(self.recipe.augment, len(self.pictures.images))
+        if not kinds(policy):
             return images
-        return augment(images, self.recipe.augment, self._mine(torch.rand(self.batch, NUMBERS, generator=self.rng)))
+        return augment(images, policy, self._mine(torch.rand(self.batch, NUMBERS, generator=self.rng)))
 
     def _mine(self, batch: Tensor) -> Tensor:
         return self.processes.share(batch).to(self.device)

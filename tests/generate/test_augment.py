@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.errors import BadArgument
-from pipeline.generate.augment import KINDS, NUMBERS, augment, kinds
+from pipeline.generate.augment import AUTO, FEW, KINDS, NUMBERS, augment, fitting, kinds
 
 STILL = torch.tensor([0.5, 0.5, 0.5, 0.5, 0.5, 0.0, 0.0])  # no shift of colour or place
 ALL = ",".join(KINDS)
@@ -28,6 +28,12 @@ def test_a_change_keeps_the_shape_and_has_a_gradient_of_first_and_second_order(k
 def test_no_policy_changes_nothing(images: torch.Tensor) -> None:
     for policy in ("none", ""):
         assert torch.equal(augment(images, policy, torch.rand(5, NUMBERS)), images)
+
+
+def test_few_pictures_are_changed_and_many_are_not() -> None:
+    assert kinds(fitting(AUTO, FEW - 1)) == list(KINDS) and kinds(fitting(AUTO, FEW)) == []
+    for policy in ("none", "cutout"):
+        assert fitting(policy, FEW - 1) == fitting(policy, FEW) == policy
 
 
 def test_middle_numbers_move_neither_colour_nor_place(images: torch.Tensor) -> None:

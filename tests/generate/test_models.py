@@ -91,6 +91,25 @@ def test_scaling_inputs_and_answers_is_modulating_the_kernel() -> None:
     assert torch.allclose(found, torch.nn.functional.leaky_relu(torch.cat(expected), 0.2) * 2**0.5, atol=1e-5)
 
 
+def test_a_step_is_as_large_beside_the_weights_in_every_layer() -> None:
+    """Equalised learning rate: one step of Adam moves a layer of 4,704 inputs no further than one of a single input."""
+    torch.manual_seed(0)
+    model = blueprint("stylegan2")
+    critic = model.partner(model.config(size=28, channels=1))
+    weights = [weight for name, weight in critic.named_parameters() if name.endswith("weight")]
+    before = [weight.detach().clone() for weight in weights]
+    adam = torch.optim.Adam(critic.parameters(), 0.01, (0.0, 0.99))
+    critic(torch.randn(8, 1, 28, 28)).square().sum().backward()
+    adam.step()
+    moved = [float((new.detach() - old).norm() / old.norm()) for new, old in zip(weights, before, strict=True)]
+    assert len(moved) > 8 and 0.005 < min(moved) and max(moved) < 0.02
+
+
+def test_unit_variance_stays_unit_variance(styled: StyleGenerator) -> None:
+    latents = torch.randn(256, styled.latent_dim)
+    assert 0.7 < styled.style(latents).square().mean().sqrt() < 1.4
+
+
 def test_style_mixing_takes_coarse_styles_from_one_and_fine_ones_from_another(styled: StyleGenerator) -> None:
     z = torch.randn(2, styled.latent_dim)
     w = styled.style(z)

@@ -22,7 +22,7 @@ from conftest import REPOSITORY
 from torch import Tensor, nn
 
 from pipeline.errors import BadArgument, GenerationError, WorkspaceUnwritable
-from pipeline.generate.alarms import CHANCES, GRACE, PATIENCE, WINDOW, Watch
+from pipeline.generate.alarms import CHANCES, GRACE, PATIENCE, STILL, WINDOW, Watch
 from pipeline.generate.blueprint import MODELS, Blueprint, Recipe, blueprint
 from pipeline.generate.data import Pictures, read_digits
 from pipeline.generate.losses import LOSSES
@@ -260,6 +260,9 @@ def test_alarms_see_what_they_are_for() -> None:
     assert watched([0.02 * i for i in range(50)]) == []  # slow beginnings are no collapse
     assert watched([1.0] * 20 + [0.3] * 10) == ["collapse"]
     assert watched([1.0] * 20 + [0.3, 1.0] * 10) == []  # a single bad record is none either
+    never = [0.25] * (STILL + 2 * PATIENCE + WINDOW)  # nothing falls, since nothing ever rose
+    assert watched(never) == ["collapse"] * CHANCES + ["collapse!"]
+    assert watched([0.07] * (STILL - WINDOW) + [0.07 + 0.01 * i for i in range(60)]) == []
     falling = [4.0 * 0.3 ** (i // (PATIENCE + 2 * WINDOW)) for i in range(200)]
     assert watched(falling)[: CHANCES + 1] == ["collapse"] * CHANCES + ["collapse!"]
     assert watched([0.01] * 20, "critic", won=0.1) == ["won"]
