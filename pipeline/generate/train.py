@@ -210,6 +210,7 @@ class Trainer:
                 hint="give a smaller --size or --batch" + (", or fewer processes" if self.processes.count > 1 else ""),
             )
         self.batch //= 2
+        self.partner.requires_grad_(True)  # memory may have run out while it was frozen
         for adam in (self.generator_adam, self.partner_adam):
             adam.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
