@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -34,7 +35,9 @@ def give(house: House, token_id: int, sender: Address, recipient: Address) -> No
     eth: Any = web3_over(connect(house.url).rpc).eth
     contract = eth.contract(address=house.contract.address, abi=load_artifact().abi)
     data = contract.encode_abi("transferFrom", [sender, recipient, token_id])
-    house.node("eth_sendTransaction", {"from": sender, "to": house.contract.address, "data": data})
+    sent = house.node("eth_sendTransaction", {"from": sender, "to": house.contract.address, "data": data})
+    while house.node("eth_getTransactionReceipt", sent) is None:  # each in a block of its own
+        time.sleep(0.01)
 
 
 def test_owners_now_and_before_and_the_history_of_a_token(house: House) -> None:
