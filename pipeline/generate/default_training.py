@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from pipeline.files import whole_file, write_whole
 from pipeline.generate.checkpoint import write_checkpoint
 from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, ORDERED, PLANES, UPRIGHT, paint
+from pipeline.generate.losses import zero_centred
 from pipeline.generate.models.critic import Critic
 from pipeline.generate.models.painter import Painter, PainterConfig, paint_fields
 from pipeline.generate.models.vocabulary import GROUPS, draw_numbers, fields
@@ -185,7 +186,7 @@ class Trainer:
             loss_critic = loss_critic + config.mismatch * pairing_loss(on_real, mismatched)
             baselines.append(on_real.detach())
             if with_penalty:
-                penalty = penalty + gradient_penalty(on_real, real) + gradient_penalty(on_fake, fake)
+                penalty = penalty + zero_centred(on_real, real) + zero_centred(on_fake, fake)
         self.critic_adam.zero_grad()
         torch.autograd.backward(loss_critic + penalty * (config.gamma / 2 * config.penalty_every))
         self.critic_adam.step()
@@ -272,12 +273,6 @@ class Trainer:
 def pairing_loss(winner: Tensor, loser: Tensor) -> Tensor:
     """Mean softplus(loser - winner): how far the winner's logit fails to exceed that of its pair."""
     return F.softplus(loser - winner).mean()
-
-
-def gradient_penalty(logits: Tensor, planes: Tensor) -> Tensor:
-    """Mean squared norm of the critic's gradient at its input (R1 on reals, R2 on fakes; Mescheder et al. 2018)."""
-    (gradient,) = torch.autograd.grad(logits.sum(), planes, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
 
 
 def _spread(planes: Tensor) -> float:

@@ -17,11 +17,11 @@ from pipeline.generate.default_training import (
     TrainConfig,
     Trainer,
     View,
-    gradient_penalty,
     pairing_loss,
     train,
 )
 from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES, paint
+from pipeline.generate.losses import zero_centred
 from pipeline.generate.models.critic import Critic
 from pipeline.generate.models.painter import OPEN, Painter, PainterConfig, paint_fields
 from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, draw_numbers, fields
@@ -106,7 +106,7 @@ def test_the_pairing_loss_has_its_closed_form() -> None:
 
 def test_the_gradient_penalty_of_a_linear_critic_is_its_squared_norm() -> None:
     weight, planes = torch.randn(PLANES, 4, 4), torch.randn(5, PLANES, 4, 4, requires_grad=True)
-    penalty = gradient_penalty((planes * weight).sum((1, 2, 3)), planes)
+    penalty = zero_centred((planes * weight).sum((1, 2, 3)), planes)
     assert penalty.item() == pytest.approx(weight.square().sum().item(), rel=1e-5)
 
 

@@ -24,7 +24,33 @@ class Ask:
 Reply = tuple[int, dict[str, str], bytes]
 
 
-class Server:
+class Quiet(BaseHTTPRequestHandler):
+    """A handler that tells nothing on stderr."""
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+class Loopback:
+    """An HTTP server on a free port of this machine, in a thread of its own. Whoever makes it closes it."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.http.daemon_threads = True
+        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_address[1]}"
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+
+class Server(Loopback):
     """A small HTTP server whose answers a test writes; `rules` come first, each used once."""
 
     def __init__(self, answer: Callable[[Ask], Reply]) -> None:
@@ -33,7 +59,7 @@ class Server:
         self.seen: list[Ask] = []
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             protocol_version = "HTTP/1.1"
 
             def any(self) -> None:
@@ -54,25 +80,10 @@ class Server:
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = any
 
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http.server_address[1]}"
+        super().__init__(Handler)
 
     def methods(self) -> list[str]:
         return [ask.method for ask in self.seen]
-
-    def close(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
 
 
 def forward(base: str) -> Callable[[Ask], Reply]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,19 @@ from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.store import CarStore, Source
 from pipeline.pin.unixfs import NotInDag
 from pipeline.records import PinnedRoot
+from tests.pin.servers import Loopback, Quiet
 
 QUICK = Limits(whole_s=20, stall_s=2)
 
 
-class Liar:
+class Liar(Loopback):
     """An HTTP server that answers `/ipfs/…` as the test says: `answer(handler)`."""
 
     def __init__(self, answer: Callable[[Any], None]) -> None:
         self.asked: list[str] = []
         liar = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_GET(self) -> None:
                 liar.asked.append(self.path)
                 try:
@@ -57,22 +57,7 @@ class Liar:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        super().__init__(Handler)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.pin.kubo import KuboPinner, _address, _authorization
 from pipeline.pin.store import CarStore, Source
 from pipeline.pin.unixfs import PROFILES
 from pipeline.records import PinnedRoot
+from tests.pin.servers import Loopback, Quiet
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_car_of_another_root_is_never_sent(proxy: Any, store: CarStore, root: 
 # ── faults in between, by a proxy ────────────────────────────────────────────────────────────────────────────
 
 
-class Proxy:
+class Proxy(Loopback):
     """Forwards to a daemon; `rules[command]` gets a handler and `forward()`, and answers in its own way."""
 
     def __init__(self, repo: Any) -> None:
@@ -168,7 +168,7 @@ class Proxy:
         self.seen: list[str] = []
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Quiet):
             def do_POST(self) -> None:
                 command = self.path.split("?")[0].removeprefix("/api/v0/")
                 outer.seen.append(command)
@@ -215,22 +215,8 @@ class Proxy:
                 self.close_connection = True
                 self.connection.close()
 
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        super().__init__(Handler)
+        self.address = self.url  # in the place of a daemon's
 
 
 @pytest.fixture
