@@ -22,6 +22,7 @@ from pipeline.connection import chain_url, kind_here, reach
 from pipeline.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.files import sync_folder, write_whole
 from pipeline.generate.seeds import attempt_of
+from pipeline.generate.stage import determinism_by
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
@@ -303,5 +304,5 @@ def _artwork(workspace: Workspace, key: int, batch: _Batch, token_id: int, store
         image_bytes=len(png),
         attributes=tuple(Attribute(**attribute) for attribute in document["attributes"]),
         phash=phash(pixels),
-        determinism="A" if batch.provenance.renderer.endswith("/cpu") else "B",
+        determinism=determinism_by(batch.provenance.renderer),
     )
