@@ -26,6 +26,7 @@ from pipeline.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.files import sync_folder, write_whole
 from pipeline.formats import ANIMATIONS, IMAGES, MAX_FILE, look
 from pipeline.generate.seeds import attempt_of, token_seed
+from pipeline.generate.stage import determinism_by
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
@@ -372,7 +373,7 @@ class _Rebuild:
             attributes=tuple(Attribute(**attribute) for attribute in document.get("attributes", ())),
             attempt=attempt,
             phash=seen.phash,
-            determinism="C" if drawn is None else "A" if drawn.renderer.endswith("/cpu") else "B",
+            determinism="C" if drawn is None else determinism_by(drawn.renderer),
             found=None if drawn else self._found(token_id, document, path, seen.pixel_sha256, seen.phash),
         )
 
