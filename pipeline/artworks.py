@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import GenerationError
-from pipeline.images import VIDEO, copied
+from pipeline.images import copied
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Plans, Run
 from pipeline.records import Artwork, BatchPlan, Found, Provenance, TokenSpec
@@ -75,8 +75,8 @@ class Artworks:
             if found is not None:
                 artwork = replace(artwork, path=artwork.path.with_suffix(found.suffix), found=found)
                 files = {artwork.path: found.sha256}
-                if found.video is not None and found.video_sha256 is not None:
-                    files[artwork.path.with_suffix(VIDEO)] = found.video_sha256
+                if found.animation is not None and found.animation_sha256 is not None:
+                    files[artwork.path.with_suffix(found.animation.suffix.lower())] = found.animation_sha256
             if all(path.exists() and _digest(path) == digest for path, digest in files.items()):
                 kept[token_id] = artwork
         return kept
@@ -90,8 +90,9 @@ def image_files(workspace: Workspace, plans: Plans, collection_id: int, plan: Ba
     found, files = plans.found(plan, collection_id), list[Path]()
     for token in plans.tokens(collection_id, plan.start, plan.quantity):
         files.append(workspace.image(collection_id, token.token_id, token.suffix))
-        if token.token_id in found and found[token.token_id].video is not None:
-            files.append(workspace.image(collection_id, token.token_id, VIDEO))
+        one = found.get(token.token_id)
+        if one is not None and one.animation is not None:
+            files.append(workspace.image(collection_id, token.token_id, one.animation.suffix.lower()))
     return files
 
 
@@ -112,7 +113,12 @@ def drawn_with(generator: Generator | None, found: Sequence[Found], size: int, e
     if generator is not None:
         extra = {"device": generator.device, "dtype": generator.dtype, "threads": generator.threads}
         return {**asdict(provenance_of(generator, size, encoder)), **extra}
-    digest = hashlib.sha256(b"".join(one.sha256 for one in found)).hexdigest()
+    return taken_from((one.sha256 for one in found), size)
+
+
+def taken_from(digests: Iterable[bytes], size: int) -> dict[str, Any]:
+    """What a run remembers of images that existed: a digest over the digests of all of them."""
+    digest = hashlib.sha256(b"".join(digests)).hexdigest()
     nothing = dict.fromkeys(("renderer", "encoder", "device", "dtype"), "none")
     return {"model": "images", "weights_sha256": digest, "size": size, "threads": 1, **nothing}
 

@@ -12,7 +12,7 @@ from pipeline.errors import BadArgument
 from pipeline.files import write_whole
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Plans, Run
-from pipeline.records import Address, TokenSpec
+from pipeline.records import Address, Artwork, TokenSpec
 from pipeline.sheet import contact_sheets
 from pipeline.workspace import Workspace
 
@@ -48,20 +48,20 @@ def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Obs
     """
     from PIL import Image
 
-    from pipeline.generate import Gate, token_seed
-    from pipeline.generate.stage import draw
+    from pipeline.generate import Gate, drawn, token_seed
 
     check_png("--sheet", sheet)
     near = None if config["duplicate_bits"] == "off" else config["duplicate_bits"]
     generator, gate, told = _generator(config), Gate(seed, near=near), list[dict[str, Any]]()
 
     def pictures() -> Iterator[tuple[str, Image.Image]]:
-        for token_id in range(1, count + 1):
-            spec = TokenSpec(token_id, token_seed(seed, token_id), NOBODY)
-            taken, drawing, _ = gate.first_good(spec, lambda one: draw(generator, one, config["size"]))
-            told.append({"token_id": token_id, "attempt": taken.attempt, **_told(drawing)})
-            observer.progress("draw", token_id, count)
-            yield str(token_id), Image.fromarray(drawing.pixels)
+        specs = (TokenSpec(token_id, token_seed(seed, token_id), NOBODY) for token_id in range(1, count + 1))
+        for item in drawn(specs, generator, config["size"], gate):
+            assert not isinstance(item, Artwork), "all of them are specs"
+            taken, drawing, _ = item
+            told.append({"token_id": taken.token_id, "attempt": taken.attempt, **_told(drawing)})
+            observer.progress("draw", taken.token_id, count)
+            yield str(taken.token_id), Image.fromarray(drawing.pixels)
 
     pages = contact_sheets(pictures(), sheet)
     return {

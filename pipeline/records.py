@@ -61,8 +61,12 @@ class Found:
     name: str = ""  # the token's own; empty: the collection's, with the token id
     description: str = ""
     attributes: tuple[Attribute, ...] = ()
-    video: Path | None = None  # becomes animation_url; `source` is its still
-    video_sha256: bytes | None = None
+    external_url: str = ""  # empty: the collection's
+    background_color: str = ""
+    youtube_url: str = ""
+    animation: Path | None = None  # a file that becomes animation_url; `source` is its still
+    animation_sha256: bytes | None = None
+    animation_url: str = ""  # where no file of ours is one
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A lost ledger, written anew: the chain says what was minted, its content says what it is, and both must agree.
 
-Content is that of the workspace's CARs; what they lack comes back through a gateway, where one is named.
+Content is that of the workspace's CARs; what they lack comes back through a gateway, where one is named. A token whose
+metadata names a generator was drawn; any other token's image existed before.
 """
 
 from __future__ import annotations
@@ -9,26 +10,30 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection as Group
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pipeline.artworks import taken_from
 from pipeline.cid import CID
 from pipeline.config import Config
 from pipeline.connection import chain_url, kind_here, reach
 from pipeline.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.files import sync_folder, write_whole
-from pipeline.generate.seeds import attempt_of
+from pipeline.formats import ANIMATIONS, IMAGES, MAX_FILE, look
+from pipeline.generate.seeds import attempt_of, token_seed
+from pipeline.generate.stage import determinism_by
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
-from pipeline.ledger.plans import Plans
+from pipeline.ledger.plans import Collection, Plans
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
 from pipeline.planning import arguments_of
-from pipeline.records import MAX_SEED, Address, Artwork, Attribute, Pin, Provenance
+from pipeline.records import MAX_SEED, Address, Artwork, Attribute, Found, Pin, Provenance
 from pipeline.run import Observer
 from pipeline.workspace import Workspace
 
@@ -38,64 +43,86 @@ if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
 
 PINNER = "embedded"  # the CARs of the workspace: nothing else was asked
-MAX_IMAGE = 64 << 20  # bytes, as in verifying
+MAX_IMAGE = 64 << 20  # bytes of a drawing, as in verifying
+FORGOTTEN = "a folder that was forgotten with the ledger"  # what a run of existing images was called with
+_DRAWN = {"model", "weights_sha256", "renderer", "encoder", "seed", "size"}  # what metadata says of a generator
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A batch as the contract keeps it, and what its first document says of how it was made."""
+    """A batch as the contract keeps it, and what its first document says of how it was made: None, by nothing of ours."""
 
     tokens: range
     metadata: CID
     images: CID
-    provenance: Provenance
+    provenance: Provenance | None
 
 
-def repair(workspace: Workspace, config: Config, contract: str, observer: Observer) -> dict[str, Any]:
-    """Write the workspace's ledger from a contract and its content; what was rebuilt, as plain values.
+def repair(workspace: Workspace, config: Config, contracts: Sequence[str], observer: Observer) -> list[dict[str, Any]]:
+    """Write the workspace's ledger from contracts and their content; what was rebuilt of each, as plain values.
 
     The ledger appears when it is complete; an interrupted call leaves none. Image files that are missing are written
-    again, and so are CARs, from the setting `gateway`. Raises BadArgument where there is a ledger, or no contract of
-    ours; ContentMissing, GatewayUnavailable, DigestMismatch, Corrupt or BadJson.
+    again, and so are CARs, from the setting `gateway`. Raises BadArgument where there is a ledger, no contract of ours,
+    or two of one name; ContentMissing, GatewayUnavailable, DigestMismatch, Corrupt or BadJson.
     """
-    from pipeline.mint.collection import Collection, parsed_address
-    from pipeline.mint.compile import matches_source
-    from pipeline.mint.indexer import sync
+    from pipeline.mint.collection import parsed_address
     from pipeline.mint.watcher import finalize
-    from pipeline.pin.store import CarStore
 
-    address = parsed_address(contract, "--contract")
+    addresses = [parsed_address(contract, "--contract") for contract in dict.fromkeys(contracts)]
+    if config["seed"] != "" and len(addresses) > 1:
+        raise BadArgument(name="--seed", value=config["seed"], expected="one --contract: each has a seed of its own")
     kind = kind_here(workspace, config)
     with workspace.lock(), chain_url(config, workspace, kind) as url:
         _must_be_absent(workspace)
         chain = reach(url)
-        if not matches_source(chain.code(address)):
-            raise BadArgument(name="--contract", value=address, expected=f"a contract of ours on {chain.rpc.shown}")
-        on_chain, store = Collection(chain, address), CarStore(workspace.cars)
-        batches, info = _found(on_chain, store, config["gateway"])
+        for address in addresses:
+            _must_be_ours(chain, address)
         with _fresh_ledger(workspace) as ledger:
-            settings = _settings(workspace, config, on_chain, store, batches, info)
-            key = _write_collection(ledger, settings, on_chain, kind)
-            if info is not None:
-                cover = _cover_of(store, info)
-                pins = [Pin(root, PINNER, "proved") for root in (cover, info)]
-                Plans(ledger).set_info(key, store.verify(cover), store.verify(info), pins)
-            block_number = sync(ledger, chain, key)
-            _write_runs(ledger, workspace, config, key, batches, store, chain, observer)
+            reports = [_rebuild(ledger, workspace, config, chain, kind, address, observer) for address in addresses]
             finalize(ledger, chain)
             Plans(ledger).check()
-            owners = Owners(ledger).tokens_by_owner(key)
+    return reports
+
+
+def _rebuild(
+    ledger: Ledger, workspace: Workspace, config: Config, chain: Chain, kind: str, address: Address, observer: Observer
+) -> dict[str, Any]:
+    """Enter one collection with all its batches."""
+    from pipeline.mint.collection import Collection
+    from pipeline.mint.indexer import sync
+    from pipeline.pin.store import CarStore
+
+    on_chain, store, plans = Collection(chain, address), CarStore(workspace.cars), Plans(ledger)
+    batches, info = _found(on_chain, store, config["gateway"])
+    settings = _settings(workspace, config, on_chain, store, batches, info, [one.id for one in plans.collections()])
+    if plans.collection(settings["name"]) is not None:
+        raise BadArgument(name="--contract", value=address, expected=f"one collection called {settings['name']!r}")
+    key = _write_collection(ledger, settings, on_chain, kind)
+    if info is not None:
+        cover = _cover_of(store, info)
+        pins = [Pin(root, PINNER, "proved") for root in (cover, info)]
+        plans.set_info(key, store.verify(cover), store.verify(info), pins)
+    block_number = sync(ledger, chain, key)
+    unknown = _write_runs(ledger, workspace, config, key, batches, store, chain, observer)
     return {
         "collection": settings["name"],
         "contract": address,
         "chain_id": chain.chain_id,
         "tokens": sum(len(batch.tokens) for batch in batches),
         "batches": len(batches),
-        "owners": len(owners),
+        "owners": len(Owners(ledger).tokens_by_owner(key)),
         "block_number": block_number,
         "seed": settings["seed"],
         "seed_is_new": config["seed"] == "",
+        "attempts_unknown": unknown,
     }
+
+
+def _must_be_ours(chain: Chain, address: Address) -> None:
+    from pipeline.mint.compile import matches_source
+
+    if not matches_source(chain.code(address)):
+        raise BadArgument(name="--contract", value=address, expected=f"a contract of ours on {chain.rpc.shown}")
 
 
 def _must_be_absent(workspace: Workspace) -> None:
@@ -162,15 +189,16 @@ def _brought(store: CarStore, root: CID, gateway: str) -> bool:
 
 
 def _document(store: CarStore, metadata: CID, token_id: int) -> dict[str, Any]:
-    """A token's document. Raises Corrupt for one that does not tell how the token was made."""
+    """A token's document. Raises Corrupt for one that does not tell which image it is of, or half of how it was drawn."""
     from pipeline.pin.metadata import check_token_metadata
 
     what = f"metadata of token {token_id}"
     document = check_token_metadata(store.read(metadata, f"{token_id}.json"), what)
+    image = PurePosixPath(document["image"])
+    if image.stem != str(token_id) or image.suffix not in IMAGES or not isinstance(document.get("image_sha256"), str):
+        raise Corrupt(what=what, reason="it does not name an image of ours")
     made = document.get("generator")
-    if not isinstance(made, dict) or not {"model", "weights_sha256", "renderer", "encoder", "seed", "size"} <= set(
-        made
-    ):
+    if made is not None and not (isinstance(made, dict) and made.keys() >= _DRAWN):
         raise Corrupt(what=what, reason="it does not say how the token was drawn")
     return document
 
@@ -179,8 +207,10 @@ def _image_root(document: dict[str, Any]) -> CID:
     return CID.parse(str(document["image"]).removeprefix("ipfs://").split("/", 1)[0])
 
 
-def _provenance(document: dict[str, Any]) -> Provenance:
-    made = document["generator"]
+def _provenance(document: dict[str, Any]) -> Provenance | None:
+    made = document.get("generator")
+    if made is None:
+        return None
     return Provenance(made["model"], made["weights_sha256"], made["renderer"], made["encoder"], made["size"])
 
 
@@ -198,13 +228,19 @@ def _cover_of(store: CarStore, info: CID) -> CID:
 
 
 def _settings(
-    workspace: Workspace, config: Config, contract: Contract, store: CarStore, batches: list[_Batch], info: CID | None
+    workspace: Workspace,
+    config: Config,
+    contract: Contract,
+    store: CarStore,
+    batches: list[_Batch],
+    info: CID | None,
+    taken: Group[int],
 ) -> dict[str, Any]:
     """The collection's row: the contract's own words, and for the rest those of collection.json."""
     state, document = contract.state(), _collection_document(store, info) if info is not None else {}
     receiver, bps = contract.royalty()
     return {
-        "id": _key(workspace, store, batches),
+        "id": _key(workspace, store, batches, taken),
         "name": state.name,
         "symbol": state.symbol,
         "description": document.get("description", ""),
@@ -217,23 +253,32 @@ def _settings(
     }
 
 
-def _key(workspace: Workspace, store: CarStore, batches: list[_Batch]) -> int:
+def _key(workspace: Workspace, store: CarStore, batches: list[_Batch], taken: Group[int]) -> int:
     """The key under which the image files lie, so that they are found again, or the first that is free."""
+    first = _document(store, batches[0].metadata, 1) if batches else None
+
+    def is_another(key: int) -> bool:
+        if first is None:
+            return False
+        path = workspace.image(key, 1, PurePosixPath(first["image"]).suffix)
+        return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != first["image_sha256"]
+
     key = 1
-    if batches:
-        digest = _document(store, batches[0].metadata, 1)["image_sha256"]
-        while (path := workspace.image(key, 1)).exists() and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            key += 1
+    while key in taken or is_another(key):
+        key += 1
     return key
 
 
 def _seed(config: Config, store: CarStore, batches: list[_Batch]) -> int:
-    """The collection's seed is on no chain: the one that was given, if it leads to token 1, or a new one."""
+    """The collection's seed is on no chain: the one that was given, if it leads to a drawing, or a new one."""
     if config["seed"] == "":
         return secrets.randbelow(MAX_SEED + 1)
     seed = int(config["seed"])
-    if batches and attempt_of(seed, 1, _document(store, batches[0].metadata, 1)["generator"]["seed"]) is None:
-        raise BadArgument(name="--seed", value=seed, expected="the seed that token 1 was drawn from")
+    drawn = next((batch for batch in batches if batch.provenance is not None), None)
+    if drawn is not None:
+        token_id = drawn.tokens.start
+        if attempt_of(seed, token_id, _document(store, drawn.metadata, token_id)["generator"]["seed"]) is None:
+            raise BadArgument(name="--seed", value=seed, expected=f"the seed that token {token_id} was drawn from")
     return seed
 
 
@@ -254,54 +299,136 @@ def _write_runs(
     store: CarStore,
     chain: Chain,
     observer: Observer,
-) -> None:
-    """One run for all neighbouring batches that were made alike, then each of them."""
-    mints = Owners(ledger).mints(key)
-    name = Plans(ledger).collection_by_id(key).name
+) -> int:
+    """One run for all neighbouring batches that were made alike, then each of them.
+
+    Returns how many drawings are of an attempt that is not known: it follows from the collection's seed alone.
+    """
+    mints, collection, unknown = Owners(ledger).mints(key), Plans(ledger).collection_by_id(key), 0
     for provenance, alike in groupby(batches, key=lambda batch: batch.provenance):
         group = list(alike)
         quantities = [len(batch.tokens) for batch in group]
-        arguments = arguments_of(config, sum(quantities))
-        start = group[0].tokens.start
-        run = write_run(ledger, key, arguments, provenance, quantities, start, PINNER, chain.rpc.shown)
+        arguments = arguments_of(config, sum(quantities)) | ({} if provenance else {"images": FORGOTTEN})
+        start, tools = group[0].tokens.start, _tools(provenance, group, store, config)
+        run = write_run(ledger, key, arguments, tools, quantities, start, PINNER, chain.rpc.shown)
         for batch in group:
             recipients = [Address(mints[token_id].recipient) for token_id in batch.tokens]
             last = mints[batch.tokens[-1]]
             where = MinedIn(last.block_number, last.block_hash, last.tx_hash)
-            artworks = [_artwork(workspace, key, batch, token_id, store) for token_id in batch.tokens]
+            rebuild = _Rebuild(workspace, collection, batch, store, config["seed"] != "")
+            artworks = [rebuild.artwork(token_id) for token_id in batch.tokens]
+            unknown += rebuild.unknown
             roots = store.verify(batch.images), store.verify(batch.metadata)
-            write_batch(ledger, run, key, name, artworks, recipients, roots, where, PINNER)
+            write_batch(ledger, run, key, collection.name, artworks, recipients, roots, where, PINNER)
             observer.progress("repair", batch.tokens.stop - 1, batches[-1].tokens.stop - 1)
+    return unknown
 
 
-def _artwork(workspace: Workspace, key: int, batch: _Batch, token_id: int, store: CarStore) -> Artwork:
-    """A token's row from its document and its image, which must hash to what the document says."""
-    import numpy as np
+def _tools(provenance: Provenance | None, group: list[_Batch], store: CarStore, config: Config) -> dict[str, Any]:
+    """What a run remembers of its tools. What only its machine knew is filled in with the plainest value."""
+    if provenance is not None:
+        return {**asdict(provenance), "device": "cpu", "threads": 1}
+    documents = (_document(store, batch.metadata, token_id) for batch in group for token_id in batch.tokens)
+    return taken_from((bytes.fromhex(document["image_sha256"]) for document in documents), config["size"])
+
+
+class _Rebuild:
+    """The tokens of one batch as rows, from their documents and images, which must hash to what the documents say."""
+
+    def __init__(
+        self, workspace: Workspace, collection: Collection, batch: _Batch, store: CarStore, seed_is_known: bool
+    ) -> None:
+        self._workspace, self._collection, self._batch, self._store = workspace, collection, batch, store
+        self._seed_is_known = seed_is_known
+        self.unknown = 0  # drawings whose attempt the collection's seed does not tell
+
+    def artwork(self, token_id: int) -> Artwork:
+        """The row of a token; its files are written again where they are missing or changed."""
+        document = _document(self._store, self._batch.metadata, token_id)
+        what = f"image of token {token_id}"
+        if _provenance(document) != self._batch.provenance:
+            raise Corrupt(what=f"metadata of token {token_id}", reason="it was made in another way than its batch")
+        drawn = self._batch.provenance
+        suffix = PurePosixPath(document["image"]).suffix
+        data = self._store.read(self._batch.images, f"{token_id}{suffix}", MAX_IMAGE if drawn else MAX_FILE)
+        digest = hashlib.sha256(data).digest()
+        if digest.hex() != document["image_sha256"] or _image_root(document) != self._batch.images:
+            raise Corrupt(what=what, reason="its metadata is of another image")
+        path = self._workspace.image(self._collection.id, token_id, suffix)
+        if drawn is not None:
+            _must_measure(data, drawn.size, what)
+        try:
+            seen = look(path, data)
+        except BadArgument as error:
+            raise Corrupt(what=what, reason=f"it is not {error.fields['expected']}") from error
+        _write(path, data)
+        seed, attempt = self._seed_of(token_id, document)
+        return Artwork(
+            token_id=token_id,
+            seed=seed,
+            path=path,
+            image_sha256=digest,
+            pixel_sha256=seen.pixel_sha256,
+            image_bytes=len(data),
+            attributes=tuple(Attribute(**attribute) for attribute in document.get("attributes", ())),
+            attempt=attempt,
+            phash=seen.phash,
+            determinism="C" if drawn is None else determinism_by(drawn.renderer),
+            found=None if drawn else self._found(token_id, document, path, seen.pixel_sha256, seen.phash),
+        )
+
+    def _seed_of(self, token_id: int, document: dict[str, Any]) -> tuple[int, int]:
+        """The seed of a token and the attempt that it is of."""
+        if self._batch.provenance is None:
+            return token_seed(self._collection.seed, token_id), 0
+        seed = document["generator"]["seed"]
+        attempt = attempt_of(self._collection.seed, token_id, seed) if self._seed_is_known else None
+        self.unknown += attempt is None
+        return seed, attempt or 0
+
+    def _found(self, token_id: int, document: dict[str, Any], path: Path, pixels: bytes, phash: int | None) -> Found:
+        """What was planned of an image that existed: the copies in the workspace stand for the files of its folder."""
+        common = {
+            "name": f"{self._collection.name} #{token_id}",
+            "description": self._collection.description,
+            "external_url": self._collection.external_url,
+        }
+        own: dict[str, Any] = {field: text for field, text in _texts(document).items() if text != common.get(field)}
+        prefix = f"{str(document['image']).rpartition('/')[0]}/{token_id}."
+        url, animation, animation_sha256 = own.pop("animation_url", ""), None, None
+        suffix = PurePosixPath(url).suffix
+        if url.startswith(prefix) and suffix in ANIMATIONS:
+            data = self._store.read(self._batch.images, f"{token_id}{suffix}", MAX_FILE)
+            animation, animation_sha256, url = path.with_suffix(suffix), hashlib.sha256(data).digest(), ""
+            _write(animation, data)
+        return Found(
+            source=path,
+            sha256=bytes.fromhex(document["image_sha256"]),
+            suffix=path.suffix,
+            pixel_sha256=pixels,
+            phash=phash,
+            attributes=tuple(Attribute(**attribute) for attribute in document.get("attributes", ())),
+            animation=animation,
+            animation_sha256=animation_sha256,
+            animation_url=url,
+            **own,
+        )
+
+
+def _texts(document: dict[str, Any]) -> dict[str, str]:
+    fields = ("name", "description", "external_url", "background_color", "youtube_url", "animation_url")
+    return {field: str(document[field]) for field in fields if field in document}
+
+
+def _must_measure(data: bytes, size: int, what: str) -> None:
+    """A drawing is a square of the run's size: refused before a pixel is decoded."""
     from PIL import Image
 
-    from pipeline.generate import phash
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        if image.size != (size, size):
+            raise Corrupt(what=what, reason=f"it is not {size} pixels wide and high")
 
-    document = _document(store, batch.metadata, token_id)
-    png = store.read(batch.images, f"{token_id}.png", MAX_IMAGE)
-    digest = hashlib.sha256(png).digest()
-    if digest.hex() != document["image_sha256"] or _image_root(document) != batch.images:
-        raise Corrupt(what=f"image of token {token_id}", reason="its metadata is of another image")
-    size = batch.provenance.size
-    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-        if image.size != (size, size):  # before a pixel is decoded
-            raise Corrupt(what=f"image of token {token_id}", reason=f"it is not {size} pixels wide and high")
-        pixels = np.asarray(image.convert("RGB"))
-    path = workspace.image(key, token_id)
-    if not path.exists() or path.read_bytes() != png:
-        write_whole(path, png)
-    return Artwork(
-        token_id=token_id,
-        seed=document["generator"]["seed"],
-        path=path,
-        image_sha256=digest,
-        pixel_sha256=hashlib.sha256(pixels.tobytes()).digest(),
-        image_bytes=len(png),
-        attributes=tuple(Attribute(**attribute) for attribute in document["attributes"]),
-        phash=phash(pixels),
-        determinism="A" if batch.provenance.renderer.endswith("/cpu") else "B",
-    )
+
+def _write(path: Path, data: bytes) -> None:
+    if not path.exists() or path.read_bytes() != data:
+        write_whole(path, data)

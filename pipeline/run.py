@@ -388,15 +388,18 @@ class _Flow:
         """A token's metadata: canonical bytes, so that the same artwork has the same CID."""
         from pipeline.pin.metadata import token_metadata
 
-        found, folder = artwork.found, f"ipfs://{images}/{artwork.token_id}"
+        folder = f"ipfs://{images}/{artwork.token_id}"
+        own = artwork.found
         return token_metadata(
-            name=(found and found.name) or f"{self.collection.name} #{artwork.token_id}",
-            description=(found and found.description) or self.collection.description,
+            name=(own and own.name) or f"{self.collection.name} #{artwork.token_id}",
+            description=(own and own.description) or self.collection.description,
             image=f"{folder}{artwork.path.suffix}",
             artwork=artwork,
             provenance=self.provenance,
-            animation_url=f"{folder}{found.video.suffix.lower()}" if found and found.video else "",
-            external_url=self.collection.external_url,
+            external_url=(own and own.external_url) or self.collection.external_url,
+            background_color=own.background_color if own else "",
+            animation_url=_animation_url(own, folder) if own else "",
+            youtube_url=own.youtube_url if own else "",
         )
 
     def ensure_info(self) -> None:
@@ -414,6 +417,10 @@ class _Flow:
         self.plans.set_info(self.collection.id, cover, info, pins)
         crash_point("info_recorded")
         self.collection = self.plans.collection_by_id(self.collection.id)
+
+
+def _animation_url(found: Found, folder: str) -> str:
+    return f"{folder}{found.animation.suffix.lower()}" if found.animation else found.animation_url
 
 
 # ── threads ──────────────────────────────────────────────────────────────────────────────────────────────────

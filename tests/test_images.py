@@ -13,9 +13,9 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from conftest import Pipeline
+from folders import GLB, MP4, SVG, box, picture, write
 from PIL import Image
 
 from pipeline.cid import CID
@@ -24,37 +24,6 @@ from pipeline.errors import BadArgument
 from pipeline.images import ImageFolder
 from pipeline.pin.metadata import check_token_metadata
 from pipeline.pin.store import CarStore
-
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><rect width="9" height="9" fill="#c33"/></svg>'
-
-
-def picture(number: int, size: tuple[int, int] = (48, 32)) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), np.uint8))
-
-
-def box(kind: bytes, body: bytes = b"") -> bytes:
-    return struct.pack(">I", 8 + len(body)) + kind + body
-
-
-MP4 = box(b"ftyp", b"isom\0\0\0\0") + box(b"moov", b"m" * 20) + box(b"mdat", b"d" * 50)
-
-
-def write(folder: Path, files: dict[str, Any]) -> Path:
-    """Files by name: a number is a picture, a dict is JSON."""
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, int):
-            picture(content).save(path)
-        else:
-            path.write_bytes(
-                json.dumps(content).encode()
-                if isinstance(content, dict)
-                else content.encode()
-                if isinstance(content, str)
-                else content
-            )
-    return folder
 
 
 class Heard:
@@ -75,7 +44,7 @@ def documents(folder: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
         root, _, name = token["token_uri"].removeprefix("ipfs://").partition("/")
         document = check_token_metadata(store.read(CID.parse(root), name))
         for key in ("image", "animation_url"):
-            if key in document:
+            if key in document and document["image"].rpartition("/")[0] in document[key]:
                 images, _, file = document[key].removeprefix("ipfs://").partition("/")
                 document[f"{key} sha256"] = hashlib.sha256(store.read(CID.parse(images), file)).hexdigest()
         assert document["image sha256"] == document["image_sha256"] and document["image"] == token["image"]
@@ -157,16 +126,37 @@ def test_a_sugar_folder_with_a_video_is_minted_as_it_is(pipeline: Pipeline, tmp_
         "1.mp4": MP4,
         "1.json": {"name": "One", "image": "1.png", "animation_url": "1.mp4"},
         "2.mp4": MP4 + box(b"free"),
-        "2.json": {"name": "Two", "image": "still.jpg"},
+        "2.json": {"name": "Two", "image": "still.jpg", "external_url": "", "seller_fee_basis_points": 500},
         "still.jpg": 3,
+        "3.png": 4,
+        "3.json": {
+            "name": "Three",
+            "animation_url": "world.glb",
+            "external_url": "https://example.org/3",
+            "background_color": "C0FFEE",
+            "youtube_url": "https://youtu.be/aaaaaaaaaaa",
+        },
+        "4.png": 5,
+        "4.json": {"name": "Four", "animation_url": "world.glb"},
+        "world.glb": GLB,
+        "5.png": 6,
+        "5.json": {"name": "Five", "animation_url": "ipfs://bafkqabtimvwgy3yk/clip.mp4"},
     }
     art = write(tmp_path / "assets", files)
     ended = pipeline("mint", "--images", "assets", "--json")
     assert ended.code == 0, ended.err
-    assert ended.json["name"] == "Sugar Cats" and len(ended.json["tokens"]) == 3
+    assert ended.json["name"] == "Sugar Cats" and len(ended.json["tokens"]) == 6
+    assert "wallets show none of it: properties, seller_fee_basis_points, symbol" in ended.err
+    assert "token 6, 5.png, has its animation_url elsewhere" in ended.err
     found = documents(tmp_path, ended.json)
-    assert [document["name"] for document in found] == ["Zero", "One", "Two"]
-    assert [Path(document.get("animation_url", "")).name for document in found] == ["", "2.mp4", "3.mp4"]
+    assert [document["name"] for document in found] == ["Zero", "One", "Two", "Three", "Four", "Five"]
+    animations = [Path(document.get("animation_url", "")).name for document in found]
+    assert animations == ["", "2.mp4", "3.mp4", "4.glb", "5.glb", "clip.mp4"]
+    assert found[3]["animation_url sha256"] == found[4]["animation_url sha256"] == sha256(art / "world.glb")
+    assert found[5]["animation_url"] == "ipfs://bafkqabtimvwgy3yk/clip.mp4"
+    kept = {key: found[3][key] for key in ("external_url", "background_color", "youtube_url")}
+    assert kept == {key: files["3.json"][key] for key in kept}
+    assert "external_url" not in found[2]
     assert found[1]["animation_url sha256"] == sha256(art / "1.mp4")
     assert found[2]["image_sha256"] == sha256(art / "still.jpg")
     ledger = sqlite3.connect(tmp_path / "workspace" / "ledger.sqlite")
@@ -276,6 +266,25 @@ def svg(inside: str, before: str = "") -> str:
         ({"1.png": 1, "1.json": {"attributes": [{"trait_type": "a", "value": 1, "display_type": "x"}]}}, "1.json", "display"),
         ({"1.png": 1, "1.json": {"image": "../../etc/passwd"}}, "1.json", "'../../etc/passwd'"),
         ({"1.png": 1, "2.png": 2, "1.json": {"image": "2.png"}}, "1.json", "the image beside it, 1.png"),
+        ({"1.png": 1, "1.json": {"external_url": "javascript:alert(1)"}}, "1.json", "external_url is not a URL"),
+        ({"1.png": 1, "1.json": {"external_url": 5}}, "1.json", "external_url is something else"),
+        ({"1.png": 1, "1.json": {"background_color": "#c0ffee"}}, "1.json", "background_color is not 6 hex digits"),
+        ({"1.png": 1, "1.json": {"youtube_url": "ipfs://bafkqaaa"}}, "1.json", "youtube_url is not a URL"),
+        ({"1.png": 1, "1.json": {"animation_url": "gone.mp4"}}, "1.json", "'gone.mp4' is not there"),
+        ({"1.png": 1, "1.json": {"animation_url": "1.png"}}, "1.json", "animation_url that is one of"),
+        ({"1.png": 1, "1.json": {"animation_url": "../x.mp4"}}, "1.json", "'../x.mp4'"),
+        ({"1.png": 1, "1.json": {"animation_url": "ipfs://NewUriToReplace/1.mp4"}}, "1.json", "animation_url is 'ipfs"),
+        ({"1.png": 1, "1.json": {"animation_url": "file:///etc/passwd"}}, "1.json", "animation_url is not a URL"),
+        ({"1.png": 1, "1.mp4": MP4, "a.glb": GLB, "1.json": {"animation_url": "a.glb"}}, "1.json", "1.mp4 lies beside"),
+        ({"1.png": 1, "1.mp4": MP4, "1.json": {"animation_url": "https://a.b/c.mp4"}}, "1.json", "1.mp4 lies beside"),
+        ({"1.png": 1, "1.glb": GLB[:-4]}, "1.glb", "its length is not"),
+        ({"1.png": 1, "1.glb": b"glTF\1\0\0\0" + GLB[8:]}, "1.glb", "glTF 2.0"),
+        ({"1.png": 1, "1.webm": MP4}, "1.webm", "a WebM"),
+        ({"1.png": 1, "1.html": "<script>"}, "1.html", "does not begin with"),
+        ({"1.png": 1, "1.html": b"<html>\xff"}, "1.html", "HTML page in UTF-8"),
+        ({"1.png": 1, "1.mp3": MP4}, "1.mp3", "an MP3"),
+        ({"1.png": 1, "1.wav": MP4}, "1.wav", "a WAV"),
+        ({"1.png": 1, "1.ogg": MP4}, "1.ogg", "an Ogg"),
         ({"1.mp4": MP4}, "1.mp4", "an image that stands for it"),
         ({"1.mp4": MP4, "1.json": {"image": "gone.png"}}, "1.mp4", "'gone.png', which is not there"),
         ({"1.mp4": MP4, "1.json": {"image": "../1.png"}}, "1.json", "'../1.png'"),
@@ -293,6 +302,29 @@ def test_what_cannot_be_minted_is_named(tmp_path: Path, files: dict[str, Any], n
     with pytest.raises(BadArgument, match=told) as caught:
         ImageFolder(str(tmp_path / "art")).read({}, 1, Heard())
     assert name in str(caught.value) and "nothing was planned" in caught.value.hint
+
+
+def test_animations_of_every_kind_are_read(tmp_path: Path) -> None:
+    kinds = {
+        "1.mp4": MP4,
+        "2.m4v": MP4 + box(b"free"),
+        "3.webm": b"\x1a\x45\xdf\xa3\x93\x42\x82\x84webm" + bytes(50),
+        "4.glb": GLB,
+        "5.html": "<!-- a -->\n<!DOCTYPE html><p>hello",
+        "6.mp3": b"ID3\4\0" + bytes(50),
+        "7.wav": b"RIFF\x32\0\0\0WAVEfmt " + bytes(50),
+        "8.ogg": b"OggS" + bytes(50),
+    }
+    art = write(tmp_path / "art", kinds | {f"{number}.png": number for number in range(1, 9)})
+    found = ImageFolder(str(art)).read({}, 1, Heard())
+    assert [one.animation and one.animation.name for one in found] == list(kinds)
+    assert [one.animation_sha256 for one in found] == [bytes.fromhex(sha256(art / name)) for name in kinds]
+
+
+def test_an_svg_is_told_to_be_compared_with_nothing(tmp_path: Path) -> None:
+    heard = Heard()
+    ImageFolder(str(write(tmp_path / "art", {"1.png": 1, "2.svg": SVG}))).read({}, 1, heard)
+    assert any("1 SVG: an SVG is not compared for near-duplicates" in notice for notice in heard.notices)
 
 
 def test_links_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import REPOSITORY, Pipeline
+from folders import MP4, SVG, write
 
 from pipeline.pin.gateway import gateway_app, serve_gateway
 
@@ -21,10 +23,11 @@ MINT = ("mint", "--size", "32", "--batch", "2", "--json")
 
 @pytest.fixture(scope="module")
 def minted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A collection of two runs with other sizes, one token of which was given away."""
+    """A collection of two runs with other sizes; one token was rejected first, and one was given away."""
     folder = tmp_path_factory.mktemp("minted")
     more = ("mint", "--count", "3", "--more", "--size", "48", "--batch", "2")
-    for words in ((*MINT, "--count", "5", "--seed", "9"), more, ("transfer", "3", "--to", BOB)):
+    five, reject = (*MINT, "--count", "5", "--seed", "9"), ("reject", "2")
+    for words in ((*five, "--stop-after", "generate"), reject, five, more, ("transfer", "3", "--to", BOB)):
         subprocess.run(
             [sys.executable, "-m", "pipeline", *words],
             cwd=folder,
@@ -61,13 +64,16 @@ def test_a_deleted_ledger_comes_back_with_the_same_tokens_and_goes_on(
         path.unlink()  # comes back from its CAR
     ended = pipeline("repair", "--from-chain", "--contract", contract, "--seed", "9", "--json", cwd=folder)
     assert ended.code == 0, ended.err
-    assert {key: ended.json[key] for key in ("tokens", "batches", "owners", "seed_is_new")} == {
+    (report,) = ended.json["collections"]
+    assert {key: report[key] for key in ("tokens", "batches", "owners", "seed_is_new", "attempts_unknown")} == {
         "tokens": 8,
         "batches": 5,
         "owners": 2,
         "seed_is_new": False,
+        "attempts_unknown": 0,
     }
     assert told(pipeline, folder) == before
+    assert before["tokens"][2]["attempt"] == 1
     verified = pipeline("verify", cwd=folder)
     assert verified.code == 0, verified.out + verified.err
 
@@ -146,4 +152,86 @@ def test_a_wrong_seed_is_refused_and_none_is_told(pipeline: Pipeline, lost: tupl
     wrong = pipeline("repair", "--from-chain", "--contract", contract, "--seed", "8", cwd=folder)
     assert wrong.code == 2 and "the seed that token 1 was drawn from" in wrong.err
     none = pipeline("repair", "--from-chain", "--contract", contract, cwd=folder)
-    assert none.code == 0 and "drawn from a new one" in none.err
+    assert (
+        none.code == 0 and "drawn from a new one" in none.err and "of 8 drawings the attempt is not known" in none.err
+    )
+
+
+# ── collections of images that existed ───────────────────────────────────────────────────────────────────────
+
+
+def forget(folder: Path) -> None:
+    """Delete the ledger, and the copies of the images: the CARs have them."""
+    for path in (folder / "workspace").glob("ledger.sqlite*"):
+        path.unlink()
+    shutil.rmtree(folder / "workspace" / "images")
+
+
+def test_a_ledger_of_existing_images_comes_back_whole_and_goes_on(pipeline: Pipeline, tmp_path: Path) -> None:
+    words = {
+        "name": "Cat",
+        "description": "A cat.",
+        "external_url": "https://example.org/cat",
+        "background_color": "c0ffee",
+        "youtube_url": "https://www.youtube.com/watch?v=aaaaaaaaaaa",
+        "attributes": [{"trait_type": "Age", "value": 3, "max_value": 9}],
+    }
+    elsewhere = {"animation_url": "https://example.org/cat.mp4", "name": "Far"}
+    write(tmp_path / "art", {"1.png": 1, "2.jpg": 2, "2.json": words, "3.mp4": MP4, "3.webp": 3, "4.svg": SVG})
+    write(tmp_path / "art", {"5.gif": 5, "5.json": elsewhere})
+    minted = pipeline("mint", "--images", "art", "--batch", "2", "--json")
+    assert minted.code == 0, minted.err
+    drawn = pipeline(*MINT, "--count", "2", "--more", "--seed", "9")
+    assert drawn.code == 0, drawn.err
+
+    def told_of_all() -> list[Any]:
+        return [pipeline("show", str(n), "--json").json for n in range(1, 8)] + [pipeline("owners", "--json").json]
+
+    before, found = told_of_all(), rows_of_found(tmp_path)
+    forget(tmp_path)
+    ended = pipeline("repair", "--from-chain", "--contract", minted.json["contract"], "--json")
+    assert ended.code == 0, ended.err
+    assert (ended.json["collections"][0]["tokens"], ended.json["collections"][0]["batches"]) == (7, 4)
+    after = told_of_all()
+    assert after == before
+    assert rows_of_found(tmp_path) == found
+    status = pipeline("status", "--json").json
+    assert (status["collections"][0]["minted"], status["unfinished"]) == (7, None)
+    verified = pipeline("verify")
+    assert verified.code == 0, verified.out + verified.err
+
+    again = pipeline("mint", "--images", "art", "--more")
+    assert again.code == 2 and "the same as token 1" in again.err
+    write(tmp_path / "rest", {"6.png": 6, "7.png": 7})
+    more = pipeline("mint", "--images", "rest", "--more", "--json")
+    assert more.code == 0, more.err
+    assert [token["token_id"] for token in more.json["tokens"]] == [8, 9]
+    assert more.json["contract"] == minted.json["contract"]
+    assert pipeline("verify").code == 0
+
+
+def rows_of_found(folder: Path) -> list[dict[str, Any]]:
+    """What the ledger says of files that existed; where they lay is forgotten with it, and so are their names."""
+    ledger = sqlite3.connect(folder / "workspace" / "ledger.sqlite")
+    ledger.row_factory = sqlite3.Row
+    rows = [dict(row) for row in ledger.execute("SELECT * FROM found ORDER BY token_id")]
+    ledger.close()
+    for row in rows:
+        row["source"], row["animation"] = "", row["animation"] and Path(row["animation"]).suffix
+    return rows
+
+
+def test_several_collections_come_back_into_one_ledger(pipeline: Pipeline, tmp_path: Path) -> None:
+    write(tmp_path / "art", {"1.png": 1, "2.png": 2})
+    minted = pipeline("mint", "--images", "art", "--json").json["contract"]
+    other = pipeline(*MINT, "--count", "2", "--new", "--name", "Other").json["contract"]
+    forget(tmp_path)
+    words = ("repair", "--from-chain", "--contract", other, minted)
+    seeded = pipeline(*words, "--seed", "9")
+    assert seeded.code == 2 and "each has a seed of its own" in seeded.err
+    ended = pipeline(*words, "--json")
+    assert ended.code == 0, ended.err
+    assert [one["collection"] for one in ended.json["collections"]] == ["Other", "art"]
+    for name in ("art", "Other"):
+        verified = pipeline("verify", "--name", name)
+        assert verified.code == 0, verified.out + verified.err

@@ -49,6 +49,13 @@ def main(out: Path, penalty: str, steps: int = 4) -> None:
             record |= trainer.advance()
         if processes.first:
             torch.save({"generator": trainer.generator.state_dict(), "critic": trainer.partner.state_dict()}, out)
+    left = [name for name in running_threads() if "gloo" in name]
+    assert not left, f"threads outlive the process group: {left}"
+
+
+def running_threads() -> list[str]:
+    """Names of this process's threads, torch's own among them, as Linux tells them."""
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
 
 if __name__ == "__main__":

@@ -130,13 +130,18 @@ def _repair(call: Call) -> int:
     from pipeline.repair import repair
 
     with progress_on_stderr() as observer:
-        report = repair(call.workspace, call.config, call.arguments.contract, observer)
+        reports = repair(call.workspace, call.config, call.arguments.contract, observer)
     if call.as_json:
-        print_json(report)
+        print_json({"collections": reports})
     else:
-        print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
-    if report["seed_is_new"]:
+        for report in reports:
+            print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
+    if reports[0]["seed_is_new"]:
         say("the collection's seed is on no chain: tokens to come are drawn from a new one, unless --seed is given.")
+    if unknown := sum(report["attempts_unknown"] for report in reports):
+        say(
+            f"of {unknown:,} drawings the attempt is not known, and 0 was recorded: the collection's seed alone tells it."
+        )
     next_command("pipeline verify", "proves every token from the chain back to its pixels")
     return 0
 
@@ -203,7 +208,10 @@ VERBS = (
                 "--from-chain",
                 {"action": "store_true", "required": True, "help": "believe the chain: it is the only source"},
             ),
-            ("--contract", {"metavar": "ADDRESS", "required": True, "help": "address of the collection"}),
+            (
+                "--contract",
+                {"metavar": "ADDRESS", "required": True, "nargs": "+", "help": "addresses of all its collections"},
+            ),
         ),
     ),
     Verb(

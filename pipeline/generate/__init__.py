@@ -10,17 +10,17 @@ package loads neither torch nor numpy.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pipeline.errors import GenerationError
 from pipeline.generate.gates import Gate, is_blank, phash
 from pipeline.generate.seeds import token_seed
-from pipeline.generate.stage import generate, provenance
+from pipeline.generate.stage import drawn, generate, provenance
 from pipeline.records import Attribute
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "BatchGenerator",
     "Drawing",
     "Gate",
     "Generator",
+    "drawn",
     "generate",
     "is_blank",
     "load_generator",
@@ -67,6 +69,20 @@ class Generator(Protocol):
 
         Raises BadArgument for a size out of range.
         """
+        ...
+
+
+@runtime_checkable
+class BatchGenerator(Generator, Protocol):
+    """A generator that may also draw several tokens at once, for the sake of a GPU. No generator needs to be one.
+
+    Where its `batch` is more than one, its pictures are promised to a level or two (class B), and `renderer` says so.
+    """
+
+    batch: int  # how many are meant to be drawn at once; fewer are where they are large, or memory is short
+
+    def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
+        """A drawing for each seed, in their order; see `draw`. An error that says "out of memory" halves the batch."""
         ...
 
 

@@ -2,7 +2,8 @@
 
 Pixels of a seed never depend on anything else. Randomness comes from the seed's own streams, every token has its own
 matrix products over chunks of a fixed size, and each chunk is computed by one thread, however many of them there are.
-The same weights, renderer, torch build and kind of device give the same bytes; other devices differ by a level or two.
+The same weights, renderer, torch build and kind of device give the same bytes; other devices differ by a level or two,
+and so do tokens that share their products, as they do on a GPU: `renderer` says so then.
 """
 
 from __future__ import annotations
@@ -59,10 +60,10 @@ COUNTED = {
 }
 
 
-def default_artist(device: str, threads: int | None) -> Artist:
+def default_artist(device: str, threads: int | None, batch: int | None = None) -> Artist:
     """The generator whose weights ship with the package."""
     weights = resources.files("pipeline.generate") / "weights" / "default.safetensors"
-    return Artist(Path(str(weights)), device, threads, "default")
+    return Artist(Path(str(weights)), device, threads, "default", batch)
 
 
 class SeedNoise:
@@ -132,11 +133,18 @@ class Batch:
 
 
 class Artist:
-    """A Generator with the vocabulary GAN of a checkpoint."""
+    """A BatchGenerator with the vocabulary GAN of a checkpoint; `batch` is how many are drawn together, where given."""
 
     dtype = "float32"
 
-    def __init__(self, weights: Path, device: str = "cpu", threads: int | None = None, name: str = "") -> None:
+    def __init__(
+        self,
+        weights: Path,
+        device: str = "cpu",
+        threads: int | None = None,
+        name: str = "",
+        batch: int | None = None,
+    ) -> None:
         checkpoint = read_checkpoint(weights)
         self.weights_sha256 = checkpoint.sha256
         self.detail_cuts = checkpoint.detail_cuts()
@@ -144,7 +152,8 @@ class Artist:
         self.device = str(self._device)
         self.threads = threads or os.cpu_count() or 1
         self.name = name or weights.name
-        self.renderer = f"{RENDERER}/torch-{torch.__version__.partition('+')[0]}/{self._device.type}"
+        self.batch = batch or batch_on(self._device)
+        self.renderer = renderer_id(RENDERER, self.batch, self._device)
         self.painter = Painter(checkpoint.config).requires_grad_(False)
         try:
             self.painter.load_state_dict(checkpoint.tensors)
@@ -152,7 +161,6 @@ class Artist:
             reason = f"cannot use {weights}: its tensors do not fit its configuration"
             raise GenerationError(reason=reason, hint="use the file as it was published") from error
         self.painter.to(self._device)
-        self.batch = 1 if self._device.type == "cpu" else GPU_BATCH
         workers = self.threads if self._device.type == "cpu" else 1  # one stream is what a GPU repeats exactly
         self._pool = ThreadPoolExecutor(workers, "draw", initializer=torch.set_num_threads, initargs=(1,))
 
@@ -163,7 +171,8 @@ class Artist:
     def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
         """The pictures of several seeds, in shared matrix products: what keeps a GPU busy.
 
-        Each differs from that of `draw` by the last bit of a product at most (class B); `batch` is how many are meant.
+        Each differs from that of `draw` by the last bit of a product at most (class B). Raises torch.OutOfMemoryError
+        where so many do not fit; a single one is painted in smaller parts then.
         """
         check_size(size)
         batch, proofs = self._pool.submit(self._compose, seeds).result()
@@ -225,17 +234,18 @@ class Artist:
         return found
 
     @torch.inference_mode()
-    def _render(self, batch: Batch, size: int) -> tuple[NDArray[np.uint8], list[bool]]:
-        """The pixels, (B, size, size, 3), and whether every number behind them was one, for each picture."""
+    def _render(self, batch: Batch, size: int) -> tuple[list[NDArray[np.uint8]], list[bool]]:
+        """The pixels, (size, size, 3) of each picture, and whether every number behind them was one."""
         colours = torch.stack([palette_colours(token.palette) for token in batch.tokens]).to(self._device)
         rows = min(BAND, size)
         while True:
             try:
                 bands = [self._band(batch, colours, size, top, rows) for top in range(0, size, rows)]
                 finite = np.all([finite for _, finite in bands], 0)
-                return np.concatenate([pixels for pixels, _ in bands], 1), finite.tolist()
+                whole = [np.concatenate(parts) for parts in zip(*(pixels for pixels, _ in bands), strict=True)]
+                return whole, finite.tolist()  # an array each: one that waits for its PNG keeps no other alive
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or rows == 1:
+                if not is_out_of_memory(error) or rows == 1 or len(colours) > 1:  # a smaller batch is the quicker way
                     raise
             rows //= 2  # slower, the same pixels, and half the memory
 
@@ -310,6 +320,21 @@ def rough_pixels(image: Tensor) -> Tensor:
     """(B, H, W): whether a pixel of (B, 3, H, W) differs from one of its eight neighbours: an edge may cross it."""
     low, high = (-F.max_pool2d(-image, 3, 1, 1), F.max_pool2d(image, 3, 1, 1))
     return (high - low > EDGE).any(1)
+
+
+def batch_on(device: torch.device) -> int:
+    """How many tokens are drawn together on a device."""
+    return 1 if device.type == "cpu" else GPU_BATCH
+
+
+def renderer_id(code: str, batch: int, device: torch.device, *libraries: str) -> str:
+    """Names everything that pixels depend on beside seed and weights, for example `vocabulary-3/torch-2.15.0/cpu`.
+
+    Its last part is the kind of device. Where tokens are drawn together it says how many at most (`batch-16`), because
+    the last bit of a pixel depends on that.
+    """
+    parts = [code, f"torch-{torch.__version__.partition('+')[0]}", *libraries]
+    return "/".join([*parts, *([f"batch-{batch}"] if batch > 1 else []), device.type])
 
 
 def open_device(name: str) -> torch.device:

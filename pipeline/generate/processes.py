@@ -88,11 +88,17 @@ class Processes:
 
 @contextmanager
 def joined_processes() -> Iterator[Processes]:
-    """The processes that torchrun started, or this one alone."""
+    """The processes that torchrun started, or this one alone.
+
+    The group's threads end with it. A thread that outlives it, and then lets go of a tensor while the interpreter ends,
+    aborts the process (pytorch#190489).
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes()
         return
+    import torch.distributed.nn  # now: its default arguments would keep a process group that is there for good
+
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")

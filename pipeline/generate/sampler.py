@@ -1,7 +1,7 @@
 """A trained checkpoint as a generator: `pipeline mint --model runs/x`.
 
 A seed's latents come from its own counter-based stream, and each token is one forward pass of its own, computed by one
-thread, so a picture depends on nothing else. The network draws at the side it was trained at; any other size is scaled
+thread, so a picture depends on nothing else; on a GPU several share a pass, and `renderer` says so. The network draws at the side it was trained at; any other size is scaled
 from those pixels in Pillow's integer arithmetic, by area downwards and bicubically upwards.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import colorsys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,34 +48,49 @@ def open_checkpoint(path: Path, device: str = "cpu", threads: int | None = None)
 
 
 class Sampler:
-    """A Generator with a trained model's averaged weights."""
+    """A BatchGenerator with a trained model's averaged weights; `batch` is how many are drawn together, where given."""
 
-    def __init__(self, trained: Trained, name: str, device: str = "cpu") -> None:
+    def __init__(self, trained: Trained, name: str, device: str = "cpu", batch: int | None = None) -> None:
         import PIL
 
-        from pipeline.generate.artist import open_device
+        from pipeline.generate.artist import batch_on, open_device, renderer_id
 
         self._device = open_device(device)
         self.name, self.weights_sha256 = name, trained.sha256
         self.device, self.dtype, self.threads = str(self._device), "float32", 1
-        versions = f"torch-{torch.__version__.partition('+')[0]}/{self._device.type}/pillow-{PIL.__version__}"
-        self.renderer = f"{RENDERER}/{trained.model.name}/{versions}"
+        self.batch = batch or batch_on(self._device)
+        code = f"{RENDERER}/{trained.model.name}"
+        self.renderer = renderer_id(code, self.batch, self._device, f"pillow-{PIL.__version__}")
         self.network = trained.network().to(self._device)
         self.cuts = trained.cuts()
         self._pool = ThreadPoolExecutor(1, "sample", initializer=torch.set_num_threads, initargs=(1,))
 
     def draw(self, seed: int, size: int) -> Drawing:
         """The picture of `seed`: (size, size, 3). Its traits do not depend on the size."""
+        return self.draw_batch([seed], size)[0]
+
+    def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
+        """The pictures of several seeds, in one pass; each may differ from that of `draw` by a level (class B)."""
         check_size(size)
-        pixels = self._pool.submit(draw_pictures, self.network, [seed]).result()[0]
-        return Drawing(seed, resize(pixels, size), measured_traits(pixels, self.cuts))
+        pictures = self._pool.submit(_pass, self.network, seeds).result()
+        return [
+            Drawing(seed, resize(pixels, size), measured_traits(pixels, self.cuts))
+            for seed, pixels in zip(seeds, pictures, strict=True)
+        ]
+
+
+def draw_pictures(network: nn.Module, of: Iterable[int]) -> NDArray[np.uint8]:
+    """The pictures of seeds at the network's own side: (N, S, S, 3). One pass for each, so that none sees another."""
+    return np.concatenate([_pass(network, [seed]) for seed in of])
 
 
 @torch.inference_mode()
-def draw_pictures(network: nn.Module, of: Iterable[int]) -> NDArray[np.uint8]:
-    """The pictures of seeds at the network's own side: (N, S, S, 3). One pass for each, so that none sees another."""
+def _pass(network: nn.Module, of: Sequence[int]) -> NDArray[np.uint8]:
+    """(N, S, S, 3): the pictures of seeds, in one pass."""
     device = next(network.parameters()).device
-    return np.stack([_pixels(network(latents(network, seed).to(device))[0]) for seed in of])
+    z = torch.cat([latents(network, seed) for seed in of]).to(device)
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):  # what dtype says, every time
+        return _pixels(network(z))
 
 
 def latents(network: nn.Module, seed: int) -> Tensor:
@@ -84,17 +99,17 @@ def latents(network: nn.Module, seed: int) -> Tensor:
     return torch.from_numpy(seeds.normal(seed, "latents", width))[None]
 
 
-def _pixels(image: Tensor) -> NDArray[np.uint8]:
-    """(C, S, S) in [-1, 1] to (S, S, 3)."""
-    levels = ((image.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    pixels: NDArray[np.uint8] = levels.expand(3, -1, -1).permute(1, 2, 0).cpu().numpy()
+def _pixels(images: Tensor) -> NDArray[np.uint8]:
+    """(N, C, S, S) in [-1, 1] to (N, S, S, 3)."""
+    levels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    pixels: NDArray[np.uint8] = levels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return pixels
 
 
 def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """(S, S, 3) scaled to (size, size, 3)."""
     if len(pixels) == size:
-        return np.ascontiguousarray(pixels)
+        return pixels.copy()  # of its own: the others of its batch need not wait for its PNG
     from PIL import Image
 
     kind = Image.Resampling.BOX if size < len(pixels) else Image.Resampling.BICUBIC

@@ -87,6 +87,7 @@ class Token:
     recipient: Address
     state: str
     suffix: str  # of its image's name
+    name: str  # its own; empty: the collection's, with the token id
     attempt: int
     image_sha256: bytes | None
     phash: int | None
@@ -112,7 +113,7 @@ _COLLECTIONS = (
 _TOKENS = """
     SELECT t.token_id, t.seed, t.recipient, t.attempt, t.image_sha256, t.phash, t.determinism, t.attributes,
            CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state,
-           b.images_root, b.metadata_root, b.tx_hash, b.block_number, f.suffix,
+           b.images_root, b.metadata_root, b.tx_hash, b.block_number, f.suffix, f.name,
            (SELECT s.id FROM slot s WHERE s.batch = b.id AND s.state IN ('live', 'mined', 'final')
              AND t.token_id >= s.start AND t.token_id < s.start + s.quantity) AS slot
       FROM token t JOIN batch b ON b.id = t.batch
@@ -226,12 +227,14 @@ class Plans:
         """Enter the images that tokens of a new run have, by token id; inside the same `atomic` block as the run."""
         self._ledger.executemany(
             "INSERT INTO found (collection, token_id, source, sha256, suffix, pixel_sha256, phash, name, description, "
-            "attributes, video, video_sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "attributes, external_url, background_color, youtube_url, animation, animation_sha256, animation_url) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     *(collection_id, token_id, str(one.source), one.sha256, one.suffix, one.pixel_sha256, one.phash),
                     *(one.name, one.description, canonical_json([asdict(attribute) for attribute in one.attributes])),
-                    *(str(one.video) if one.video else None, one.video_sha256),
+                    *(one.external_url, one.background_color, one.youtube_url),
+                    *(str(one.animation) if one.animation else None, one.animation_sha256, one.animation_url),
                 )
                 for token_id, one in found.items()
             ),
@@ -520,6 +523,7 @@ class Plans:
             recipient=Address(row["recipient"]),
             state=row["state"],
             suffix=row["suffix"] or ".png",
+            name=row["name"] or "",
             attempt=row["attempt"],
             image_sha256=row["image_sha256"],
             phash=row["phash"],
@@ -571,8 +575,12 @@ def _found(row: Any) -> Found:
         name=row["name"],
         description=row["description"],
         attributes=_attributes(row["attributes"]),
-        video=Path(row["video"]) if row["video"] else None,
-        video_sha256=row["video_sha256"],
+        external_url=row["external_url"],
+        background_color=row["background_color"],
+        youtube_url=row["youtube_url"],
+        animation=Path(row["animation"]) if row["animation"] else None,
+        animation_sha256=row["animation_sha256"],
+        animation_url=row["animation_url"],
     )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from pipeline.ledger.journal import Journal, MinedIn
 from pipeline.ledger.ledger import Ledger, canonical_json
 from pipeline.ledger.plans import Plans
-from pipeline.records import Address, Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot, Provenance
+from pipeline.records import Address, Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot
 
 
 def write_collection(
@@ -33,18 +32,16 @@ def write_run(
     ledger: Ledger,
     collection: int,
     arguments: Mapping[str, Any],
-    provenance: Provenance,
+    tools: Mapping[str, Any],
     quantities: Sequence[int],
     start: int,
     pinners: str,
     rpc_url: str,
 ) -> int:
-    """Enter a run that ended and was told. What only its machine knew is filled in with the plainest value."""
+    """Enter a run that ended and was told; `tools` is what it drew with, or where it took its images from."""
     settings = {
-        **asdict(provenance),
+        **tools,
         "arguments": canonical_json(arguments),
-        "device": "cpu",
-        "threads": 1,
         "start": start,
         "count": sum(quantities),
         "batch_size": max(quantities),
@@ -88,6 +85,7 @@ def write_batch(
                 for artwork, recipient in zip(artworks, recipients, strict=True)
             ),
         )
+        plans.plan_found(collection, {one.token_id: one.found for one in artworks if one.found is not None})
         for artwork in artworks:
             plans.record_artwork(collection, artwork)
         pins = tuple(Pin(root.cid, pinner, "proved") for root in roots)

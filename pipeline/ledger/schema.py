@@ -265,4 +265,13 @@ CREATE TRIGGER found_is_planned_once BEFORE UPDATE ON found
 BEGIN SELECT RAISE(ABORT, 'what was planned of a file stays'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4, V5)  # index + 1 = the schema version that the script leads to
+V6 = """  -- what moves beside an image is a video no longer alone, and a token's JSON says more than was kept
+ALTER TABLE found RENAME COLUMN video TO animation;
+ALTER TABLE found RENAME COLUMN video_sha256 TO animation_sha256;
+ALTER TABLE found ADD COLUMN external_url TEXT NOT NULL DEFAULT '';
+ALTER TABLE found ADD COLUMN background_color TEXT NOT NULL DEFAULT '';
+ALTER TABLE found ADD COLUMN youtube_url TEXT NOT NULL DEFAULT '';
+ALTER TABLE found ADD COLUMN animation_url TEXT NOT NULL DEFAULT '';  -- where no file is one
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4, V5, V6)  # index + 1 = the schema version that the script leads to

@@ -49,6 +49,7 @@ def token_metadata(
     external_url: str = "",
     background_color: str = "",
     animation_url: str = "",
+    youtube_url: str = "",
 ) -> bytes:
     """Write the document of one token, whose image is at the URI `image`. The optional fields are left out where empty.
 
@@ -79,6 +80,8 @@ def token_metadata(
         document["background_color"] = background_color
     if animation_url:
         document["animation_url"] = animation_url
+    if youtube_url:
+        document["youtube_url"] = youtube_url
     return _written(document, f"metadata of token {artwork.token_id}", _check_token)
 
 
@@ -196,10 +199,15 @@ def _check_token(document: Any, what: str) -> None:
         _url(fields, "animation_url", what, ("ipfs", "https", "http", "data", "ar"))
     if "external_url" in fields:
         _url(fields, "external_url", what, ("https", "http", "ipfs"))
+    if "youtube_url" in fields:
+        _url(fields, "youtube_url", what, ("https", "http"))
     if "background_color" in fields:
         color = fields["background_color"]
         _require(
-            isinstance(color, str) and re.fullmatch("[0-9A-Fa-f]{6}", color), what, "background_color", "6 hex digits"
+            isinstance(color, str) and re.fullmatch("[0-9A-Fa-f]{6}", color),
+            what,
+            "background_color",
+            "6 hex digits without #",
         )
     attributes = fields.get("attributes", [])
     _require(
