@@ -38,7 +38,7 @@ from pipeline.generate.traits import (
 )
 from pipeline.records import Attribute
 
-RENDERER = "vocabulary-3"  # goes up whenever this code gives other pixels for the same seed and weights
+RENDERER = "vocabulary-4"  # goes up whenever this code gives other pixels for the same seed and weights
 CHUNK = 8192  # points per product: fields and activations stay in a core's cache
 BAND = 512  # rows painted at a time: bounds memory at 4096 px to what 512 rows take
 GPU_BATCH = 16  # tokens that fill a GPU; the CPU's pixels are exact with one token per product
@@ -185,8 +185,7 @@ class Artist:
         weights = torch.zeros(1, len(FAMILIES))
         weights[0, list(families)] = 1 / len(families)
         numbers = {name: value.to(self._device) for name, value in draw_numbers(noise, weights).items()}
-        z = noise.normal("z", self.painter.config.z_dim) * TRUNCATION
-        folded = self.painter.fold(z.to(self._device), weights.to(self._device))
+        folded = self.painter.draw(noise, weights, TRUNCATION)
 
         gates = (weights.to(self._device) @ self.painter.openness())[0]
         open_groups = [name for name, gate in zip(GROUPS, gates.tolist(), strict=True) if gate >= SHUT]

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class TrainConfig:
     """One run; every number that changes its result."""
 
-    steps: int = 9000
+    steps: int = 16000
     tokens: int = 6  # per step; each gives one canvas and one crop
     canvas: int = 64  # side of the whole-canvas squares
     crop: int = 32
@@ -218,14 +218,14 @@ class Trainer:
 
     def _fakes(self, weights: Tensor, views: Iterable[View]) -> list[Tensor]:
         noise = BatchNoise(len(weights), self.rng)
-        z = noise.normal("z", self.model.z_dim)
+        painters = self.painter.draw(noise, weights)
         numbers = draw_numbers(noise, weights)
         views = list(views)
         points = [v.points() for v in views]
         x, y = (torch.cat(axis, 1) for axis in zip(*points, strict=True))  # (B, N of all views)
         with torch.no_grad():
             vocabulary = fields(numbers, x, y)
-        planes = paint_fields(self.painter.fold(z, weights), vocabulary)  # (B, 6, N)
+        planes = paint_fields(painters, vocabulary)  # (B, 6, N)
         parts = torch.split(planes, [v.side**2 for v in views], 2)
         return [part.reshape(-1, PLANES, v.side, v.side) for part, v in zip(parts, views, strict=True)]
 
@@ -288,8 +288,8 @@ def detail_cuts(painter: Painter, pictures: int = 66) -> list[float]:
     x, y = View(torch.zeros(len(weights), 2), torch.ones(len(weights)), PROOF).points()
     while len(found) < pictures:
         noise = BatchNoise(len(weights), rng)
-        numbers, folded = draw_numbers(noise, weights), painter.fold(noise.normal("z", painter.config.z_dim), weights)
-        planes = paint_fields(folded, fields(numbers, x, y)).reshape(-1, PLANES, PROOF, PROOF)
+        painters = painter.draw(noise, weights)
+        planes = paint_fields(painters, fields(draw_numbers(noise, weights), x, y)).reshape(-1, PLANES, PROOF, PROOF)
         found += [edge_density(picture) for picture in planes]
     cuts: list[float] = torch.tensor(found).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
     return [round(cut, 4) for cut in cuts]

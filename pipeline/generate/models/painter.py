@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES
-from pipeline.generate.models.vocabulary import CHANNELS, GROUPS
+from pipeline.generate.families import CONTRAST, FAMILIES, GROUND, INKS, MAX_SHADE, ORDERED, PLANES
+from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, Noise
 
 OPEN = 1.5  # a gate that is fully open
 SHUT = 0.05  # a gate below this is shut: its group is not computed
@@ -48,7 +48,8 @@ class PainterConfig:
 
     families: int = len(FAMILIES)
     channels: int = CHANNELS
-    z_dim: int = 32
+    z_dim: int = 24
+    coins: int = 8
     family_dim: int = 24
     style_dim: int = 96
     width: int = 64
@@ -92,6 +93,12 @@ class Folded(NamedTuple):
             return wide
 
         return self._replace(phase=among(self.phase), first=among(self.first))
+
+    def with_inks(self, order: Tensor) -> Folded:
+        """The same painter with ink order[k] in the place of ink k, for each of (B, 5)."""
+        planes = F.pad(order, (0, 1), value=PLANES - 1)[..., None]  # the shade stays
+        head = self.head.gather(1, planes.expand_as(self.head))
+        return self._replace(head=head, head_bias=self.head_bias.gather(1, planes))
 
     @classmethod
     def stack(cls, parts: Sequence[Folded]) -> Folded:
@@ -143,7 +150,9 @@ class Painter(nn.Module):
         super().__init__()
         c, self.config = config, config
         self.embedding = nn.Parameter(torch.randn(c.families, c.family_dim))
-        self.mapping = Denses([Dense(c.z_dim + c.family_dim, c.style_dim, 1.4), Dense(c.style_dim, c.style_dim, 1.4)])
+        self.mapping = Denses(
+            [Dense(c.z_dim + c.coins + c.family_dim, c.style_dim, 1.4), Dense(c.style_dim, c.style_dim, 1.4)]
+        )
         self.gates = nn.Parameter(first_gates())
         self.gains = Dense(c.style_dim, c.channels + 2 * c.phases, 0.4, 1.0)
         self.phase = nn.Parameter(torch.randn(c.phases, c.channels) * 0.8)
@@ -167,6 +176,19 @@ class Painter(nn.Module):
         """Shut the gates of a (families, groups) mask: no gradient opens them again."""
         self.gates.masked_fill_(which, -20.0)
 
+    def draw(self, noise: Noise, families: Tensor, truncation: float = 1.0) -> Folded:
+        """Painters of (B, families) weights, with random latents; smaller ones for a `truncation` below one.
+
+        Some latents are coins: whether the paper is the ground or a middle ink is a choice, and a network this small
+        makes a choice of a normal number by a slope only. Which middle ink plays which part is drawn as well, except
+        where inks follow each other: the pictures have that symmetry, so nothing of it need be learned.
+        """
+        normal, coins = noise.normal("z", self.config.z_dim), noise.uniform("coins", self.config.coins)
+        z = torch.cat([normal * truncation, (coins < 0.5) * 2.0 - 1], 1)
+        order = draw_inks(noise, families)
+        device = self.sharpness.device
+        return self.fold(z.to(device), families.to(device)).with_inks(order.to(device))
+
     def style(self, z: Tensor, families: Tensor) -> Tensor:
         w = torch.cat([z, families @ self.embedding], 1)
         for layer in self.mapping:
@@ -174,7 +196,7 @@ class Painter(nn.Module):
         return w
 
     def fold(self, z: Tensor, families: Tensor) -> Folded:
-        """(B, z_dim) latents and (B, families) weights to the matrices of B painters."""
+        """(B, z_dim + coins) latents and (B, families) weights to the matrices of B painters."""
         c, w = self.config, self.style(z, families)
         gate = families @ self.openness()  # (B, groups)
         gate = torch.where(gate < SHUT, 0.0, gate)[:, self.channel_group]  # (B, C)
@@ -197,6 +219,14 @@ class Painter(nn.Module):
             head=(self.head.weight + head[..., :-1] / math.sqrt(c.width)) * temper,
             head_bias=(self.head.bias[:, None] + head[..., -1:]) * temper,
         )
+
+
+def draw_inks(noise: Noise, families: Tensor) -> Tensor:
+    """For each of (B, families) weights an order of the inks, (B, 5): the middle ones at random where they may."""
+    middle = noise.uniform("inks", INKS - 2).argsort(1) + 1
+    ordered = families[:, sorted(ORDERED)].sum(1, keepdim=True) > 0
+    middle = torch.where(ordered, torch.arange(1, INKS - 1), middle)
+    return F.pad(F.pad(middle, (1, 0), value=GROUND), (0, 1), value=CONTRAST)
 
 
 def paint_fields(folded: Folded, fields: Tensor) -> Tensor:
