@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from pipeline.files import whole_file, write_whole
 from pipeline.generate.checkpoint import write_checkpoint
-from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, ORDERED, PLANES, UPRIGHT, paint
+from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES, UPRIGHT, free_inks, paint
 from pipeline.generate.losses import zero_centred
 from pipeline.generate.models.critic import Critic
 from pipeline.generate.models.painter import Painter, PainterConfig, paint_fields
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class TrainConfig:
     """One run; every number that changes its result."""
 
-    steps: int = 16000
+    steps: int = 13000
     tokens: int = 6  # per step; each gives one canvas and one crop
     canvas: int = 64  # side of the whole-canvas squares
     crop: int = 32
@@ -93,7 +93,8 @@ class Gallery:
         for i, family in enumerate(families.tolist()):
             number = int(torch.randint(self.planes.shape[1], (), generator=rng))
             flip_x, flip_y, swap = (torch.rand(3, generator=rng) < 0.5).tolist()
-            inks = torch.randperm(3, generator=rng) + 1
+            free = free_inks(family)
+            inks = torch.randperm(len(free), generator=rng) + free.start
             x, y = ((axis * 0.5 + 0.5) * self.side for axis in grid(corner[i : i + 1], scale[i : i + 1], side))
             x, y = x[0].long(), y[0].long()
             x = self.side - 1 - x if flip_x else x
@@ -102,8 +103,7 @@ class Gallery:
             picture = self.planes[family, number]
             square = picture[:, x][:, :, y].mT if swap and not upright else picture[:, y][:, :, x]
             out[i] = square.float() / 255
-            if family not in ORDERED:
-                out[i, 1:4] = out[i, inks]
+            out[i, free.start : free.stop] = out[i, inks]
         out[:, INKS] = (out[:, INKS] - 0.5) * 2 * MAX_SHADE
         return out
 

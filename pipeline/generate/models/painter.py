@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.generate.families import CONTRAST, FAMILIES, GROUND, INKS, MAX_SHADE, ORDERED, PLANES
+from pipeline.generate.families import CONTRAST, FAMILIES, INKS, MAX_SHADE, PLANES, free_inks
 from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, Noise
 
 OPEN = 1.5  # a gate that is fully open
@@ -48,8 +48,7 @@ class PainterConfig:
 
     families: int = len(FAMILIES)
     channels: int = CHANNELS
-    z_dim: int = 24
-    coins: int = 8
+    z_dim: int = 32
     family_dim: int = 24
     style_dim: int = 96
     width: int = 64
@@ -150,9 +149,7 @@ class Painter(nn.Module):
         super().__init__()
         c, self.config = config, config
         self.embedding = nn.Parameter(torch.randn(c.families, c.family_dim))
-        self.mapping = Denses(
-            [Dense(c.z_dim + c.coins + c.family_dim, c.style_dim, 1.4), Dense(c.style_dim, c.style_dim, 1.4)]
-        )
+        self.mapping = Denses([Dense(c.z_dim + c.family_dim, c.style_dim, 1.4), Dense(c.style_dim, c.style_dim, 1.4)])
         self.gates = nn.Parameter(first_gates())
         self.gains = Dense(c.style_dim, c.channels + 2 * c.phases, 0.4, 1.0)
         self.phase = nn.Parameter(torch.randn(c.phases, c.channels) * 0.8)
@@ -179,12 +176,10 @@ class Painter(nn.Module):
     def draw(self, noise: Noise, families: Tensor, truncation: float = 1.0) -> Folded:
         """Painters of (B, families) weights, with random latents; smaller ones for a `truncation` below one.
 
-        Some latents are coins: whether the paper is the ground or a middle ink is a choice, and a network this small
-        makes a choice of a normal number by a slope only. Which middle ink plays which part is drawn as well, except
-        where inks follow each other: the pictures have that symmetry, so nothing of it need be learned.
+        Which of the free inks plays which part is drawn, not learned: pictures have that symmetry, and a critic does
+        not lead a painter from one paper to another, since all that lies between them looks wrong.
         """
-        normal, coins = noise.normal("z", self.config.z_dim), noise.uniform("coins", self.config.coins)
-        z = torch.cat([normal * truncation, (coins < 0.5) * 2.0 - 1], 1)
+        z = noise.normal("z", self.config.z_dim) * truncation
         order = draw_inks(noise, families)
         device = self.sharpness.device
         return self.fold(z.to(device), families.to(device)).with_inks(order.to(device))
@@ -196,7 +191,7 @@ class Painter(nn.Module):
         return w
 
     def fold(self, z: Tensor, families: Tensor) -> Folded:
-        """(B, z_dim + coins) latents and (B, families) weights to the matrices of B painters."""
+        """(B, z_dim) latents and (B, families) weights to the matrices of B painters."""
         c, w = self.config, self.style(z, families)
         gate = families @ self.openness()  # (B, groups)
         gate = torch.where(gate < SHUT, 0.0, gate)[:, self.channel_group]  # (B, C)
@@ -222,11 +217,14 @@ class Painter(nn.Module):
 
 
 def draw_inks(noise: Noise, families: Tensor) -> Tensor:
-    """For each of (B, families) weights an order of the inks, (B, 5): the middle ones at random where they may."""
-    middle = noise.uniform("inks", INKS - 2).argsort(1) + 1
-    ordered = families[:, sorted(ORDERED)].sum(1, keepdim=True) > 0
-    middle = torch.where(ordered, torch.arange(1, INKS - 1), middle)
-    return F.pad(F.pad(middle, (1, 0), value=GROUND), (0, 1), value=CONTRAST)
+    """For each of (B, families) weights an order of the inks, (B, 5): those that are free in all its families, mixed."""
+    draws = noise.uniform("inks", INKS)
+    order = torch.arange(INKS).repeat(len(draws), 1)
+    for row, draw, weights in zip(order, draws, families, strict=True):
+        free = [free_inks(family) for family in weights.nonzero()[:, 0].tolist()]
+        common = slice(max(inks.start for inks in free), CONTRAST)
+        row[common] = row[common][draw[common].argsort()]
+    return order
 
 
 def paint_fields(folded: Folded, fields: Tensor) -> Tensor:
