@@ -47,7 +47,7 @@ ROOKS = ((-3, -1), (-1, 3), (1, -3), (3, 1))  # in eighths of a pixel: no two sh
 TRUNCATION = 0.9  # latents a little nearer to the middle: fewer oddities, hardly less variety
 CROSSES = 0.3  # share of tokens that cross two families
 SYMMETRIES = ("None", "None", "None", "None", "None", "None", "Mirror", "Mirror", "Quad", "Kaleidoscope")
-DULL = 0.22  # ink entropy below which a picture is next to blank
+DULL = 0.3  # ink entropy below which a picture looks bare: about one drawing in fifty
 
 # group -> (trait, number): counts that a token shows when it shows the group
 COUNTED = {
