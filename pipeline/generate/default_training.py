@@ -26,7 +26,7 @@ from pipeline.errors import Interrupted, PipelineError
 from pipeline.files import write_whole
 from pipeline.generate.alarms import Watch
 from pipeline.generate.checkpoint import write_checkpoint
-from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, ORDERED, PLANES, UPRIGHT, paint
+from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES, UPRIGHT, free_inks, paint
 from pipeline.generate.losses import LOSSES, zero_centred
 from pipeline.generate.models.critic import Critic
 from pipeline.generate.models.painter import Painter, PainterConfig, paint_fields
@@ -49,7 +49,7 @@ GRID = 36  # tokens that are drawn at each checkpoint
 class TrainConfig:
     """One run; every number that changes its result."""
 
-    steps: int = 9000
+    steps: int = 13000
     tokens: int = 6  # per step; each gives one canvas and one crop
     canvas: int = 64  # side of the whole-canvas squares
     crop: int = 32
@@ -102,7 +102,8 @@ class Gallery:
         for i, family in enumerate(families.tolist()):
             number = int(torch.randint(self.planes.shape[1], (), generator=rng))
             flip_x, flip_y, swap = (torch.rand(3, generator=rng) < 0.5).tolist()
-            inks = torch.randperm(3, generator=rng) + 1
+            free = free_inks(family)
+            inks = torch.randperm(len(free), generator=rng) + free.start
             x, y = ((axis * 0.5 + 0.5) * self.side for axis in grid(corner[i : i + 1], scale[i : i + 1], side))
             x, y = x[0].long(), y[0].long()
             x = self.side - 1 - x if flip_x else x
@@ -111,8 +112,7 @@ class Gallery:
             picture = self.planes[family, number]
             square = picture[:, x][:, :, y].mT if swap and not upright else picture[:, y][:, :, x]
             out[i] = square.float() / 255
-            if family not in ORDERED:
-                out[i, 1:4] = out[i, inks]
+            out[i, free.start : free.stop] = out[i, inks]
         out[:, INKS] = (out[:, INKS] - 0.5) * 2 * MAX_SHADE
         return out
 
@@ -243,12 +243,12 @@ class FamilyGame:
 
     def _fakes(self, painter: Painter, weights: Tensor, views: list[View], rng: torch.Generator) -> list[Tensor]:
         noise = BatchNoise(len(weights), rng)
-        z = noise.normal("z", self.model.z_dim)
+        painters = painter.draw(noise, weights)
         numbers = draw_numbers(noise, weights)
         x, y = (torch.cat(axis, 1) for axis in zip(*(v.points() for v in views), strict=True))  # (B, N of all views)
         with torch.no_grad():
             vocabulary = fields(numbers, x, y)
-        planes = paint_fields(painter.fold(z, weights), vocabulary)  # (B, 6, N)
+        planes = paint_fields(painters, vocabulary)  # (B, 6, N)
         parts = torch.split(planes, [v.side**2 for v in views], 2)
         return [part.reshape(-1, PLANES, v.side, v.side) for part, v in zip(parts, views, strict=True)]
 
@@ -279,8 +279,8 @@ def detail_cuts(painter: Painter, pictures: int = 66) -> list[float]:
     x, y = View(torch.zeros(len(weights), 2), torch.ones(len(weights)), PROOF).points()
     while len(found) < pictures:
         noise = BatchNoise(len(weights), rng)
-        numbers, folded = draw_numbers(noise, weights), painter.fold(noise.normal("z", painter.config.z_dim), weights)
-        planes = paint_fields(folded, fields(numbers, x, y)).reshape(-1, PLANES, PROOF, PROOF)
+        painters = painter.draw(noise, weights)
+        planes = paint_fields(painters, fields(draw_numbers(noise, weights), x, y)).reshape(-1, PLANES, PROOF, PROOF)
         found += [edge_density(picture) for picture in planes]
     cuts: list[float] = torch.tensor(found).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
     return [round(cut, 4) for cut in cuts]

@@ -244,6 +244,14 @@ PAINTERS: tuple[Callable[[Rng, Tensor, Tensor], Picture], ...] = (
 FAMILIES = tuple(painter.__name__ for painter in PAINTERS)
 UPRIGHT = frozenset({FAMILIES.index("hills")})  # a landscape upside down is no landscape
 ORDERED = frozenset({FAMILIES.index("hills"), FAMILIES.index("marble")})  # their inks follow each other: never permuted
+ANY_PAPER = frozenset({FAMILIES.index("moire"), FAMILIES.index("truchet")})  # the ground is an ink like the others
+
+
+def free_inks(family: int) -> range:
+    """The inks that may change places: the picture stays one of its family."""
+    first = CONTRAST if family in ORDERED else GROUND if family in ANY_PAPER else 1
+    return range(first, CONTRAST)
+
 
 INK_TRIOS = ((0, 1, 4), (0, 2, 4), (1, 2, 4), (0, 3, 4), (2, 3, 0), (0, 0, 4), (4, 4, 1), (1, 3, 0))
 

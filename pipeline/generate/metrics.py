@@ -35,8 +35,8 @@ def fake_pictures(painter: Painter, count: int, seed: int, truncation: float = 0
     for part in torch.split(labels, 16):
         noise, weights = BatchNoise(len(part), rng), F.one_hot(part, len(FAMILIES)).float()
         x, y = View(torch.zeros(len(part), 2), torch.ones(len(part)), SIDE).points()
-        z = noise.normal("z", painter.config.z_dim) * truncation
-        planes = paint_fields(painter.fold(z, weights), fields(draw_numbers(noise, weights), x, y))
+        painters = painter.draw(noise, weights, truncation)
+        planes = paint_fields(painters, fields(draw_numbers(noise, weights), x, y))
         pictures.append(planes.reshape(-1, PLANES, SIDE, SIDE))
     return torch.cat(pictures), labels
 

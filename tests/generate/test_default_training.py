@@ -23,10 +23,10 @@ from pipeline.generate.default_training import (
     TrainConfig,
     View,
 )
-from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES, paint
+from pipeline.generate.families import CONTRAST, FAMILIES, INKS, MAX_SHADE, PLANES, paint
 from pipeline.generate.losses import zero_centred
 from pipeline.generate.models.critic import Critic
-from pipeline.generate.models.painter import OPEN, Painter, PainterConfig, paint_fields
+from pipeline.generate.models.painter import OPEN, Painter, PainterConfig, draw_inks, paint_fields
 from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, draw_numbers, fields
 from pipeline.generate.runs import Told, Until, train
 from pipeline.generate.sampler import WEIGHTS, open_checkpoint
@@ -81,6 +81,37 @@ def test_gates_start_small_except_for_namesakes() -> None:
     gates = Painter(PainterConfig()).openness()
     assert gates.shape == (len(FAMILIES), len(GROUPS)) and gates.max() < OPEN / 2
     assert (gates < 0.11).float().mean() > 0.85
+
+
+def test_only_inks_that_are_free_in_all_families_change_places() -> None:
+    cases = {
+        ("flow",): 1,
+        ("hills",): 4,
+        ("moire",): 0,
+        ("moire", "truchet"): 0,
+        ("moire", "glass"): 1,
+        ("moire", "marble"): 4,
+    }
+    for names, first in cases.items():
+        weights = torch.zeros(64, len(FAMILIES))
+        weights[:, [FAMILIES.index(name) for name in names]] = 1 / len(names)
+        order = draw_inks(BatchNoise(64, torch.Generator().manual_seed(1)), weights)
+        assert (order.sort(1).values == torch.arange(INKS)).all()
+        for ink in range(INKS):
+            places = set(order[:, ink].tolist())
+            assert places == (set(range(first, CONTRAST)) if first <= ink < CONTRAST else {ink}), names
+
+
+def test_inks_that_change_places_change_nothing_else() -> None:
+    painter, rng = Painter(PainterConfig()).requires_grad_(False), torch.Generator().manual_seed(1)
+    weights = torch.eye(len(FAMILIES))
+    folded = painter.fold(torch.randn(11, 32, generator=rng), weights)
+    order, points = draw_inks(BatchNoise(11, rng), weights), torch.randn(11, CHANNELS, 9, generator=rng)
+    before, after = paint_fields(folded, points), paint_fields(folded.with_inks(order), points)
+    assert not torch.equal(order, torch.arange(INKS).repeat(11, 1))
+    for row, inks in enumerate(order):
+        assert torch.allclose(after[row, :INKS], before[row, inks], atol=1e-6)
+    assert torch.allclose(after[:, INKS], before[:, INKS])
 
 
 def test_folding_the_style_changes_nothing() -> None:

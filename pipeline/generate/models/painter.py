@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES
-from pipeline.generate.models.vocabulary import CHANNELS, GROUPS
+from pipeline.generate.families import CONTRAST, FAMILIES, INKS, MAX_SHADE, PLANES, free_inks
+from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, Noise
 
 OPEN = 1.5  # a gate that is fully open
 SHUT = 0.05  # a gate below this is shut: its group is not computed
@@ -92,6 +92,12 @@ class Folded(NamedTuple):
             return wide
 
         return self._replace(phase=among(self.phase), first=among(self.first))
+
+    def with_inks(self, order: Tensor) -> Folded:
+        """The same painter with ink order[k] in the place of ink k, for each of (B, 5)."""
+        planes = F.pad(order, (0, 1), value=PLANES - 1)[..., None]  # the shade stays
+        head = self.head.gather(1, planes.expand_as(self.head))
+        return self._replace(head=head, head_bias=self.head_bias.gather(1, planes))
 
     @classmethod
     def stack(cls, parts: Sequence[Folded]) -> Folded:
@@ -167,6 +173,17 @@ class Painter(nn.Module):
         """Shut the gates of a (families, groups) mask: no gradient opens them again."""
         self.gates.masked_fill_(which, -20.0)
 
+    def draw(self, noise: Noise, families: Tensor, truncation: float = 1.0) -> Folded:
+        """Painters of (B, families) weights, with random latents; smaller ones for a `truncation` below one.
+
+        Which of the free inks plays which part is drawn, not learned: pictures have that symmetry, and a critic does
+        not lead a painter from one paper to another, since all that lies between them looks wrong.
+        """
+        z = noise.normal("z", self.config.z_dim) * truncation
+        order = draw_inks(noise, families)
+        device = self.sharpness.device
+        return self.fold(z.to(device), families.to(device)).with_inks(order.to(device))
+
     def style(self, z: Tensor, families: Tensor) -> Tensor:
         w = torch.cat([z, families @ self.embedding], 1)
         for layer in self.mapping:
@@ -197,6 +214,17 @@ class Painter(nn.Module):
             head=(self.head.weight + head[..., :-1] / math.sqrt(c.width)) * temper,
             head_bias=(self.head.bias[:, None] + head[..., -1:]) * temper,
         )
+
+
+def draw_inks(noise: Noise, families: Tensor) -> Tensor:
+    """For each of (B, families) weights an order of the inks, (B, 5): those that are free in all its families, mixed."""
+    draws = noise.uniform("inks", INKS)
+    order = torch.arange(INKS).repeat(len(draws), 1)
+    for row, draw, weights in zip(order, draws, families, strict=True):
+        free = [free_inks(family) for family in weights.nonzero()[:, 0].tolist()]
+        common = slice(max(inks.start for inks in free), CONTRAST)
+        row[common] = row[common][draw[common].argsort()]
+    return order
 
 
 def paint_fields(folded: Folded, fields: Tensor) -> Tensor:
