@@ -23,6 +23,7 @@ class Entry:
     attributes: str | None
     image_sha256: bytes | None
     minted: bool
+    name: str = ""  # its own; empty: the collection's, with the token id
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +64,33 @@ class Catalogue:
     def entries(self, collection: int) -> list[Entry]:
         """Every token of the collection, planned ones as well, by token id."""
         rows = self._ledger.rows(
-            "SELECT t.token_id, t.recipient, t.attributes, t.image_sha256, b.state IN ('mined', 'final') AS minted"
-            "  FROM token t JOIN batch b ON b.id = t.batch WHERE t.collection = ? ORDER BY t.token_id",
+            "SELECT t.token_id, t.recipient, t.attributes, t.image_sha256, b.state IN ('mined', 'final') AS minted, f.name"
+            "  FROM token t JOIN batch b ON b.id = t.batch"
+            "  LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id"
+            " WHERE t.collection = ? ORDER BY t.token_id",
             (collection,),
         )
         return [
             Entry(
-                row["token_id"], Address(row["recipient"]), row["attributes"], row["image_sha256"], bool(row["minted"])
+                row["token_id"],
+                Address(row["recipient"]),
+                row["attributes"],
+                row["image_sha256"],
+                bool(row["minted"]),
+                row["name"] or "",
             )
             for row in rows
         ]
 
-    def image_sha256(self, collection: int, token_id: int) -> bytes | None:
-        """The digest of a token's image; None for a token that is unknown or not drawn."""
+    def image(self, collection: int, token_id: int) -> tuple[bytes, str] | None:
+        """The digest of a token's image and its file's suffix; None for a token that is unknown or not drawn."""
         row = self._ledger.row(
-            "SELECT image_sha256 FROM token WHERE collection = ? AND token_id = ?", (collection, token_id)
+            "SELECT t.image_sha256, f.suffix FROM token t"
+            "  LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id"
+            " WHERE t.collection = ? AND t.token_id = ?",
+            (collection, token_id),
         )
-        return row["image_sha256"] if row else None
+        return (row["image_sha256"], row["suffix"] or ".png") if row and row["image_sha256"] else None
 
     def run_of(self, collection: int, token_id: int) -> sqlite3.Row | None:
         """The `run` row that planned a token: with which model, renderer, encoder and size it is drawn."""

@@ -87,6 +87,7 @@ class Token:
     recipient: Address
     state: str
     suffix: str  # of its image's name
+    name: str  # its own; empty: the collection's, with the token id
     attempt: int
     image_sha256: bytes | None
     phash: int | None
@@ -112,7 +113,7 @@ _COLLECTIONS = (
 _TOKENS = """
     SELECT t.token_id, t.seed, t.recipient, t.attempt, t.image_sha256, t.phash, t.determinism, t.attributes,
            CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state,
-           b.images_root, b.metadata_root, b.tx_hash, b.block_number, f.suffix,
+           b.images_root, b.metadata_root, b.tx_hash, b.block_number, f.suffix, f.name,
            (SELECT s.id FROM slot s WHERE s.batch = b.id AND s.state IN ('live', 'mined', 'final')
              AND t.token_id >= s.start AND t.token_id < s.start + s.quantity) AS slot
       FROM token t JOIN batch b ON b.id = t.batch
@@ -522,6 +523,7 @@ class Plans:
             recipient=Address(row["recipient"]),
             state=row["state"],
             suffix=row["suffix"] or ".png",
+            name=row["name"] or "",
             attempt=row["attempt"],
             image_sha256=row["image_sha256"],
             phash=row["phash"],

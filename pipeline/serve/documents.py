@@ -105,13 +105,16 @@ class TokenPage(Document):
 
 
 class TokenIndex(Document):
-    """All tokens of a query in order, in three columns of one length: enough to lay out a grid of thousands."""
+    """All tokens of a query in order, in columns of one length: enough to lay out a grid of thousands."""
 
     total: Count
     token_ids: list[TokenId]
     ranks: list[Count] = Field(description="0: not drawn")
     versions: list[str] = Field(
         description="of the images, for addresses that may be cached for ever; empty: not drawn"
+    )
+    names: list[str] = Field(
+        description="tokens' own names, empty where one has none; an empty list where no token of the collection has one"
     )
 
 
@@ -141,6 +144,15 @@ class TransferEvent(Document):
     transaction_page: str | None
 
 
+class Animation(Document):
+    """What a token has beside its image: a file of ours, or an address elsewhere."""
+
+    kind: Literal["video", "audio", "page", "model", "elsewhere"]
+    uri: str | None = Field(description="as the metadata names it; None: its batch is not pinned yet")
+    path: str | None = Field(description="of the file on this server; None: it is elsewhere")
+    web_page: str | None = Field(description="where a browser finds it: at the gateway, or on the web")
+
+
 class ProvenanceInfo(Document):
     """What it takes to draw the image again."""
 
@@ -167,6 +179,10 @@ class TokenDetail(TokenSummary):
     block_number: int | None
     token_page: str | None = Field(description="on the chain's block explorer")
     pinned_at: list[str]
+    animation: Animation | None
+    external_url: str | None = Field(description="http or https, as its own JSON gave it")
+    youtube_url: str | None
+    background_color: str | None = Field(description="6 hex digits")
     provenance: ProvenanceInfo
     previous: TokenId | None
     following: TokenId | None

@@ -55,6 +55,7 @@ class Index:
 
     def __init__(self, entries: Sequence[Entry], owners: Mapping[int, Address]) -> None:
         self.ids = [entry.token_id for entry in entries]
+        self.names = [entry.name for entry in entries] if any(entry.name for entry in entries) else []
         self.versions = [entry.image_sha256.hex()[:VERSION_DIGITS] if entry.image_sha256 else "" for entry in entries]
         self.owners = [owners.get(entry.token_id) or (entry.recipient if entry.minted else None) for entry in entries]
         self.values: dict[str, dict[str, Value]] = {}  # trait -> value as text -> value
@@ -125,14 +126,15 @@ class Index:
         return left
 
     def _word(self, word: str) -> int:
-        """Tokens that a word of a search fits: `7` and `#7` an id, `0x…` an owner, anything else a part of a trait's value."""
+        """Tokens that a word of a search fits: `7` and `#7` an id, `0x…` an owner, else a part of a value or a name."""
         if re.fullmatch(r"#?[0-9]{1,18}", word):
             position = self._position.get(int(word.lstrip("#")))
             return 0 if position is None else 1 << position
         if re.fullmatch(f"0[xX][0-9a-fA-F]{{{MIN_OWNER_DIGITS},40}}", word):
             return self._owners_like(word)
         part = word.casefold()
-        return _any(
+        named = _bits((n for n, name in enumerate(self.names) if part in name.casefold()), len(self.ids))
+        return named | _any(
             bits for values in self._traits.values() for text, bits in values.items() if part in text.casefold()
         )
 

@@ -126,6 +126,7 @@ def reading_router(
             token_ids=[index.ids[position] for position in shown],
             ranks=[index.ranks[position] for position in shown],
             versions=[index.versions[position] for position in shown],
+            names=[index.names[position] for position in shown] if index.names else [],
         )
 
     @router.get("/collections/{collection_id}/facets")

@@ -12,9 +12,18 @@ from pipeline.ledger.owners import Owners, Transfer
 from pipeline.ledger.pins import pinned_at
 from pipeline.ledger.plans import Collection, Plans, Token
 from pipeline.mint.networks import Network, network_of
+from pipeline.records import BatchPlan, Found
 from pipeline.serve import documents as doc
-from pipeline.serve.gallery.addresses import COVER_WIDTH, GRID_WIDTH, cover_thumbnail, image_path, thumbnail_path
-from pipeline.serve.index import Index
+from pipeline.serve.gallery.addresses import (
+    COVER_WIDTH,
+    GRID_WIDTH,
+    animation_path,
+    cover_thumbnail,
+    image_path,
+    thumbnail_path,
+)
+from pipeline.serve.gallery.media import ANIMATIONS
+from pipeline.serve.index import VERSION_DIGITS, Index
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -110,6 +119,7 @@ def token_detail(
     catalogue, network = Catalogue(ledger), network_of(collection.chain_id)
     run = catalogue.run_of(collection.id, token_id)
     assert run is not None, "a token belongs to a batch, and a batch to a run"
+    own = Plans(ledger).found(BatchPlan(0, token_id, 1), collection.id).get(token_id)
     on_chain = network is not None and collection.contract is not None and token.state in ("mined", "final")
     return doc.TokenDetail(
         **_token(collection, token, index, position),
@@ -136,6 +146,10 @@ def token_detail(
         block_number=token.block_number,
         token_page=network.token_page(str(collection.contract), token_id) if on_chain and network else None,
         pinned_at=list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
+        animation=_animation(own, collection, token, gateway) if own else None,
+        external_url=web_url(own.external_url) if own else None,
+        youtube_url=web_url(own.youtube_url) if own else None,
+        background_color=(own.background_color or None) if own else None,
         provenance=doc.ProvenanceInfo(
             seed=token.seed,
             **{name: run[name] for name in ("model", "weights_sha256", "renderer", "encoder", "size")},
@@ -150,13 +164,25 @@ def _token(collection: Collection, token: Token, index: Index, position: int) ->
     place = (collection.id, token.token_id, version)
     return {
         "token_id": token.token_id,
-        "name": f"{collection.name} #{token.token_id}",
+        "name": token.name or f"{collection.name} #{token.token_id}",
         "state": token.state,
         "owner": index.owners[position],
         "rank": index.ranks[position] or None,
         "image": image_path(*place) if version else None,
         "thumbnail": thumbnail_path(*place, GRID_WIDTH) if version else None,
     }
+
+
+def _animation(own: Found, collection: Collection, token: Token, gateway: str | None) -> doc.Animation | None:
+    if own.animation is None or own.animation_sha256 is None:
+        url = own.animation_url
+        return doc.Animation(kind="elsewhere", uri=url, path=None, web_page=web_url(url)) if url else None
+    suffix = own.animation.suffix.lower()
+    uri = f"ipfs://{token.images_root}/{token.token_id}{suffix}" if token.images_root else None
+    path = None
+    if token.state != "planned":
+        path = animation_path(collection.id, token.token_id, own.animation_sha256.hex()[:VERSION_DIGITS])
+    return doc.Animation(kind=ANIMATIONS[suffix].kind, uri=uri, path=path, web_page=_at(gateway, uri))
 
 
 def _transfer(event: Transfer, network: Network | None) -> doc.TransferEvent:

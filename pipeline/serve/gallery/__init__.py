@@ -21,9 +21,11 @@ from pipeline.serve.problems import ProblemRoute
 from pipeline.workspace import Workspace
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-# Nothing inline, nothing from elsewhere, no plug-ins, no frames, and no text that becomes markup (Trusted Types).
+# Nothing inline, nothing from elsewhere, no plug-ins, no frames but a token's own page, which is sandboxed on both sides
+# (media.py), and no text that becomes markup (Trusted Types).
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "media-src 'self' blob:; frame-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 HEADERS = {

@@ -11,6 +11,11 @@ def image_path(collection_id: int, token_id: int, version: str) -> str:
     return f"/media/{collection_id}/{token_id}/{version}/image"
 
 
+def animation_path(collection_id: int, token_id: int, version: str) -> str:
+    """What moves beside a token's image; `version` is the beginning of its own sha256."""
+    return f"/media/{collection_id}/{token_id}/{version}/animation"
+
+
 def thumbnail_path(collection_id: int, token_id: int, version: str, width: int) -> str:
     return f"/media/{collection_id}/{token_id}/{version}/{width}.webp"
 

@@ -1,13 +1,16 @@
-"""Images of a workspace for the page: whole ones and thumbnails, with nothing in them that a browser would run."""
+"""Images of a workspace for the page: whole ones and thumbnails, with nothing in them that a browser would run; and what
+moves beside them, of which only a token's HTML page runs, in a sandbox without origin, network or name.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
@@ -15,11 +18,13 @@ from fastapi.responses import FileResponse, Response
 
 from pipeline.cid import CID
 from pipeline.errors import BadCar, Corrupt, NoSuch, PinError
+from pipeline.formats import MAX_FILE, SVG
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.plans import Plans
 from pipeline.pin import unixfs
 from pipeline.pin.store import CarStore
+from pipeline.records import BatchPlan
 from pipeline.serve.gallery.addresses import WIDTHS
 from pipeline.serve.gallery.thumbnails import MAX_BYTES, NotAnImage, Thumbnails, media_type
 from pipeline.serve.problems import PROBLEMS, ProblemRoute
@@ -32,6 +37,38 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+SVG_TYPE = "image/svg+xml"  # looked into when it was planned; as an image it runs and loads nothing
+
+# A token's page may run what it holds itself and reach nothing: no other origin, no server, no window but its own.
+PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob: data:; style-src 'unsafe-inline' data:; "
+        "img-src blob: data:; media-src blob: data:; font-src data:; connect-src blob: data:; worker-src blob:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """How a kind of animation is shown and served."""
+
+    kind: Literal["video", "audio", "page", "model"]
+    media_type: str
+
+
+ANIMATIONS = {
+    ".mp4": Animation("video", "video/mp4"),
+    ".m4v": Animation("video", "video/mp4"),
+    ".webm": Animation("video", "video/webm"),
+    ".glb": Animation("model", "model/gltf-binary"),
+    ".html": Animation("page", "text/html; charset=utf-8"),
+    ".mp3": Animation("audio", "audio/mpeg"),
+    ".wav": Animation("audio", "audio/wav"),
+    ".ogg": Animation("audio", "audio/ogg"),
 }
 
 CollectionId = Annotated[int, InPath(ge=1, le=MAX_ID)]
@@ -55,12 +92,19 @@ def media_router(workspace: Workspace) -> APIRouter:
         """The whole image of a token, as it is on IPFS."""
         return await asyncio.to_thread(media.image, request, collection_id, token_id, version)
 
+    @router.get("/{collection_id}/{token_id}/{version}/animation", response_class=FileResponse)
+    async def animation(request: Request, collection_id: CollectionId, token_id: TokenId, version: Version) -> Response:
+        """What moves beside a token's image, as it is on IPFS. A page runs in a sandbox, wherever it is opened."""
+        return await asyncio.to_thread(media.animation, request, collection_id, token_id, version)
+
     @router.get("/{collection_id}/{token_id}/{version}/{width}.webp", response_class=FileResponse)
     async def thumbnail(
         request: Request, collection_id: CollectionId, token_id: TokenId, version: Version, width: int
     ) -> Response:
-        """A small image of a token."""
-        sha256 = await asyncio.to_thread(media.digest, collection_id, token_id, version)
+        """A small image of a token; an SVG, which has every size, is its own."""
+        sha256, suffix = await asyncio.to_thread(media.digest, collection_id, token_id, version)
+        if suffix == SVG and width in WIDTHS:
+            return await asyncio.to_thread(media.image, request, collection_id, token_id, version)
         return await media.thumbnail(request, width, sha256, lambda: media.read(collection_id, token_id, sha256))
 
     return router
@@ -74,36 +118,55 @@ class Media:
         self.store = CarStore(workspace.cars)
         self.thumbnails = Thumbnails(workspace.thumbnails)
 
-    def digest(self, collection_id: int, token_id: int, version: str) -> str:
-        """The sha256 of a token's image. Raises NoSuch for another version than the address names."""
+    def digest(self, collection_id: int, token_id: int, version: str) -> tuple[str, str]:
+        """The sha256 and the suffix of a token's image. Raises NoSuch for another version than the address names."""
         with self._ledger() as ledger:
-            sha256 = Catalogue(ledger).image_sha256(collection_id, token_id)
-        if sha256 is None or not sha256.hex().startswith(version):
+            found = Catalogue(ledger).image(collection_id, token_id)
+        if found is None or not found[0].hex().startswith(version):
             raise NoSuch(what=f"image {version} of token {token_id} in collection {collection_id}")
-        return sha256.hex()
+        return found[0].hex(), found[1]
 
     def image(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
-        sha256 = self.digest(collection_id, token_id, version)
+        sha256, suffix = self.digest(collection_id, token_id, version)
         headers = HEADERS | {"ETag": f'"{sha256}"'}
         if _known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        path = self.workspace.image(collection_id, token_id)
+        path = self.workspace.image(collection_id, token_id, suffix)
         if _holds(path, sha256):
             with path.open("rb") as file:
-                kind = media_type(file.read(12))
+                kind = SVG_TYPE if suffix == SVG else media_type(file.read(12))
             return FileResponse(
                 path, headers=headers | _attachment(kind), media_type=kind or "application/octet-stream"
             )
-        data = self._from_car(collection_id, token_id, sha256)
-        kind = media_type(data[:12])
+        data = self._from_car(collection_id, token_id, sha256, suffix)
+        kind = SVG_TYPE if suffix == SVG else media_type(data[:12])
         return Response(data, headers=headers | _attachment(kind), media_type=kind or "application/octet-stream")
 
     def read(self, collection_id: int, token_id: int, sha256: str) -> bytes:
         """The bytes of a token's image. Raises Corrupt when no copy hashes to `sha256`."""
-        path = self.workspace.image(collection_id, token_id)
+        _, suffix = self.digest(collection_id, token_id, sha256)
+        path = self.workspace.image(collection_id, token_id, suffix)
         if _holds(path, sha256):
             return path.read_bytes()
-        return self._from_car(collection_id, token_id, sha256)
+        return self._from_car(collection_id, token_id, sha256, suffix)
+
+    def animation(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
+        """A token's video, sound, model or page. Raises NoSuch for another version than the address names."""
+        with self._ledger() as ledger:
+            own = Plans(ledger).found(BatchPlan(0, token_id, 1), collection_id).get(token_id)
+        if own is None or own.animation is None or not (own.animation_sha256 or b"").hex().startswith(version):
+            raise NoSuch(what=f"animation {version} of token {token_id} in collection {collection_id}")
+        assert own.animation_sha256 is not None
+        suffix, sha256 = own.animation.suffix.lower(), own.animation_sha256.hex()
+        shown = ANIMATIONS[suffix]
+        headers = HEADERS | {"ETag": f'"{sha256}"'} | (PAGE_HEADERS if shown.kind == "page" else {})
+        if _known(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        path = self.workspace.image(collection_id, token_id, suffix)
+        if _holds(path, sha256):
+            return FileResponse(path, headers=headers, media_type=shown.media_type)
+        data = self._from_car(collection_id, token_id, sha256, suffix)
+        return Response(data, headers=headers, media_type=shown.media_type)
 
     def cover(self, collection_id: int, root: str) -> tuple[str, Callable[[], bytes]]:
         """What names the cover in the cache, and what reads it. Raises NoSuch for another root than the collection's."""
@@ -123,14 +186,14 @@ class Media:
         path = await asyncio.wrap_future(self.thumbnails.of(sha256, width, read))
         return FileResponse(path, headers=headers, media_type="image/webp")
 
-    def _from_car(self, collection_id: int, token_id: int, sha256: str) -> bytes:
+    def _from_car(self, collection_id: int, token_id: int, sha256: str, suffix: str) -> bytes:
         with self._ledger() as ledger:
             token = next(Plans(ledger).tokens(collection_id, token_id, 1))
         if token.images_root is not None:
-            data = self.store.read(token.images_root, f"{token_id}{token.suffix}", MAX_BYTES)
+            data = self.store.read(token.images_root, f"{token_id}{suffix}", MAX_FILE)
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data
-        path = self.workspace.image(collection_id, token_id)
+        path = self.workspace.image(collection_id, token_id, suffix)
         raise Corrupt(what=path, reason="it is missing or changed", hint="`pipeline verify` tells what else is")
 
     def _only_file(self, root: CID) -> bytes:
@@ -153,7 +216,7 @@ def _holds(path: Path, sha256: str) -> bool:
         state = path.stat()
     except OSError:
         return False
-    return state.st_size <= MAX_BYTES and _hash(path, state.st_ino, state.st_size, state.st_mtime_ns) == sha256
+    return state.st_size <= MAX_FILE and _hash(path, state.st_ino, state.st_size, state.st_mtime_ns) == sha256
 
 
 @lru_cache(maxsize=4096)

@@ -111,6 +111,15 @@ export async function show(image, path) {
   }
 }
 
+/** An address of this server's that an element can load: the path itself, or with a token the file as a blob. */
+export async function source(path) {
+  if (!token()) return path;
+  return URL.createObjectURL(await (await request(path, { headers: { Accept: "*/*" } })).blob());
+}
+
+/** Whether every request carries a token: what a browser asks for by itself, such as a frame, is refused then. */
+export const locked = () => token() !== null;
+
 export const thumbnail = (collection, id, version, width) => `/media/${collection}/${id}/${version}/${width}.webp`;
 
 /** The query string of a search: words, chosen trait values, an owner, an order. */

@@ -87,8 +87,8 @@ export class CollectionView {
   makeToolbar() {
     this.search = el("input", {
       type: "search",
-      placeholder: "Search: id, owner, trait",
-      "aria-label": "Search tokens by id, owner or trait",
+      placeholder: "Search: id, name, owner, trait",
+      "aria-label": "Search tokens by id, name, owner or trait",
       autocomplete: "off",
       spellcheck: "false",
       maxlength: 200,
@@ -169,7 +169,7 @@ export class CollectionView {
   }
 
   tellEmpty(sentence, hint, clear = false) {
-    this.grid.update({ token_ids: [], ranks: [], versions: [] });
+    this.grid.update({ token_ids: [], ranks: [], versions: [], names: [] });
     const button = clear && el("button", { type: "button", onclick: () => this.clear() }, "Show all tokens");
     this.empty.replaceChildren(el("p", { class: "big" }, sentence), hint ? el("p", {}, hint) : "", button || "");
   }

@@ -15,7 +15,7 @@ export class Grid {
     this.address = address;
     this.element = el("div", { class: "grid", role: "list", "aria-label": "Tokens" });
     this.element.classList.toggle("pixelated", size <= PIXEL_ART);
-    this.index = { token_ids: [], ranks: [], versions: [] };
+    this.index = { token_ids: [], ranks: [], versions: [], names: [] };
     this.cells = new Map(); // position -> element
     this.current = 0; // position that the Tab key reaches
     this.draw = this.draw.bind(this);
@@ -88,7 +88,7 @@ export class Grid {
       "a",
       { class: "cell", href: this.address(id), tabindex: position === this.current ? 0 : -1, data: { position } },
       picture,
-      el("span", { class: "caption" }, el("span", {}, `#${id}`), el("span", { class: "rank" })),
+      el("span", { class: "caption" }, el("span", { class: "name" }), el("span", { class: "rank" })),
     );
     const item = el("div", { role: "listitem", "aria-setsize": this.index.token_ids.length, "aria-posinset": position + 1 }, cell);
     const [column, row] = [position % this.columns, Math.floor(position / this.columns)];
@@ -102,8 +102,11 @@ export class Grid {
 
   caption(cell, position) {
     const [id, rank] = [this.index.token_ids[position], this.index.ranks[position]];
+    const name = this.index.names[position];
+    cell.querySelector(".name").textContent = name || `#${id}`;
+    if (name) cell.title = `${name}, token ${id}`;
     cell.querySelector(".rank").textContent = rank ? `rank ${number(rank)}` : "";
-    cell.setAttribute("aria-label", `Token ${id}${rank ? `, rarity rank ${rank}` : ", not drawn yet"}`);
+    cell.setAttribute("aria-label", `Token ${id}${name ? `, ${name}` : ""}${rank ? `, rarity rank ${rank}` : ", not drawn yet"}`);
   }
 
   /** Show the token's image when it is there, after a while in which the cell may be gone again. */

@@ -2,11 +2,13 @@
 
 import { bar, copyable, el, number, percent, shortCid, shortHex } from "./dom.js";
 import { json, show } from "./api.js";
+import { Moving } from "./moving.js";
 import { Verification } from "./verify.js";
 import { WalletPanel } from "./wallet.js";
 
 const NOBODY = "0x0000000000000000000000000000000000000000";
 const PIXEL_ART = 128;
+const LONG = 30; // characters of a name, above which it is set smaller
 
 export class TokenView {
   /** `neighbours` are the tokens before and behind this one where it was opened, or nothing. */
@@ -37,6 +39,7 @@ export class TokenView {
   }
 
   destroy() {
+    this.moving.stop();
     this.verification.stop();
   }
 
@@ -57,7 +60,9 @@ export class TokenView {
       frame.append(el("p", { class: "empty" }, "Not drawn yet."));
     }
     const turn = (id, text, label) => (id ? el("a", { href: this.address(id), "aria-label": `${label}, token ${id}` }, text) : el("span", { "aria-hidden": "true" }, text));
-    return el("figure", {}, frame, el("figcaption", {}, turn(this.before, "←", "the one before"), el("span", {}, `#${token.token_id}`), turn(this.behind, "→", "the next one")));
+    if (token.background_color) frame.style.backgroundColor = `#${token.background_color}`;
+    this.moving = new Moving(token, frame);
+    return el("figure", {}, frame, this.moving.element, el("figcaption", {}, turn(this.before, "←", "the one before"), el("span", {}, `#${token.token_id}`), turn(this.behind, "→", "the next one")));
   }
 
   zoom() {
@@ -73,13 +78,15 @@ export class TokenView {
     return el(
       "header",
       {},
-      el("h1", {}, about.name, " ", el("span", { class: "id" }, `#${token.token_id}`)),
+      el("h1", { class: token.name.length > LONG ? "long" : null }, nameInWords(token)),
       el(
         "p",
         { class: "line" },
         token.rank ? el("span", {}, el("strong", {}, `Rank ${number(token.rank)}`), ` of ${number(token.ranked)} by rarity`) : el("span", {}, "Not drawn yet"),
         el("span", {}, token.owner ? ["owned by ", this.person(token.owner)] : stateInWords(token.state)),
         token.token_page && el("a", { href: token.token_page }, "on the explorer ↗"),
+        token.external_url && el("a", { href: token.external_url }, `${new URL(token.external_url).host} ↗`),
+        token.youtube_url && el("a", { href: token.youtube_url }, "YouTube ↗"),
       ),
     );
   }
@@ -140,6 +147,7 @@ export class TokenView {
         { class: "pairs" },
         pair("Metadata", uri(token.token_uri, token.metadata_page, "token URI")),
         pair("Image", uri(token.image_uri, token.image_page, "image URI")),
+        token.animation?.uri && pair("Animation", uri(token.animation.uri, token.animation.web_page, "animation URI")),
         pair("sha256", copyable(token.image_sha256, shortCid(token.image_sha256), "sha256 of the image")),
         pair("Pinned at", token.pinned_at.join(", ") || "nowhere yet"),
       ),
@@ -148,6 +156,7 @@ export class TokenView {
 
   provenance() {
     const { provenance } = this.token;
+    if (provenance.seed === null) return section("Origin", el("p", { class: "muted" }, "This image existed before it was minted: no seed draws it again, and its digest says whether it is the one."));
     return section(
       "Drawn by",
       el(
@@ -179,6 +188,13 @@ export async function openToken(about, id, neighbours) {
   return new TokenView(about, await json(`/v1/collections/${about.id}/tokens/${id}`), neighbours);
 }
 
+/** A name, with the token id that it may end in set apart, or behind it where the name does not tell it. */
+function nameInWords({ name, token_id }) {
+  const id = `#${token_id}`;
+  const words = name.endsWith(` ${id}`) ? name.slice(0, -id.length - 1) : name;
+  return [words, " ", el("span", { class: "id" }, id)];
+}
+
 function section(title, ...children) {
   return el("section", {}, el("h2", {}, title), ...children);
 }
@@ -188,6 +204,7 @@ function pair(name, value) {
 }
 
 function uri(address, page, what) {
+  if (!address.startsWith("ipfs://")) return [copyable(address, address.slice(0, 60), what), page && el("a", { class: "out", href: page, "aria-label": `${what} on the web` }, " ↗")];
   const [root, ...path] = address.replace("ipfs://", "").split("/");
   return [copyable(address, `${shortCid(root)}/${path.join("/")}`, what), page && el("a", { class: "out", href: page, "aria-label": `${what} at the gateway` }, " ↗")];
 }
