@@ -13,6 +13,7 @@ from torch import nn
 
 from pipeline.generate.blueprint import Blueprint, Recipe
 from pipeline.generate.data import Pictures
+from pipeline.generate.games import game_of
 from pipeline.generate.models.vae import Decoder, VaeConfig
 from pipeline.generate.processes import joined_processes
 from pipeline.generate.train import Trainer
@@ -42,7 +43,7 @@ def main(out: Path, penalty: str, steps: int = 4) -> None:
     pictures = Pictures(images, tuple(map(str, range(20))), "none")
     with joined_processes() as processes:
         found = model(penalty)
-        trainer = Trainer(found, found.config(), found.recipe, pictures, processes=processes)
+        trainer = Trainer(game_of(found, found.config(), found.recipe, pictures, "noise"), processes=processes)
         record: dict[str, float] = {}
         for _ in range(steps):
             record |= trainer.advance()

@@ -42,6 +42,7 @@ def _train_together(call: Call, processes: Processes) -> int:
     from pipeline.cli.terminal import progress_on_stderr
     from pipeline.generate.artist import open_device
     from pipeline.generate.data import read_pictures
+    from pipeline.generate.games import game_of
     from pipeline.generate.runs import begin_or_continue, train
     from pipeline.generate.train import Trainer
     from pipeline.workspace import Workspace
@@ -62,14 +63,14 @@ def _train_together(call: Call, processes: Processes) -> int:
         )
         _tell_pictures(pictures, aloud)
         _tell_gpus(torch.cuda.device_count(), processes.count, aloud)
-        trainer = Trainer(model, sizes, recipe, pictures, device, processes)
+        trainer = Trainer(game_of(model, sizes, recipe, pictures, settings.data), device, processes)
         if not processes.first:
-            train(folder, trainer, settings.data, until, _told(aloud, until))
+            train(folder, trainer, until, _told(aloud, until))
             return 0
         with Workspace(folder).lock():
             begin_or_continue(folder, settings)
             aloud.notice(f"training {settings.model} in {folder}; stopped at any time, it continues")
-            report = train(folder, trainer, settings.data, until, _told(aloud, until))
+            report = train(folder, trainer, until, _told(aloud, until))
     _tell_report(call, folder, report)
     return 0
 
@@ -218,21 +219,22 @@ def _told(observer: Observer, until: Until) -> Told:
 
 
 def _tell_report(call: Call, folder: Path, report: Report) -> None:
-    memorised = report.memorised
-    rows = {
+    rows: dict[str, Any] = {
         "weights": str(report.weights),
         "steps": report.steps,
         "seconds": round(report.seconds, 1),
         "grid": str(max((folder / "grids").glob("*.png"), default="")),
-        "compared with the training pictures": memorised.compared,
-        "copies of one": len(memorised.copies),
-        "median distance to the nearest": round(memorised.median, 3),
     }
+    memorised = report.memorised
+    if memorised:
+        rows["compared with the training pictures"] = memorised.compared
+        rows["copies of one"] = len(memorised.copies)
+        rows["median distance to the nearest"] = round(memorised.median, 3)
     if call.as_json:
         print_json({name.replace(" ", "_"): value for name, value in rows.items()})
     else:
         print_table(("", ""), list(rows.items()), wrap=True)
-    if memorised.copies:
+    if memorised and memorised.copies:
         say(
             f"{len(memorised.copies)} of {memorised.compared} pictures are next to a training picture: see "
             f"{folder / 'memorised.png'}. More pictures, or fewer steps, make fewer copies."

@@ -5,35 +5,44 @@ one sees a crop. The loss is the relativistic pairing of Jolicoeur-Martineau (20
 penalties on both sides (R1 + R2), as in R3GAN (Huang et al. 2024). Nothing is reconstructed and no picture is copied:
 the painter only ever learns through the critics, beside a small price on open gates.
 
-A run is a folder: `log.jsonl`, `state.pt` (everything needed to continue, bit for bit) and `default.safetensors`.
+This is the game that the one trainer of `train.py` plays here; `runs.py` lists what a run's folder holds.
 """
 
 from __future__ import annotations
 
-import copy
-import json
 import logging
 import math
-import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.files import whole_file, write_whole
+from pipeline.errors import Interrupted, PipelineError
+from pipeline.files import write_whole
+from pipeline.generate.alarms import Watch
 from pipeline.generate.checkpoint import write_checkpoint
 from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, ORDERED, PLANES, UPRIGHT, paint
-from pipeline.generate.losses import zero_centred
+from pipeline.generate.losses import LOSSES, zero_centred
 from pipeline.generate.models.critic import Critic
 from pipeline.generate.models.painter import Painter, PainterConfig, paint_fields
 from pipeline.generate.models.vocabulary import GROUPS, draw_numbers, fields
+from pipeline.generate.runs import Told, Until, train
+from pipeline.generate.train import Trainer, gradient_norm, spread
 from pipeline.generate.traits import PROOF, edge_density
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 log = logging.getLogger(__name__)
+
+LOSS = LOSSES["relativistic"]
+SAVE_EVERY = 250  # steps
+GRID = 36  # tokens that are drawn at each checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,151 +142,133 @@ class View:
         return torch.stack([x, y, (self.scale.log2() / 2 + 0.8)[:, None, None].expand(shape)], 1)
 
 
-class Trainer:
-    """The state of a run. `advance` takes one step; `save` and `restore` stop and continue it bit for bit."""
+class FamilyGame:
+    """The painter against two critics, one for whole canvases and one for crops, all told which family it is."""
+
+    advice = "begin again in another folder, with lower rates in TrainConfig"
 
     def __init__(self, config: TrainConfig, model: PainterConfig | None = None) -> None:
-        torch.manual_seed(config.seed)  # initial weights
-        self.config, self.step = config, 0
-        self.model = model or PainterConfig()
-        self.rng = torch.Generator().manual_seed(config.seed)
-        self.painter = Painter(self.model)
-        self.average = copy.deepcopy(self.painter).requires_grad_(False)
-        self.canvas_critic = Critic(len(FAMILIES), config.canvas, (32, 64, 128, 192))
-        self.crop_critic = Critic(len(FAMILIES), config.crop, (64, 128, 192))
-        weights = [p for name, p in self.painter.named_parameters() if name != "gates"]
-        self.painter_adam = torch.optim.Adam(
-            [{"params": weights, "peak": config.lr_painter}, {"params": [self.painter.gates], "peak": config.lr_gates}],
-            betas=(0.0, 0.99),
-        )
-        critics = [*self.canvas_critic.parameters(), *self.crop_critic.parameters()]
-        self.critic_adam = torch.optim.Adam([{"params": critics, "peak": config.lr_critic}], betas=(0.0, 0.99))
-        self.gallery: Gallery | None = None
+        self.config, self.model = config, model or PainterConfig()
+        self.seed, self.batch, self.ema = config.seed, config.tokens, config.ema
 
-    def advance(self) -> dict[str, float]:
-        """One step of the critics and one of the painter, on the same fakes; the losses."""
-        config = self.config
-        if self.gallery is None:
-            self.gallery = Gallery(config)
-        self._set_learning_rates()
-        if self.step == config.prune_at:
-            unused = self.painter.openness() < config.prune_below
-            unused[:, list(GROUPS).index("place")] = False  # where a point lies is no noise: it cannot disturb
-            for painter in (self.painter, self.average):
-                painter.shut_gates(unused)
-        families = torch.randint(len(FAMILIES), (config.tokens,), generator=self.rng)
+    @cached_property
+    def gallery(self) -> Gallery:
+        return Gallery(self.config)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"configuration": asdict(self.config), "sizes": self.model.as_dict()}
+
+    def generator(self) -> Painter:
+        return Painter(self.model)
+
+    def partner(self) -> nn.ModuleDict:
+        canvas = Critic(len(FAMILIES), self.config.canvas, (32, 64, 128, 192))
+        return nn.ModuleDict({"canvas": canvas, "crop": Critic(len(FAMILIES), self.config.crop, (64, 128, 192))})
+
+    def adams(self, generator: nn.Module, partner: nn.Module) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+        config, painter, betas = self.config, cast(Painter, generator), (0.0, 0.99)
+        weights = [p for name, p in painter.named_parameters() if name != "gates"]
+        rates = [{"params": weights, "lr": config.lr_painter}, {"params": [painter.gates], "lr": config.lr_gates}]
+        return torch.optim.Adam(rates, betas=betas), torch.optim.Adam(partner.parameters(), config.lr_critic, betas)
+
+    def schedule(self, step: int) -> float:
+        """A linear warm-up, and a linear fall to a tenth at the end."""
+        config, done = self.config, step / self.config.steps
+        late = max(0.0, (done - config.decay_from) / (1 - config.decay_from))
+        return min(1.0, (step + 1) / config.warm_up) * (1 - 0.9 * late)
+
+    def watch(self) -> Watch:
+        return Watch()
+
+    def play(self, trainer: Trainer, tell: bool) -> dict[str, float]:
+        """One step of the critics and one of the painter, on the same fakes."""
+        config, rng, painter = self.config, trainer.rng, cast(Painter, trainer.generator)
+        if trainer.step == config.prune_at:
+            self._prune(painter, cast(Painter, trainer.average))
+        families = torch.randint(len(FAMILIES), (trainer.batch,), generator=rng)
         weights = F.one_hot(families, len(FAMILIES)).float()
-        others = (families + torch.randint(1, len(FAMILIES), families.shape, generator=self.rng)) % len(FAMILIES)
+        others = (families + torch.randint(1, len(FAMILIES), families.shape, generator=rng)) % len(FAMILIES)
         others = F.one_hot(others, len(FAMILIES)).float()
-        views = self._views()
-        fakes = self._fakes(weights, views)
-        reals = [self.gallery.read(families, v.corner, v.scale, v.side, self.rng) for v in views]
+        views = self._views(trainer.batch, rng)
+        fakes = self._fakes(painter, weights, views, rng)
+        reals = [self.gallery.read(families, v.corner, v.scale, v.side, rng) for v in views]
         places = [v.place() for v in views]
-        critics = (self.canvas_critic, self.crop_critic)
+        critics = [cast(Critic, trainer.partner[name]) for name in ("canvas", "crop")]  # type: ignore[index]
 
-        with_penalty = self.step % config.penalty_every == 0
+        with_penalty = trainer.step % config.penalty_every == 0
         loss_critic, penalty, baselines = torch.zeros(()), torch.zeros(()), []
         for critic, real, fake, place in zip(critics, reals, fakes, places, strict=True):
             real, fake = real.requires_grad_(with_penalty), fake.detach().requires_grad_(with_penalty)
             seen = critic.see(real, place)
             on_real, on_fake = critic.judge(seen, weights), critic(fake, place, weights)
             mismatched = critic.judge(seen, others)  # real pictures under another family's name (Reed et al. 2016)
-            loss_critic = loss_critic + pairing_loss(on_real, on_fake)
-            loss_critic = loss_critic + config.mismatch * pairing_loss(on_real, mismatched)
+            loss_critic = loss_critic + LOSS.critic(on_real, on_fake)
+            loss_critic = loss_critic + config.mismatch * LOSS.critic(on_real, mismatched)
             baselines.append(on_real.detach())
             if with_penalty:
                 penalty = penalty + zero_centred(on_real, real) + zero_centred(on_fake, fake)
-        self.critic_adam.zero_grad()
-        torch.autograd.backward(loss_critic + penalty * (config.gamma / 2 * config.penalty_every))
-        self.critic_adam.step()
+        trainer.descend(loss_critic + penalty * (config.gamma / 2 * config.penalty_every), trainer.partner)
 
         loss_painter = torch.zeros(())
-        for critic, on_real, fake, place in zip(critics, baselines, fakes, places, strict=True):
-            critic.requires_grad_(False)
-            loss_painter = loss_painter + pairing_loss(critic(fake, place, weights), on_real)
-            critic.requires_grad_(True)
-        price = self.painter.openness().sum(1).mean() * config.gate_price
-        self.painter_adam.zero_grad()
-        torch.autograd.backward(loss_painter + price)
-        self.painter_adam.step()
-
-        self._follow()
-        self.step += 1
-        return {
+        with trainer.frozen_partner():
+            for critic, on_real, fake, place in zip(critics, baselines, fakes, places, strict=True):
+                loss_painter = loss_painter + LOSS.generator(critic(fake, place, weights), on_real)
+        price = painter.openness().sum(1).mean() * config.gate_price
+        trainer.descend(loss_painter + price, painter)
+        if not tell:
+            return {}
+        inks = [pictures[0][:, :INKS].detach() for pictures in (fakes, reals)]  # whole canvases
+        penalties = {"penalty": penalty.item()} if with_penalty else {}
+        return penalties | {
             "critic": loss_critic.item(),
-            "painter": loss_painter.item(),
-            "penalty": penalty.item(),
-            "spread": _spread(fakes[0].detach()) / max(_spread(reals[0].detach()), 1e-6),
+            "generator": loss_painter.item(),
+            "gates": price.item() / config.gate_price,
+            "generator_gradient": gradient_norm(painter),
+            "spread": spread(inks[0]) / max(spread(inks[1]), 1e-6),
         }
 
-    def _views(self) -> list[View]:
-        config, n = self.config, self.config.tokens
-        scale = torch.exp(torch.empty(n).uniform_(math.log(0.12), math.log(0.7), generator=self.rng))
-        corner = torch.rand(n, 2, generator=self.rng) * (1 - scale[:, None])
-        return [View(torch.zeros(n, 2), torch.ones(n), config.canvas), View(corner, scale, config.crop)]
+    def _prune(self, painter: Painter, average: Painter) -> None:
+        """Shut the gates that are next to shut, for good."""
+        unused = painter.openness() < self.config.prune_below
+        unused[:, list(GROUPS).index("place")] = False  # where a point lies is no noise: it cannot disturb
+        for each in (painter, average):
+            each.shut_gates(unused)
 
-    def _fakes(self, weights: Tensor, views: Iterable[View]) -> list[Tensor]:
-        noise = BatchNoise(len(weights), self.rng)
+    def _views(self, n: int, rng: torch.Generator) -> list[View]:
+        scale = torch.exp(torch.empty(n).uniform_(math.log(0.12), math.log(0.7), generator=rng))
+        corner = torch.rand(n, 2, generator=rng) * (1 - scale[:, None])
+        whole = View(torch.zeros(n, 2), torch.ones(n), self.config.canvas)
+        return [whole, View(corner, scale, self.config.crop)]
+
+    def _fakes(self, painter: Painter, weights: Tensor, views: list[View], rng: torch.Generator) -> list[Tensor]:
+        noise = BatchNoise(len(weights), rng)
         z = noise.normal("z", self.model.z_dim)
         numbers = draw_numbers(noise, weights)
-        views = list(views)
-        points = [v.points() for v in views]
-        x, y = (torch.cat(axis, 1) for axis in zip(*points, strict=True))  # (B, N of all views)
+        x, y = (torch.cat(axis, 1) for axis in zip(*(v.points() for v in views), strict=True))  # (B, N of all views)
         with torch.no_grad():
             vocabulary = fields(numbers, x, y)
-        planes = paint_fields(self.painter.fold(z, weights), vocabulary)  # (B, 6, N)
+        planes = paint_fields(painter.fold(z, weights), vocabulary)  # (B, 6, N)
         parts = torch.split(planes, [v.side**2 for v in views], 2)
         return [part.reshape(-1, PLANES, v.side, v.side) for part, v in zip(parts, views, strict=True)]
 
-    def _set_learning_rates(self) -> None:
-        config, done = self.config, self.step / self.config.steps
-        late = max(0.0, (done - config.decay_from) / (1 - config.decay_from))
-        rate = min(1.0, (self.step + 1) / config.warm_up) * (1 - 0.9 * late)
-        for optimiser in (self.painter_adam, self.critic_adam):
-            for group in optimiser.param_groups:
-                group["lr"] = group["peak"] * rate
+    # ── what is kept ─────────────────────────────────────────────────────────────────────────────────────────
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        keep = min(self.config.ema, (self.step + 1) / (self.step + 10))  # a short memory at first
-        for average, weight in zip(self.average.parameters(), self.painter.parameters(), strict=True):
-            average.lerp_(weight, 1 - keep)
+    def publish(self, path: Path, average: nn.Module, step: int) -> NDArray[np.uint8]:
+        from pipeline.generate.artist import Artist
 
-    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
-        return {
-            "painter": self.painter,
-            "average": self.average,
-            "canvas_critic": self.canvas_critic,
-            "crop_critic": self.crop_critic,
-            "painter_adam": self.painter_adam,
-            "critic_adam": self.critic_adam,
-        }
+        notes: dict[str, Any] = {"steps": step}
+        if step == self.config.steps:
+            notes["detail_cuts"] = detail_cuts(cast(Painter, average))
+        write_checkpoint(path, average.state_dict(), self.model, notes)
+        artist = Artist(path, threads=1)
+        return np.stack([artist.draw(seed, PROOF).pixels for seed in range(GRID)])
 
-    def save(self, path: Path) -> None:
-        state: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {"step": self.step, "rng": self.rng.get_state(), "config": asdict(self.config)}
-        with whole_file(path) as file:
-            torch.save(state, file)
+    def find_copies(self, average: nn.Module) -> None:
+        """Not looked for: the critics see other crops at each step, and the painter never sees a picture."""
 
-    def restore(self, path: Path) -> None:
-        """Continue from `path`. Refuses the state of another configuration."""
-        state = torch.load(path, weights_only=True)
-        if state["config"] != asdict(self.config):
-            raise ValueError(f"{path} belongs to a run with another configuration: {state['config']}")
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-        self.step = state["step"]
-        self.rng.set_state(state["rng"])
-
-
-def pairing_loss(winner: Tensor, loser: Tensor) -> Tensor:
-    """Mean softplus(loser - winner): how far the winner's logit fails to exceed that of its pair."""
-    return F.softplus(loser - winner).mean()
-
-
-def _spread(planes: Tensor) -> float:
-    """Mean distance between the coarse pictures of a batch: a collapse shows as a falling ratio of fake to real."""
-    return float(torch.pdist(F.avg_pool2d(planes[:, :INKS], 8).flatten(1)).mean())
+    def sources(self) -> list[str]:
+        return [f"{self.config.pictures} pictures of each of {len(FAMILIES)} families, drawn by families.py"]
 
 
 @torch.no_grad()
@@ -295,35 +286,11 @@ def detail_cuts(painter: Painter, pictures: int = 66) -> list[float]:
     return [round(cut, 4) for cut in cuts]
 
 
-def train(config: TrainConfig, folder: Path, save_every: int = 250) -> Path:
-    """Run, or continue, the training in `folder`; the path of its weights."""
-    folder.mkdir(parents=True, exist_ok=True)
-    trainer, state, weights = Trainer(config), folder / "state.pt", folder / "default.safetensors"
-    if state.exists():
-        trainer.restore(state)
-    began, smoothed = time.monotonic(), dict[str, float]()
-    with (folder / "log.jsonl").open("a") as journal:
-        while trainer.step < config.steps:
-            for name, value in trainer.advance().items():
-                if name != "penalty" or value:
-                    smoothed[name] = value if name not in smoothed else smoothed[name] * 0.98 + value * 0.02
-            if trainer.step % 50 == 0:
-                record = {"step": trainer.step, "seconds": round(time.monotonic() - began, 1)}
-                journal.write(json.dumps(record | {k: round(v, 4) for k, v in smoothed.items()}) + "\n")
-                journal.flush()
-            if trainer.step % save_every == 0 or trainer.step == config.steps:
-                trainer.save(state)
-                notes: dict[str, Any] = {"steps": trainer.step}
-                if trainer.step == config.steps:
-                    notes["detail_cuts"] = detail_cuts(trainer.average)
-                write_checkpoint(weights, trainer.average.state_dict(), trainer.model, notes)
-                log.info("step %d of %d: weights in %s", trainer.step, config.steps, weights)
-    return weights
-
-
 def main() -> None:
     """Train the weights that ship: `python -m pipeline.generate.default_training [FOLDER] [--steps N]`."""
     import argparse
+
+    from pipeline.workspace import Workspace
 
     shipped = Path(__file__).parent / "weights" / "default.safetensors"
     parser = argparse.ArgumentParser(description="Train the default generator, or continue its training.")
@@ -334,9 +301,24 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)  # sums in one order: the same machine trains the same weights
-    weights = train(TrainConfig(steps=given.steps), given.folder or Path("build/train-default"))
+    folder, steps = given.folder or Path("build/train-default"), given.steps
+    try:
+        with Workspace(folder).lock():
+            trainer = Trainer(FamilyGame(TrainConfig(steps=steps)))
+            report = train(folder, trainer, Until(steps, save_every=SAVE_EVERY), Told(_log_record, log.info))
+    except KeyboardInterrupt:
+        raise SystemExit(Interrupted.exit_code) from None
+    except PipelineError as error:
+        log.error("%s\n%s", error, error.hint)
+        raise SystemExit(error.exit_code) from None
+    log.info("step %d of %d: weights in %s", report.steps, steps, report.weights)
     if given.folder is None:
-        write_whole(shipped, weights.read_bytes())
+        write_whole(shipped, report.weights.read_bytes())
+
+
+def _log_record(record: dict[str, float]) -> None:
+    if record["step"] % 50 == 1:
+        log.info(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in record.items()))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """A training as a folder: begun, continued, watched, and at any time a generator.
 
-    run.json            the model, its sizes, the recipe, the pictures and their licence
+    run.json            what `pipeline train` began with: model, sizes, recipe, the pictures and their licence
     state.pt            everything the next step depends on; the same command continues from it
     model.safetensors   the averaged weights: `pipeline mint --model <folder>` draws with them
     log.jsonl           a record every ten steps; what alarms said
     grids/              the same 36 seeds at each checkpoint
     tensorboard/        the same records and grids, for TensorBoard
     data.txt            what became of each file that was changed or set aside
-    memorised.png       the fakes that are nearest to a training picture, each beside it
+    memorised.png       the fakes that are nearest to a training picture, each beside it, where pictures are learned from
 
 Killed at any instant, a run continues from its last checkpoint and ends with the weights of one that never stopped.
 """
@@ -27,10 +27,9 @@ from pipeline.crash import crash_point
 from pipeline.errors import BadArgument, GenerationError, Interrupted, WorkspaceUnwritable
 from pipeline.files import write_whole
 from pipeline.generate.blueprint import Blueprint, Recipe, Sizes, blueprint
-from pipeline.generate.checkpoint import write_trained
 from pipeline.generate.encode import encode_png
-from pipeline.generate.memory import Memorised, find_copies, picture_pairs
-from pipeline.generate.sampler import WEIGHTS, contact_sheet, draw_pictures, trait_cuts
+from pipeline.generate.memory import Memorised
+from pipeline.generate.sampler import WEIGHTS, contact_sheet
 from pipeline.generate.train import Trainer, out_of_memory, write_state
 from pipeline.untrusted import parse_json
 
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 FORMAT = "nft-pipeline/run/v1"
 GRID = 36  # pictures of a grid
 SAVE_EVERY_S = 60.0  # what a kill may cost
-PROBES = 128  # pictures whose traits give the cuts, and that are compared with the training pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class Report:
     steps: int
     seconds: float
     weights: Path
-    memorised: Memorised
+    memorised: Memorised | None  # None where no picture is seen twice
 
 
 def begin_or_continue(folder: Path, wanted: Settings) -> Settings:
@@ -134,7 +132,7 @@ def _difference(name: str, found: Any, wanted: Any) -> str:
     return f"{name} {found!r} (not {wanted!r})"
 
 
-def train(folder: Path, trainer: Trainer, data: str, until: Until, told: Told) -> Report:
+def train(folder: Path, trainer: Trainer, until: Until, told: Told) -> Report:
     """Train, or continue, until it is over; the report. The folder then holds a checkpoint of the last step.
 
     SIGINT and SIGTERM are held back until a step is over and its checkpoint written; then Interrupted is raised, or what
@@ -144,7 +142,7 @@ def train(folder: Path, trainer: Trainer, data: str, until: Until, told: Told) -
     if (folder / "state.pt").exists():
         trainer.restore(folder / "state.pt")
         told.notice(f"continuing at step {trainer.step:,}")
-    with _deferred_signals() as asked, _Diary(folder, trainer, data, told) as diary:
+    with _deferred_signals() as asked, _Diary(folder, trainer, told) as diary:
         saved, saved_at = trainer.step, time.monotonic()
         while not until.over(trainer):
             _step(trainer, diary)
@@ -183,8 +181,8 @@ def _step(trainer: Trainer, diary: _Diary) -> None:
 class _Diary:
     """Everything that is written and said while a run goes on; only the first of several processes has a pen."""
 
-    def __init__(self, folder: Path, trainer: Trainer, data: str, told: Told) -> None:
-        self.folder, self.trainer, self.data, self.told = folder, trainer, data, told
+    def __init__(self, folder: Path, trainer: Trainer, told: Told) -> None:
+        self.folder, self.trainer, self.told = folder, trainer, told
         self.writes = trainer.processes.first
         self.board: SummaryWriter | None = None
 
@@ -203,8 +201,8 @@ class _Diary:
     def record(self, record: dict[str, float]) -> None:
         """Write a record, and act on what it shows. Raises GenerationError where the run must stop."""
         trainer = self.trainer
-        rates = {"lr": trainer.recipe.lr * trainer.rate, "critic_lr": trainer.generator_adam.param_groups[0]["lr"]}
-        rates["critic_lr"] = trainer.partner_adam.param_groups[0]["lr"]
+        adams = {"lr": trainer.generator_adam, "critic_lr": trainer.partner_adam}
+        rates = {name: adam.param_groups[0]["lr"] for name, adam in adams.items()}
         self._write({"step": trainer.step, "seconds": round(trainer.seconds, 2)} | record | rates)
         if self.board:
             with _full_disk(self.folder):
@@ -223,8 +221,7 @@ class _Diary:
         if alarm.stop:
             raise GenerationError(
                 reason=f"training {alarm.kind} at step {trainer.step:,}: {alarm.reason}",
-                hint=f"the last checkpoint in {self.folder} stands; start anew with a lower --lr (it was "
-                f"{trainer.recipe.lr:g}) or another --loss",
+                hint=f"the last checkpoint in {self.folder} stands; {trainer.game.advice}",
             )
 
     def event(self, kind: str, text: str) -> None:
@@ -237,21 +234,12 @@ class _Diary:
         if not trainer.sound():
             raise GenerationError(
                 reason=f"training diverged at step {trainer.step:,}: its weights hold NaN or infinity",
-                hint=f"the last checkpoint in {self.folder} stands; start anew with a lower --lr",
+                hint=f"the last checkpoint in {self.folder} stands; {trainer.game.advice}",
             )
         if not self.writes:
             return
         with _full_disk(self.folder):
-            pictures = draw_pictures(trainer.average, range(max(GRID, PROBES)))
-            notes = {
-                "steps": trainer.step,
-                "data": self.data,
-                "licence": trainer.pictures.licence,
-                "pictures": len(trainer.pictures.images),
-                "recipe": asdict(trainer.recipe),
-                "cuts": trait_cuts(pictures),
-            }
-            write_trained(self.folder / WEIGHTS, trainer.model, trainer.sizes, trainer.average.state_dict(), notes)
+            pictures = trainer.game.publish(self.folder / WEIGHTS, trainer.average, trainer.step)
             sheet = contact_sheet(pictures[:GRID])
             write_whole(self.folder / "grids" / f"{trainer.step:07d}.png", encode_png(sheet))
             if self.board:
@@ -261,13 +249,14 @@ class _Diary:
             write_state(self.folder / "state.pt", state)
             crash_point("state_written")
 
-    def compare(self) -> Memorised:
+    def compare(self) -> Memorised | None:
         """How near fakes come to training pictures; the nearest go into a picture."""
-        pictures = draw_pictures(self.trainer.average, range(PROBES))
-        found = find_copies(pictures, self.trainer.pictures)
+        compared = self.trainer.game.find_copies(self.trainer.average)
+        if compared is None:
+            return None
+        found, pairs = compared
         if self.writes:
             with _full_disk(self.folder):
-                pairs = picture_pairs(pictures, self.trainer.pictures, found)
                 write_whole(self.folder / "memorised.png", encode_png(pairs))
                 self._write({"step": self.trainer.step} | found.as_dict())
         return found
@@ -287,9 +276,7 @@ class _Diary:
             write_whole(path, "".join(line + "\n" for line in kept).encode())
 
     def _report_data(self) -> None:
-        pictures = self.trainer.pictures
-        lines = [f"{len(pictures.images):,} pictures of {self.data}; licence: {pictures.licence}"]
-        lines += [f"set aside: {line}" for line in pictures.refused] + [f"changed: {line}" for line in pictures.changed]
+        lines = self.trainer.game.sources()
         write_whole(self.folder / "data.txt", ("\n".join(lines) + "\n").encode())
 
 
@@ -309,7 +296,7 @@ def _tensorboard(folder: Path, step: int) -> SummaryWriter:
 @contextmanager
 def _full_disk(folder: Path) -> Iterator[None]:
     """Say of a disk that takes no more what that means for a training."""
-    hint = "the last checkpoint stands; free space, then: pipeline train --resume " + str(folder)
+    hint = "the last checkpoint stands; free space, then give the same command again: it continues"
     try:
         yield
     except WorkspaceUnwritable as error:

@@ -1,17 +1,18 @@
-"""The one trainer of all models: it knows blueprints, losses and recipes, and no model's name.
+"""The one trainer of all models: it knows players, rates and checkpoints, and no model's name.
 
-A Trainer is the state of a run. `advance` takes one step; `save` and `restore` stop and continue it bit for bit on the
-same machine's CPU, since every random number comes from two generators whose states are saved. What is written while it
-runs is in `runs.py`.
+A Trainer is the state of a run. What is played is a Game: how a batch is drawn and what each player minimises. `advance`
+takes one step; `state` and `restore` stop and continue it bit for bit on the same machine's CPU, since every random
+number comes from two generators whose states are saved. What is written while it runs is in `runs.py`.
 """
 
 from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +21,12 @@ from torch.nn import functional as F
 from pipeline.errors import GenerationError
 from pipeline.files import whole_file
 from pipeline.generate.alarms import Alarm, Watch
-from pipeline.generate.augment import NUMBERS, augment, fitting, kinds
-from pipeline.generate.blueprint import Blueprint, Recipe, Sizes
-from pipeline.generate.data import Pictures
-from pipeline.generate.losses import (
-    ELBO,
-    LOSSES,
-    divergence,
-    evidence_bound,
-    one_centred,
-    reconstruction,
-    zero_centred,
-)
+from pipeline.generate.memory import Memorised
 from pipeline.generate.processes import Processes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RECORD_EVERY = 10  # steps between two records
 MAX_STATE_BYTES = 8 << 30
@@ -40,151 +34,122 @@ FEWEST = 4  # pictures in a batch: below, statistics of a batch say nothing
 COARSE = 8  # side of the pictures whose distances are measured
 
 
-class Trainer:
-    """A generator, its partner and everything else that the next step depends on."""
+class Game(Protocol):
+    """A generator, the partner that it learns from, and what each of them minimises.
 
-    def __init__(
-        self,
-        model: Blueprint,
-        sizes: Sizes,
-        recipe: Recipe,
-        pictures: Pictures,
-        device: torch.device | str = "cpu",
-        processes: Processes | None = None,
-    ) -> None:
+    Every number that it draws while playing comes from `trainer.rng`, or from torch's own generator.
+    """
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def batch(self) -> int: ...  # of all processes together
+    @property
+    def ema(self) -> float: ...  # how much of themselves averaged weights keep in a step
+    @property
+    def advice(self) -> str: ...  # what to do where a training went wrong
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a state belongs to. Plain values, so that they survive JSON."""
+
+    def generator(self) -> nn.Module:
+        """A new one; its initial weights come from torch's own generator."""
+
+    def partner(self) -> nn.Module:
+        """A new one: one critic or several, or an encoder."""
+
+    def adams(self, generator: nn.Module, partner: nn.Module) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+        """An optimiser for each, with the learning rates that a schedule of 1 gives."""
+
+    def schedule(self, step: int) -> float:
+        """What share of its learning rates a step is taken with."""
+
+    def watch(self) -> Watch:
+        """What looks out for trouble."""
+
+    def play(self, trainer: Trainer, tell: bool) -> dict[str, float]:
+        """One step of every player; its losses, where `tell` asks for them."""
+
+    def publish(self, path: Path, average: nn.Module, step: int) -> NDArray[np.uint8]:
+        """Write the averaged weights to `path`; (N, S, S, 3) pictures that they draw, of the same seeds each time."""
+
+    def find_copies(self, average: nn.Module) -> tuple[Memorised, NDArray[np.uint8]] | None:
+        """How near fakes come to training pictures, and the nearest pairs; None where pictures are never seen twice."""
+
+    def sources(self) -> list[str]:
+        """What it learns from, and what became of each file: the lines of `data.txt`."""
+
+
+class Trainer:
+    """A game's players and everything else that the next step depends on."""
+
+    def __init__(self, game: Game, device: torch.device | str = "cpu", processes: Processes | None = None) -> None:
         self.processes = processes or Processes()
-        self.processes.check(recipe.batch)
-        self.model, self.sizes, self.recipe = model, sizes, recipe
-        self.pictures, self.device = pictures, torch.device(device)
-        self.step, self.seconds, self.batch = 0, 0.0, recipe.batch
+        self.processes.check(game.batch)
+        self.game, self.device = game, torch.device(device)
+        self.step, self.seconds, self.batch = 0, 0.0, game.batch
         self.rate, self.partner_rate = 1.0, 1.0  # what alarms left of the learning rates
 
-        torch.manual_seed(recipe.seed)  # initial weights, the same in every process
-        self.rng = torch.Generator().manual_seed(recipe.seed)  # the whole batch's numbers, the same in every process
-        self.generator = model.generator(sizes).to(self.device)
+        torch.manual_seed(game.seed)  # initial weights, the same in every process
+        self.rng = torch.Generator().manual_seed(game.seed)  # the whole batch's numbers, the same in every process
+        self.generator = game.generator().to(self.device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.partner = model.partner(sizes).to(self.device)
-        betas = (recipe.beta1, recipe.beta2)
-        self.generator_adam = torch.optim.Adam(self.generator.parameters(), recipe.lr, betas)
-        self.partner_adam = torch.optim.Adam(self.partner.parameters(), recipe.critic_lr, betas)
-        torch.manual_seed(recipe.seed + 1 + self.processes.rank)  # dropout and the like: each process its own
-        adversarial = recipe.loss != ELBO
-        self.watch = Watch(LOSSES[recipe.loss].won if adversarial else None)
-        self._play = self._compete if adversarial else self._cooperate
+        self.partner = game.partner().to(self.device)
+        self.generator_adam, self.partner_adam = game.adams(self.generator, self.partner)
+        self._peaks = {adam: [group["lr"] for group in adam.param_groups] for adam in self._adams()}
+        torch.manual_seed(game.seed + 1 + self.processes.rank)  # dropout and the like: each process its own
+        self.watch = game.watch()
 
     # ── one step ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def advance(self) -> dict[str, float]:
         """One step of every player. Every RECORD_EVERY steps it returns a record, otherwise nothing."""
         self._set_rates()
-        told = self._play(self.step % RECORD_EVERY == 0)
+        told = self.game.play(self, self.step % RECORD_EVERY == 0)
         self._follow()
         self.step += 1
         return self.processes.mean(told) if told else told
 
-    def _compete(self, tell: bool) -> dict[str, float]:
-        """The critic's steps, then the generator's."""
-        recipe, loss = self.recipe, LOSSES[self.recipe.loss]
-        with_penalty = recipe.penalty != "none" and self.step % recipe.penalty_every == 0
-        for _ in range(recipe.critic_steps):
-            raw, latents = self._reals(), self._latents()
-            with torch.no_grad():
-                fakes = self._augmented(self.generator(latents))
-            reals = self._augmented(raw).detach()  # a tensor of its own: its gradient is asked for
-            zero_centre = with_penalty and recipe.penalty != "wgan-gp"
-            reals.requires_grad_(zero_centre), fakes.requires_grad_(zero_centre and "r2" in recipe.penalty)
-            on_real, on_fake = self.partner(reals), self.partner(fakes)
-            critic_loss = loss.critic(on_real, on_fake)
-            penalty = self._penalty(reals, fakes, on_real, on_fake) if with_penalty else torch.zeros(())
-            total = critic_loss + penalty.to(critic_loss.device) * (recipe.gamma * recipe.penalty_every)
-            self._descend(self.partner_adam, self.partner, total)
-
-        self.partner.requires_grad_(False)
-        latents = self._latents()
-        made = self.generator(latents)
-        baseline = None
-        if loss.paired:
-            with torch.no_grad():
-                baseline = self.partner(self._augmented(raw))
-        generator_loss = loss.generator(self.partner(self._augmented(made)), baseline)
-        self.partner.requires_grad_(True)
-        self._descend(self.generator_adam, self.generator, generator_loss)
-        if not tell:
-            return {}
-        return {
-            "critic": critic_loss.item(),
-            "generator": generator_loss.item(),
-            "penalty": penalty.item(),
-            "gap": (on_real.mean() - on_fake.mean()).item(),
-            "generator_gradient": gradient_norm(self.generator),
-            "spread": spread(made.detach()) / max(spread(raw), 1e-6),
-        }
-
-    def _cooperate(self, tell: bool) -> dict[str, float]:
-        """Encoder and generator minimise the same bound."""
-        reals, latents = self._augmented(self._reals()), self._latents()
-        mean, log_variance = self.partner(reals)
-        decoded = self.generator(mean + latents * (log_variance / 2).exp())
-        bound = evidence_bound(reals, decoded, mean, log_variance, self.recipe.sigma)
-        self.partner_adam.zero_grad()
-        self._descend(self.generator_adam, self.generator, bound)
-        self.processes.average_gradients(self.partner.parameters())
-        self.partner_adam.step()
-        if not tell:
-            return {}
-        return {
-            "bound": bound.item(),
-            "reconstruction": reconstruction(reals, decoded, self.recipe.sigma).item(),
-            "divergence": divergence(mean, log_variance).item(),
-            "generator_gradient": gradient_norm(self.generator),
-            "spread": spread(decoded.detach()) / max(spread(reals), 1e-6),
-        }
-
-    def _penalty(self, reals: Tensor, fakes: Tensor, on_real: Tensor, on_fake: Tensor) -> Tensor:
-        """The recipe's penalty; zero-centred ones with the customary half."""
-        if self.recipe.penalty == "wgan-gp":
-            share = self._mine(torch.rand(self.batch, generator=self.rng))
-            return one_centred(self.partner, reals, fakes, share)
-        penalty = zero_centred(on_real, reals)
-        if self.recipe.penalty == "r1+r2":
-            penalty = penalty + zero_centred(on_fake, fakes)
-        return penalty / 2
-
-    def _descend(self, adam: torch.optim.Optimizer, player: nn.Module, loss: Tensor) -> None:
-        adam.zero_grad()
+    def descend(self, loss: Tensor, *players: nn.Module) -> None:
+        """One step of each player along the gradient of `loss`, averaged over all processes."""
+        adams = [
+            adam
+            for player, adam in ((self.generator, self.generator_adam), (self.partner, self.partner_adam))
+            if player in players
+        ]
+        for adam in adams:
+            adam.zero_grad()
         torch.autograd.backward(loss)
-        self.processes.average_gradients(player.parameters())
-        adam.step()
+        self.processes.average_gradients(parameter for player in players for parameter in player.parameters())
+        for adam in adams:
+            adam.step()
 
-    def _reals(self) -> Tensor:
-        picked = torch.randint(len(self.pictures.images), (self.batch,), generator=self.rng)
-        return self.pictures.batch(self.processes.share(picked)).to(self.device)
+    @contextmanager
+    def frozen_partner(self) -> Iterator[None]:
+        """No gradients for the partner, while the generator's are computed through it."""
+        self.partner.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.partner.requires_grad_(True)
 
-    def _latents(self) -> Tensor:
-        width: int = self.generator.latent_dim  # type: ignore[assignment]
-        return self._mine(torch.randn(self.batch, width, generator=self.rng))
-
-    def _augmented(self, images: Tensor) -> Tensor:
-        policy = fitting(self.recipe.augment, len(self.pictures.images))
-        if not kinds(policy):
-            return images
-        return augment(images, policy, self._mine(torch.rand(self.batch, NUMBERS, generator=self.rng)))
-
-    def _mine(self, batch: Tensor) -> Tensor:
+    def mine(self, batch: Tensor) -> Tensor:
+        """This process's rows of a batch that is the same everywhere, on its device."""
         return self.processes.share(batch).to(self.device)
 
+    def _adams(self) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+        return self.generator_adam, self.partner_adam
+
     def _set_rates(self) -> None:
-        for adam, lr in (
-            (self.generator_adam, self.recipe.lr * self.rate),
-            (self.partner_adam, self.recipe.critic_lr * self.rate * self.partner_rate),
-        ):
-            for group in adam.param_groups:
-                group["lr"] = lr
+        schedule = self.game.schedule(self.step)
+        for adam, left in zip(self._adams(), (self.rate, self.rate * self.partner_rate), strict=True):
+            for group, peak in zip(adam.param_groups, self._peaks[adam], strict=True):
+                group["lr"] = peak * schedule * left
 
     @torch.no_grad()
     def _follow(self) -> None:
         """The average follows the generator, with a short memory at first."""
-        keep = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
+        keep = min(self.game.ema, (self.step + 1) / (self.step + 10))
         followed = self.generator.state_dict()
         for name, tensor in self.average.state_dict().items():
             if tensor.is_floating_point():
@@ -210,8 +175,7 @@ class Trainer:
                 hint="give a smaller --size or --batch" + (", or fewer processes" if self.processes.count > 1 else ""),
             )
         self.batch //= 2
-        self.partner.requires_grad_(True)  # memory may have run out while it was frozen
-        for adam in (self.generator_adam, self.partner_adam):
+        for adam in self._adams():
             adam.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -225,14 +189,8 @@ class Trainer:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a state belongs to. Plain values, so that they survive JSON."""
-        return {
-            "model": self.model.name,
-            "sizes": asdict(self.sizes),  # type: ignore[call-overload]
-            "recipe": asdict(self.recipe),
-            "pictures": self.pictures.digest,
-            "processes": self.processes.count,
-        }
+        """What a state belongs to."""
+        return self.game.settings | {"processes": self.processes.count}
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         return {
@@ -263,7 +221,7 @@ class Trainer:
             if state.get("settings", {}).get(name) != found:
                 raise GenerationError(
                     reason=f"{path} was trained with other {name}",
-                    hint="continue it with its own: pipeline train --resume " + str(path.parent),
+                    hint="continue it with what it began with, or begin another in another folder",
                 )
         try:
             for name, part in self._parts().items():

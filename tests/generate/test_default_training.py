@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import REPOSITORY
 
+from pipeline.errors import GenerationError
 from pipeline.generate.checkpoint import read_checkpoint
 from pipeline.generate.default_training import (
     BatchNoise,
+    FamilyGame,
     Gallery,
     TrainConfig,
-    Trainer,
     View,
-    pairing_loss,
-    train,
 )
 from pipeline.generate.families import FAMILIES, INKS, MAX_SHADE, PLANES, paint
 from pipeline.generate.losses import zero_centred
 from pipeline.generate.models.critic import Critic
 from pipeline.generate.models.painter import OPEN, Painter, PainterConfig, paint_fields
 from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, draw_numbers, fields
+from pipeline.generate.runs import Told, Until, train
+from pipeline.generate.sampler import WEIGHTS, open_checkpoint
+from pipeline.generate.train import Trainer
 
 TINY = TrainConfig(steps=20, tokens=3, canvas=32, crop=16, pictures=1, picture_side=48, penalty_every=4, warm_up=5)
 
@@ -97,13 +103,6 @@ def test_folding_the_style_changes_nothing() -> None:
     assert torch.allclose(paint_fields(painter.fold(z, families), x), expected, atol=1e-4)
 
 
-def test_the_pairing_loss_has_its_closed_form() -> None:
-    winner, loser = torch.tensor([0.0, 2.0, -1.0]), torch.tensor([0.0, -1.0, 3.0])
-    expected = sum(math.log1p(math.exp(b - a)) for a, b in zip(winner.tolist(), loser.tolist(), strict=True)) / 3
-    assert pairing_loss(winner, loser).item() == pytest.approx(expected, rel=1e-6)
-    assert pairing_loss(winner, winner).item() == pytest.approx(math.log(2))
-
-
 def test_the_gradient_penalty_of_a_linear_critic_is_its_squared_norm() -> None:
     weight, planes = torch.randn(PLANES, 4, 4), torch.randn(5, PLANES, 4, 4, requires_grad=True)
     penalty = zero_centred((planes * weight).sum((1, 2, 3)), planes)
@@ -123,32 +122,74 @@ def test_the_gallery_reads_real_ink_weights() -> None:
     assert (squares[:, :INKS].sum(1) - 1).abs().max() < 0.02 and squares[:, INKS].abs().max() <= MAX_SHADE + 0.01
 
 
+def run(folder: Path, config: TrainConfig, steps: int, told: Told | None = None) -> Trainer:
+    trainer = Trainer(FamilyGame(config))
+    train(folder, trainer, Until(steps, save_every=5), told or Told())
+    return trainer
+
+
 def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = Trainer(TINY)
-    for _ in range(20):
-        whole.advance()
-    first = Trainer(TINY)
-    for _ in range(9):
-        first.advance()
-    first.save(tmp_path / "state.pt")
-    second = Trainer(TINY)
-    second.restore(tmp_path / "state.pt")
-    while second.step < 20:
-        second.advance()
-    for name, tensor in whole.average.state_dict().items():
-        assert torch.equal(tensor, second.average.state_dict()[name]), name
+    """Also where gates are shut on the way, and rates rise and fall."""
+    config = replace(TINY, prune_at=12, prune_below=0.101)
+    whole = run(tmp_path / "whole", config, 20)
+    run(tmp_path / "stopped", config, 9)
+    run(tmp_path / "stopped", config, 20)
+    names = (WEIGHTS, "grids/0000020.png")
+    for name in names:
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+    shut = whole.generator.gates < -19  # type: ignore[operator]
+    assert shut.any() and torch.equal(shut, whole.average.gates < -19)  # type: ignore[operator]
 
 
 def test_a_state_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    Trainer(TINY).save(tmp_path / "state.pt")
-    with pytest.raises(ValueError, match="another configuration"):
-        Trainer(replace(TINY, gamma=1.0)).restore(tmp_path / "state.pt")
+    run(tmp_path, TINY, 1)
+    with pytest.raises(GenerationError, match="other configuration"):
+        run(tmp_path, replace(TINY, gamma=1.0), 2)
 
 
-def test_a_run_leaves_weights_a_log_and_nothing_half_done(tmp_path: Path) -> None:
-    weights = train(replace(TINY, steps=4), tmp_path / "run", save_every=2)
-    assert read_checkpoint(weights).notes["steps"] == 4
-    again = train(replace(TINY, steps=4), tmp_path / "run", save_every=2)
-    assert again.read_bytes() == weights.read_bytes()
-    assert not list(tmp_path.rglob("*.partial"))
-    assert all(json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines())
+def test_rates_rise_at_first_and_fall_to_a_tenth() -> None:
+    game = FamilyGame(TINY)
+    rates = [game.schedule(step) for step in range(TINY.steps + 1)]
+    assert rates[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    assert rates[12] == 1 and rates == sorted(rates[:6]) + sorted(rates[6:], reverse=True)
+    assert rates[-1] == pytest.approx(0.1)
+    trainer = Trainer(game)
+    trainer.advance()
+    found = [group["lr"] for group in trainer.generator_adam.param_groups]
+    assert found == pytest.approx([TINY.lr_painter / 5, TINY.lr_gates / 5])
+
+
+def test_the_run_of_the_default_is_a_run_like_others(tmp_path: Path) -> None:
+    """Weights that draw, a grid, records, the data; and nothing half done."""
+    heard: list[dict[str, float]] = []
+    run(tmp_path / "run", replace(TINY, steps=11), 11, Told(heard.append))
+    checkpoint = read_checkpoint(tmp_path / "run" / WEIGHTS)
+    assert checkpoint.notes["steps"] == 11 and len(checkpoint.notes["detail_cuts"]) == 3
+    assert sorted(path.name for path in (tmp_path / "run/grids").iterdir()) == [f"{n:07d}.png" for n in (5, 10, 11)]
+    records = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [1, 11] == [record["step"] for record in heard]
+    assert {"critic", "generator", "spread", "gates", "lr", "critic_lr"} <= set(records[1])
+    assert "11 families" in (tmp_path / "run/data.txt").read_text() and any((tmp_path / "run/tensorboard").iterdir())
+    assert open_checkpoint(tmp_path / "run").draw(1, 32).pixels.shape == (32, 32, 3)
+    assert not list(tmp_path.rglob("*.partial")) and not (tmp_path / "run/memorised.png").exists()
+
+
+def test_train_default_trains_and_continues(tmp_path: Path) -> None:
+    """The script that gives the weights that ship, as a process of its own."""
+    for steps in ("2", "2"):
+        ended = subprocess.run(
+            [REPOSITORY / "scripts" / "train-default", str(tmp_path), "--steps", steps],
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert ended.returncode == 0, ended.stderr
+    assert "continuing at step 2" in ended.stderr and read_checkpoint(tmp_path / WEIGHTS).notes["steps"] == 2
+    refused = subprocess.run(
+        [sys.executable, "-m", "pipeline.generate.default_training", str(tmp_path), "--steps", "3"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert refused.returncode == 1 and "other configuration" in refused.stderr and "Traceback" not in refused.stderr

@@ -25,6 +25,7 @@ from pipeline.errors import BadArgument, GenerationError, WorkspaceUnwritable
 from pipeline.generate.alarms import CHANCES, GRACE, PATIENCE, STILL, WINDOW, Watch
 from pipeline.generate.blueprint import MODELS, Blueprint, Recipe, blueprint
 from pipeline.generate.data import Pictures, read_digits
+from pipeline.generate.games import game_of
 from pipeline.generate.losses import LOSSES
 from pipeline.generate.memory import find_copies, picture_pairs
 from pipeline.generate.models.mlp_gan import Critic, Generator, MlpGanConfig
@@ -42,11 +43,11 @@ def digits() -> Pictures:
 def trainer(digits: Pictures, name: str = "mlp_gan_bn", **changes: Any) -> Trainer:
     model = blueprint(name)
     recipe = replace(model.recipe, batch=8, **changes)
-    return Trainer(model, model.config(size=16, channels=1), recipe, digits)
+    return Trainer(game_of(model, model.config(size=16, channels=1), recipe, digits, "digits"))
 
 
 def run(folder: Path, trainer: Trainer, steps: int, save_every: int = 10, told: Told | None = None) -> Any:
-    return train(folder, trainer, "digits", Until(steps, save_every=save_every), told or Told())
+    return train(folder, trainer, Until(steps, save_every=save_every), told or Told())
 
 
 def same(a: nn.Module, b: nn.Module) -> bool:
@@ -221,7 +222,7 @@ class Fading(Generator):
 
 def test_a_collapse_lowers_the_rates_and_then_stops_the_run(digits: Pictures, tmp_path: Path) -> None:
     model = Blueprint("fading", MlpGanConfig, {"batch_norm": True}, Fading, Critic, Recipe(batch=32, lr=1e-3))
-    fading = Trainer(model, model.config(size=16), model.recipe, digits)
+    fading = Trainer(game_of(model, model.config(size=16), model.recipe, digits, "digits"))
     heard: list[str] = []
     with pytest.raises(GenerationError, match="training collapse.*pictures differ") as caught:
         run(tmp_path, fading, 3000, save_every=100, told=Told(notice=heard.append))
@@ -291,16 +292,17 @@ torch.set_num_threads(1)
 from pipeline.errors import GenerationError
 from pipeline.generate.blueprint import blueprint
 from pipeline.generate.data import read_digits
+from pipeline.generate.games import game_of
 from pipeline.generate.runs import Told, Until, train
 from pipeline.generate.train import Trainer
 model = blueprint("mlp_gan")
 recipe = replace(model.recipe, batch=int(sys.argv[2]))
-trainer = Trainer(model, model.config(size=16), recipe, read_digits(16, 1)[0])
+trainer = Trainer(game_of(model, model.config(size=16), recipe, read_digits(16, 1)[0], "digits"))
 mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 limit = mapped + int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    train(Path(sys.argv[1]), trainer, "digits", Until(2), Told(notice=print))
+    train(Path(sys.argv[1]), trainer, Until(2), Told(notice=print))
 except GenerationError as error:
     print("refused:", error, error.hint)
 """
@@ -345,7 +347,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(digits: Pictures, tmp_path: Path
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-    assert "pipeline train --resume" in caught.value.hint and not list(tmp_path.rglob("*.partial"))
+    assert "same command again" in caught.value.hint and not list(tmp_path.rglob("*.partial"))
     assert read_state(tmp_path / "full" / "state.pt")["step"] == 10
     run(tmp_path / "full", trainer(digits), 20)
     assert (tmp_path / "full" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
