@@ -89,15 +89,17 @@ def decide(
     collection = _wanted_collection(plans, config, more=more)
     if collection is None:
         return Begin(config["name"])
-    last, *earlier = plans.runs(collection.id)
-    asks_again = not _differences(last.arguments, arguments)
-    if last.state == "done" and asks_again:  # ended, but the caller never heard of it
-        return Finished(last)
+    runs = plans.runs(collection.id)
+    if not runs and not new:  # rebuilt from a contract that has minted nothing yet
+        _must_fit(collection, config)
+        return Add(collection)
+    if runs and runs[0].state == "done" and not _differences(runs[0].arguments, arguments):
+        return Finished(runs[0])  # ended, but the caller never heard of it
     if new:
         if config.given("name"):
             raise CollectionExists(
                 collection=collection.name,
-                count=last.start + last.count - 1,
+                count=plans.next_token(collection) - 1,
                 differences="a new collection of the same name",
                 hint="choose another --name",
             )
@@ -105,13 +107,13 @@ def decide(
     if more:
         _must_fit(collection, config)
         return Add(collection)
-    for run in (last, *earlier):
+    for run in runs:
         if not _differences(run.arguments, arguments):
             return Finished(run)
     raise CollectionExists(
         collection=collection.name,
-        count=last.start + last.count - 1,
-        differences=_told(_differences(last.arguments, arguments)),
+        count=plans.next_token(collection) - 1,
+        differences=_told(_differences(runs[0].arguments, arguments)),
     )
 
 

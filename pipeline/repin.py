@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cid import CID
 from pipeline.config import Config
-from pipeline.errors import BadArgument, ContentMissing, LastPlace, PinError
+from pipeline.errors import BadArgument, ContentMissing, Corrupt, LastPlace, PinError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pins import KnownRoot, forget_pin, known_root, record_pins
 from pipeline.ledger.plans import Collection, Plans
@@ -32,8 +32,8 @@ def repin(
 ) -> dict[str, Any]:
     """Pin a collection at the configured places wherever the ledger does not know it proved there, or everywhere.
 
-    What a place has already is not sent again. A CAR that is gone here is first brought back through the configured
-    gateway. Returns what `pins_report` does, with `failed`: the number of pins that could not be proved.
+    What a place has already is not sent again. A CAR that is gone or damaged here is first brought back through the
+    configured gateway; the damaged file is set aside, under another name. Returns what `pins_report` does, with `failed`: the number of pins that could not be proved.
     """
     with reading(workspace, name) as (_, collection):
         pass
@@ -47,7 +47,7 @@ def repin(
             if everything or root.state_at(place) != "proved"
         ]
         for root in {job[2].cid: job[2] for job in jobs}.values():
-            _bring_back(store, root, config)
+            _bring_back(store, root, config, observer)
         failures = 0
         for done, pin in enumerate(places.pin_each(jobs), 1):
             with ledger.atomic():
@@ -106,19 +106,33 @@ def _roots_of_others(ledger: Ledger, collection: Collection) -> set[CID]:
     return {root for other in others for root in plans.collection_roots(other)} & own
 
 
-def _bring_back(store: CarStore, root: PinnedRoot, config: Config) -> None:
+def _bring_back(store: CarStore, root: PinnedRoot, config: Config, observer: Observer) -> None:
+    """Have the CAR of a root here and whole. Raises ContentMissing where it is not, and no gateway is named."""
+    damaged: Corrupt | None = None
     if store.path(root.cid).exists():
-        return
+        try:
+            store.check(root)
+            return
+        except Corrupt as error:
+            damaged = error
     if not config["gateway"]:
         raise ContentMissing(
             folder=store.folder,
-            roots=str(root.cid),
+            roots=f"{root.cid} (damaged: {damaged.fields['reason']})" if damaged else str(root.cid),
             hint="--gateway URL brings it back from whoever has it, each block hashed",
-        )
+        ) from damaged
     from pipeline.pin.fetch import Limits, fetch
 
-    store.restore(root.cid, lambda put: fetch(root.cid, config["gateway"], Limits.of(root), put))
+    aside = store.set_aside(root.cid) if damaged else None
+    try:
+        store.restore(root.cid, lambda put: fetch(root.cid, config["gateway"], Limits.of(root), put))
+    except BaseException:
+        if aside is not None and not store.path(root.cid).exists():
+            aside.rename(store.path(root.cid))  # as it was: half of it may still be read
+        raise
     store.check(root)
+    if damaged and aside:
+        observer.notice(f"{root.cid} was damaged ({damaged.fields['reason']}): set aside as {aside}, and brought back")
 
 
 def _witnesses(workspace: Workspace, config: Config, roots: list[KnownRoot], leaving: Places) -> Places:

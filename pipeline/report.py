@@ -117,7 +117,7 @@ def _progress(plans: Plans, collection: Collection) -> dict[str, Any]:
         "contract": collection.contract,
         "chain_id": collection.chain_id,
         "chain": collection.chain_kind,
-        "rpc_url": runs[0].rpc_url,
+        "rpc_url": runs[0].rpc_url if runs else None,
         "planned": planned,
         "drawn": pinned + counts.get("generated", 0),
         "pinned": pinned,

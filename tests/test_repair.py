@@ -11,11 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import REPOSITORY, Pipeline
 from folders import MP4, SVG, write
+from galleries import application, serving
 
 from pipeline.pin.gateway import gateway_app, serve_gateway
+from pipeline.workspace import Workspace
 
 BOB = "0x1111111111111111111111111111111111111111"
 MINT = ("mint", "--size", "32", "--batch", "2", "--json")
@@ -235,3 +238,31 @@ def test_several_collections_come_back_into_one_ledger(pipeline: Pipeline, tmp_p
     for name in ("art", "Other"):
         verified = pipeline("verify", "--name", name)
         assert verified.code == 0, verified.out + verified.err
+
+
+def test_a_contract_that_has_minted_nothing_comes_back_is_shown_and_mints(pipeline: Pipeline, tmp_path: Path) -> None:
+    words = (*MINT, "--count", "2", "--seed", "9")
+    killed = pipeline(*words, env={"PIPELINE_CRASH_AT": "persisted_not_sent:2"})  # the contract is there, no token
+    assert killed.code == -signal.SIGKILL
+    ledger = sqlite3.connect(tmp_path / "workspace" / "ledger.sqlite")
+    (contract,) = ledger.execute("SELECT contract FROM collection").fetchone()
+    ledger.close()
+    forget(tmp_path)
+    ended = pipeline("repair", "--from-chain", "--contract", contract, "--seed", "9", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["collections"][0]["tokens"] == 0
+    assert pipeline("status", "--json").json["collections"][0]["planned"] == 0
+    assert pipeline("status").code == 0
+
+    with serving(application(Workspace(tmp_path / "workspace"))) as url, httpx.Client(base_url=url + "/v1") as client:
+        assert client.get("/collections").json()[0]["progress"]["planned"] == 0
+        told = client.get("/collections/1").json()
+        assert (told["contract"], told["size"], told["chain"]["rpc_url"]) == (contract, None, None)
+        for path in ("tokens", "index", "facets", "owners", "batches", "transactions", "progress"):
+            assert client.get(f"/collections/1/{path}").status_code == 200, path
+        assert client.get("/collections/1/tokens/1").status_code == 404
+
+    minted = pipeline(*words, "--more")
+    assert minted.code == 0, minted.err
+    assert minted.json["contract"] == contract and len(minted.json["tokens"]) == 2
+    assert pipeline("verify").code == 0

@@ -15,6 +15,8 @@ from pipeline.workspace import Workspace
 
 MAX_TOKEN_ID = 2**48 - 1  # of the contract
 
+CONTINUES = "everything so far is recorded. Give the same command again: it continues."
+
 PIN_SETTINGS = ("pin", "ipfs_api", "psa_url", "psa_origins", "s3_endpoint", "s3_bucket", "pinata_url", "gateway")
 LIMITS = ("max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth")
 
@@ -42,6 +44,7 @@ class Verb:
     examples: tuple[str, ...]
     settings: tuple[str, ...] = ()
     arguments: tuple[tuple[str, dict[str, Any]], ...] = ()
+    ended: str = CONTINUES  # what is told when a signal ended it
 
     def add_to(self, verbs: Any, everywhere: argparse.ArgumentParser) -> None:
         parser = verbs.add_parser(
@@ -52,7 +55,7 @@ class Verb:
             epilog="examples:\n" + "\n".join(f"  pipeline {example}" for example in self.examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        parser.set_defaults(run=self.run)
+        parser.set_defaults(run=self.run, ended=self.ended)
         for word, options in self.arguments:
             parser.add_argument(word, **options)
         for setting in SETTINGS:

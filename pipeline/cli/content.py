@@ -89,5 +89,6 @@ VERBS = (
                 },
             ),
         ),
+        ended="the gateway is closed. It only read: there is nothing to continue.",
     ),
 )

@@ -126,6 +126,7 @@ VERBS = (
         "run the embedded chain in the foreground, for wallets",
         ("devnet", "devnet --chain ganache"),
         ("chain",),
+        ended="the chain is closed. Its state is kept: nothing of it is lost.",
     ),
     Verb(
         "config",

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from pipeline import __version__
 from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving, training
-from pipeline.cli.call import Call, say
+from pipeline.cli.call import CONTINUES, Call, say
 from pipeline.config import SETTINGS, load_config
 from pipeline.errors import Interrupted, PipelineError
 from pipeline.workspace import Workspace
@@ -61,12 +61,14 @@ def _terminate(*_: object) -> NoReturn:
 
 def main(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
+    ended = CONTINUES
     try:
         parser = command_line()
         arguments = parser.parse_args(words, argparse.Namespace(workspace=DEFAULT_WORKSPACE, json=False))
         if arguments.verb is None:
             parser.print_help()
             return 0
+        ended = arguments.ended
         flags = {setting.name: getattr(arguments, setting.name, None) for setting in SETTINGS}
         config = load_config(flags, os.environ, Path.cwd())
         code: int = arguments.run(Call(arguments, config, Workspace(Path(arguments.workspace))))
@@ -75,10 +77,10 @@ def main(words: Sequence[str]) -> int:
     except BrokenPipeError:
         return SIGPIPE_EXIT
     except (KeyboardInterrupt, Interrupted):
-        say("\ninterrupted: everything so far is recorded. Give the same command again: it continues.")
+        say(f"\ninterrupted: {ended}")
         return Interrupted.exit_code
     except _Terminated:
-        say("\nterminated: everything so far is recorded. Give the same command again: it continues.")
+        say(f"\nterminated: {ended}")
         return 128 + signal.SIGTERM
     except PipelineError as error:
         say(f"error: {error}" + (f"\n  → {error.hint}" if error.hint else ""))

@@ -145,6 +145,7 @@ VERBS = (
                 {"choices": ("debug", "info", "warning"), "default": "info", "help": "least important log line (info)"},
             ),
         ),
+        ended="the service is closed. Jobs are recorded: those that are not done go on when it is started again.",
     ),
     Verb(
         "access",

@@ -26,8 +26,9 @@ from pipeline.errors import GenerationError
 from pipeline.generate import Drawing, seeds
 from pipeline.generate.checkpoint import read_checkpoint
 from pipeline.generate.families import FAMILIES, PLANES, UPRIGHT
+from pipeline.generate.models.canvas import Numbers
 from pipeline.generate.models.painter import SHUT, Folded, Painter, paint_fields
-from pipeline.generate.models.vocabulary import GROUPS, Numbers, draw_numbers, fields
+from pipeline.generate.models.vocabulary import GROUPS, draw_numbers, fields
 from pipeline.generate.palettes import NAMES, colour, palette_colours
 from pipeline.generate.stage import check_size, is_out_of_memory
 from pipeline.generate.traits import (
@@ -67,7 +68,7 @@ def default_artist(device: str, threads: int | None, batch: int | None = None) -
 
 
 class SeedNoise:
-    """A token's numbers, from one stream for each name; see `vocabulary.Noise`."""
+    """A token's numbers, from one stream for each name; see `canvas.Noise`."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed

@@ -71,7 +71,7 @@ class TrainConfig:
 
 
 class BatchNoise:
-    """Numbers for a training batch; see `vocabulary.Noise`."""
+    """Numbers for a training batch; see `canvas.Noise`."""
 
     def __init__(self, batch: int, generator: torch.Generator) -> None:
         self.batch, self.generator = batch, generator

@@ -56,9 +56,14 @@ def _fpng() -> Any:
 
 
 def _checked(png: bytes, pixels: NDArray[np.uint8]) -> bytes:
+    """The file, once Pillow has read these pixels out of it. Raises GenerationError where it reads others, or none."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-        if image.mode != "RGB" or image.tobytes() != pixels.tobytes():
-            raise GenerationError(reason="fpng changed the pixels", hint="use `--encoder pillow`, and report this")
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            same = image.mode == "RGB" and image.size == pixels.shape[1::-1] and image.tobytes() == pixels.tobytes()
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises for a file that is no sound PNG
+        same = False
+    if not same:
+        raise GenerationError(reason="fpng changed the pixels", hint="use `--encoder pillow`, and report this")
     return png

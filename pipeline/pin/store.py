@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -151,6 +152,16 @@ class CarStore(Pinner):
         self.path(root.cid).unlink(missing_ok=True)
         if self.folder.exists():
             sync_folder(self.folder)
+
+    def set_aside(self, root: CID) -> Path:
+        """Rename the CAR of a root to what nobody reads, and never remove it: what is damaged may still be of use."""
+        path = self.path(root)
+        names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in count())
+        aside = next(name for name in names if not name.exists())
+        with _writing(path):
+            os.rename(path, aside)
+            sync_folder(self.folder)
+        return aside
 
     def rungs(self, root: PinnedRoot) -> Sequence[Rung]:
         """Read the CAR again: it must be, byte for byte, the one that was recorded. Raises Corrupt."""

@@ -75,7 +75,7 @@ class CollectionDetail(CollectionSummary):
     cover_root: str | None = Field(description="CID of the directory that holds the cover")
     gateway: str | None = Field(description="base of a gateway that has the content, ending in /ipfs/")
     indexed_block: int | None = Field(description="Transfer events were read up to this block")
-    size: int = Field(description="width and height of the newest artworks in pixels")
+    size: int | None = Field(description="width and height of the newest artworks in pixels; None: there are none yet")
 
 
 class TraitValue(Document):

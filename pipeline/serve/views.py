@@ -49,7 +49,7 @@ def collection_detail(ledger: Ledger, collection: Collection, gateway: str | Non
         cover_root=catalogue.cover_root(collection.id),
         gateway=gateway,
         indexed_block=catalogue.indexed_block(collection.id),
-        size=Plans(ledger).runs(collection.id)[0].size,
+        size=next((run.size for run in Plans(ledger).runs(collection.id)), None),
     )
 
 
@@ -77,7 +77,7 @@ def _chain(ledger: Ledger, collection: Collection) -> doc.ChainInfo:
             "name": network.name if network else f"chain {collection.chain_id}",
             "worth": network.worth if network else "unknown",
             "kind": collection.chain_kind,
-            "rpc_url": _wallet_url(Plans(ledger).runs(collection.id)[0].rpc_url),
+            "rpc_url": next((_wallet_url(run.rpc_url) for run in Plans(ledger).runs(collection.id)), None),
             "explorer": (network.explorer or None) if network else None,
         }
     )

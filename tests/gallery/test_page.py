@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from pipeline.ledger import Ledger, canonical_json
 from pipeline.ledger.access import AccessToken
+from pipeline.ledger.plans import Plans
 from pipeline.serve.door import Door, Rules
 from pipeline.workspace import Workspace
 
@@ -186,6 +187,22 @@ def test_an_empty_workspace_says_what_to_do_and_then_shows_what_was_done(
         expect(page.get_by_text("pipeline mint --count 50")).to_be_visible()
         (tmp_path / "workspace").symlink_to(minted.folder)
         expect(page.get_by_role("heading", name="Lino")).to_be_visible()
+
+
+def test_a_collection_without_tokens_says_how_to_make_the_first(tmp_path: Path, open_page: Any) -> None:
+    workspace = Workspace(tmp_path)
+    nobody = "0x0000000000000000000000000000000000000000"
+    words = {"name": "Empty", "symbol": "E", "description": "Soon.", "external_url": "", "owner": nobody}
+    numbers = {"royalty_bps": 0, "royalty_receiver": nobody, "max_supply": 0, "seed": 1}
+    with Ledger(workspace.ledger) as ledger, ledger.atomic():
+        plans = Plans(ledger)
+        plans.plan_collection(plans.chain(31337, bytes(32), "anvil"), words | numbers)
+    with serving(application(workspace)) as url:
+        page = open_page(url)
+        expect(page.get_by_role("heading", name="Empty")).to_be_visible()
+        expect(page.get_by_text("No tokens yet.")).to_be_visible()
+        expect(page.get_by_text("pipeline mint --count 50 --more")).to_be_visible()
+        expect(page.locator(".count")).to_have_text("0 tokens")
 
 
 def test_what_does_not_exist_is_told_in_words(served: Served, open_page: Any) -> None:

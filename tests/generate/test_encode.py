@@ -22,6 +22,43 @@ def test_pixels_come_back_as_they_were(shape: tuple[int, int], encoder: str) -> 
         assert np.array_equal(np.asarray(image), pixels)
 
 
+def drawn_like(kind: str, size: int) -> np.ndarray:
+    """Pixels that take a compressor's different ways: runs, gradients, noise, and views that are not contiguous."""
+    ramp = np.add.outer(np.arange(size), np.arange(size))
+    if kind == "flat":
+        return np.full((size, size, 3), 200, np.uint8)
+    if kind == "stripes":
+        return np.repeat((ramp // 7 % 2 * 255).astype(np.uint8)[..., None], 3, 2)
+    noise = np.random.default_rng(size).integers(0, 256, (size, 2 * size, 3), np.uint8)
+    return (
+        noise[:, ::2]
+        if kind == "every other column"
+        else np.stack([ramp % 256, ramp // 3 % 256, ramp // 9 % 256], 2).astype(np.uint8)
+    )
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("size", [16, 1024, 2048])
+@pytest.mark.parametrize("kind", ["flat", "stripes", "gradient", "every other column"])
+def test_nothing_is_lost_at_any_size(kind: str, size: int, encoder: str) -> None:
+    """Read by Pillow, which wrote neither of them with the code that reads."""
+    pixels = drawn_like(kind, size)
+    with Image.open(io.BytesIO(encode_png(pixels, encoder))) as image:
+        assert np.array_equal(np.asarray(image), pixels)
+
+
+def test_a_fast_encoder_is_checked_with_every_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut short, of another size, with an alpha channel, or no PNG: whatever it gives, a wrong file goes nowhere."""
+    pixels = drawn_like("gradient", 32)
+    whole = encode_png(pixels)
+    with_alpha = io.BytesIO()
+    Image.fromarray(pixels).convert("RGBA").save(with_alpha, "PNG")
+    for wrong in (whole[:-200], encode_png(pixels[:16]), with_alpha.getvalue(), b"", b"GIF89a"):
+        monkeypatch.setattr("fpng.from_bytes", lambda *_, wrong=wrong: wrong)
+        with pytest.raises(GenerationError, match="fpng changed the pixels"):
+            encode_png(pixels, "fpng")
+
+
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_the_same_pixels_give_the_same_bytes(encoder: str) -> None:
     pixels = np.zeros((64, 64, 3), np.uint8)

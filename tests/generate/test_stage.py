@@ -79,6 +79,20 @@ def test_a_size_out_of_range_is_refused_before_anything_is_drawn(tmp_path: Path,
     assert not noise.drawn
 
 
+@pytest.mark.parametrize(("size", "encoder"), [(1024, "pillow"), (2048, "fpng")])
+def test_large_pictures_come_through_whole(generator: Generator, tmp_path: Path, size: int, encoder: str) -> None:
+    """From the seed to the file, without loss, and with the traits of the small picture."""
+    [artwork] = generate(specs(1), generator, size, Gate(1), lambda i: tmp_path / f"{i}.png", encoder)
+    small = generator.draw(artwork.seed, 256)
+    with Image.open(artwork.path) as image:
+        assert image.size == (size, size) and image.mode == "RGB"
+        assert hashlib.sha256(image.tobytes()).digest() == artwork.pixel_sha256
+        shrunk = np.asarray(image.resize((16, 16), Image.Resampling.BOX), np.float32)
+    expected = np.asarray(Image.fromarray(small.pixels).resize((16, 16), Image.Resampling.BOX), np.float32)
+    assert np.abs(shrunk - expected).mean() < 3  # levels
+    assert artwork.attributes == small.attributes
+
+
 def test_provenance_says_what_made_the_images(generator: Generator) -> None:
     found = provenance(generator, 512)
     assert (found.model, found.weights_sha256) == ("default", generator.weights_sha256)

@@ -284,9 +284,19 @@ def gateway_process(tmp_path: Path) -> Iterator[Callable[..., Started]]:
 
     yield start
     for process in processes:
+        if process.poll() is not None:
+            continue
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0 and b"Traceback" not in said, said
+
+
+def test_terminated_it_says_that_there_is_nothing_to_continue(gateway_process: Callable[..., Started]) -> None:
+    _, process = gateway_process()
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"nothing to continue" in said and b"same command" not in said
 
 
 def test_the_verb_prints_an_address_that_works(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from conftest import Pipeline
 
+from pipeline.pin.gateway import gateway_app, serve_gateway
 from tests.pin.servers import Server
 
 MINT = ("mint", "--count", "2", "--size", "32", "--seed", "1", "--json")
@@ -105,3 +107,28 @@ def test_words_that_make_no_sense_are_refused(pipeline: Pipeline) -> None:
     assert unknown.code == 2 and "kubo" in unknown.err
     table = pipeline("pins").out
     assert "Lino 1-2 images" in table and "proved" in table and "embedded" in table
+
+
+def test_a_damaged_car_is_set_aside_and_comes_back_through_a_gateway(pipeline: Pipeline, tmp_path: Path) -> None:
+    assert pipeline(*MINT).code == 0
+    cars = tmp_path / "workspace" / "car"
+    shutil.copytree(cars, tmp_path / "elsewhere")
+    car = max(cars.glob("*.car"), key=lambda path: path.stat().st_size)
+    whole = car.read_bytes()
+    damaged = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]
+    car.write_bytes(damaged)
+
+    alone = pipeline("repin", "--all")
+    assert alone.code == 1 and car.stem in alone.err and "damaged" in alone.err and "--gateway" in alone.err
+    with serve_gateway(gateway_app(tmp_path / "nothing"), 0) as url:
+        away = pipeline("repin", "--all", "--gateway", url)
+    assert away.code == 1 and car.read_bytes() == damaged  # as it was
+    for number, kept in enumerate(("", "1")):
+        car.write_bytes(damaged)
+        with serve_gateway(gateway_app(tmp_path / "elsewhere"), 0) as url:
+            mended = pipeline("repin", "--all", "--gateway", url)
+        assert mended.code == 0, mended.err
+        aside = cars / f"{car.name}.damaged{kept}"
+        assert aside.name in mended.err and aside.read_bytes() == damaged
+        assert car.read_bytes() == whole and len(list(cars.glob("*.damaged*"))) == number + 1
+    assert pipeline("verify").code == 0

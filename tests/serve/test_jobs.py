@@ -199,6 +199,7 @@ def test_it_ends_by_a_signal_and_the_job_goes_on_next_time(tmp_path: Path) -> No
                 while not client.get(f"/v1/jobs/{job}").json()["progress"]:
                     time.sleep(0.05)
             assert running.stop(sign) == code, running.log.read_text()
+            assert "go on when it is started again" in running.log.read_text()
     with service(tmp_path) as running, running.client(token) as client:
         assert running.ended(client, job)["state"] == "done"
         assert _supplies(tmp_path) == {"One": 40}

@@ -12,33 +12,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pipeline.generate.families import FAMILIES
-
-Numbers = dict[str, Tensor]
-
-
-class Noise(Protocol):
-    """Where a token's numbers come from: a training batch's generator, or the streams of a seed."""
-
-    def uniform(self, name: str, *shape: int) -> Tensor: ...  # (B, *shape) in [0, 1)
-
-    def normal(self, name: str, *shape: int) -> Tensor: ...  # (B, *shape)
-
-
-class Canvas(NamedTuple):
-    """The points, as they are and as the token's warp and tilt move them."""
-
-    x: Tensor  # (B, N)
-    y: Tensor
-    bent_x: Tensor
-    bent_y: Tensor
-    tilted_x: Tensor  # bent, then turned
-    tilted_y: Tensor
+from pipeline.generate.models.canvas import (
+    Canvas,
+    Noise,
+    Numbers,
+    bend,
+    choice,
+    crisp,
+    draw_canvas,
+    labels,
+    look_up,
+    plane_waves,
+    sign,
+    smooth,
+    where_pair,
+)
 
 
 class Group(NamedTuple):
@@ -49,7 +42,7 @@ class Group(NamedTuple):
 
 def draw_numbers(noise: Noise, families: Tensor) -> Numbers:
     """All numbers of B tokens; `families` (B, F) are the weights that say how often each bends and tilts."""
-    numbers = _draw_canvas(noise, families)
+    numbers = draw_canvas(noise, families)
     for group in GROUPS.values():
         numbers |= group.draw(noise)
     return numbers
@@ -57,44 +50,9 @@ def draw_numbers(noise: Noise, families: Tensor) -> Numbers:
 
 def fields(numbers: Numbers, x: Tensor, y: Tensor, groups: Sequence[str] | None = None) -> Tensor:
     """The fields at (B, N) points: (B, C, N), every group in order, or only those named."""
-    canvas = _bend(numbers, x, y)
+    canvas = bend(numbers, x, y)
     names = GROUPS if groups is None else groups
     return torch.stack([field for name in names for field in GROUPS[name].fields(numbers, canvas)], 1)
-
-
-# ── canvas: how a token bends its plane ──────────────────────────────────────────────────────────────────────
-
-# How often a family bends its plane, how far, and how often it tilts it. Straight families stay straight.
-_BENDS = {"flow": 0.3, "glass": 0.35, "moire": 0.3, "marble": 1.0}
-_TILTS = {"mondrian": 0.3, "moire": 0.3, "marble": 0.3}
-_FAR = {"marble": 0.35}
-
-
-def _draw_canvas(noise: Noise, families: Tensor) -> Numbers:
-    def of_family(table: dict[str, float], usual: float = 0.0) -> Tensor:
-        return families @ torch.tensor([table.get(name, usual) for name in FAMILIES], device=families.device)
-
-    far = of_family(_FAR, 0.12) * (0.3 + 0.7 * noise.uniform("canvas.far"))
-    angle = torch.where(
-        noise.uniform("canvas.diagonal") < 0.5, math.pi / 4, noise.uniform("canvas.angle") * math.pi / 2
-    )
-    return {
-        "canvas.waves": _waves(noise, "canvas.waves", 2, 6, 0.3, 0.7),
-        "canvas.bend": torch.where(noise.uniform("canvas.bends") < of_family(_BENDS), far, 0.0),
-        "canvas.tilt": torch.where(noise.uniform("canvas.tilts") < of_family(_TILTS), angle, 0.0),
-    }
-
-
-def _bend(numbers: Numbers, x: Tensor, y: Tensor) -> Canvas:
-    bent_x, bent_y = x, y
-    if numbers["canvas.bend"].any():
-        sway = _smooth(numbers["canvas.waves"], x, y) * numbers["canvas.bend"][:, None, None]  # (B, 2, N)
-        bent_x, bent_y = x + sway[:, 0], y + sway[:, 1]
-    tilt = numbers["canvas.tilt"][:, None]
-    if not tilt.any():
-        return Canvas(x, y, bent_x, bent_y, bent_x, bent_y)
-    cos, sin = tilt.cos(), tilt.sin()
-    return Canvas(x, y, bent_x, bent_y, bent_x * cos + bent_y * sin, bent_y * cos - bent_x * sin)
 
 
 # ── place and smooth noise ───────────────────────────────────────────────────────────────────────────────────
@@ -106,17 +64,17 @@ def _place_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
 
 def _draw_smooth(noise: Noise) -> Numbers:
     return {
-        "smooth.broad": _waves(noise, "smooth.broad", 2, 8, 0.3, 0.7),
-        "smooth.middle": _waves(noise, "smooth.middle", 1, 10, 0.8, 1.6),
-        "smooth.fine": _waves(noise, "smooth.fine", 1, 10, 1.8, 3.6),
+        "smooth.broad": plane_waves(noise, "smooth.broad", 2, 8, 0.3, 0.7),
+        "smooth.middle": plane_waves(noise, "smooth.middle", 1, 10, 0.8, 1.6),
+        "smooth.fine": plane_waves(noise, "smooth.fine", 1, 10, 1.8, 3.6),
         "smooth.veins": 1.5 + 2 * noise.uniform("smooth.veins"),
     }
 
 
 def _smooth_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
-    broad = _smooth(numbers["smooth.broad"], canvas.bent_x, canvas.bent_y)
-    middle = _smooth(numbers["smooth.middle"], canvas.bent_x, canvas.bent_y)[:, 0]
-    fine = _smooth(numbers["smooth.fine"], canvas.bent_x, canvas.bent_y)[:, 0]
+    broad = smooth(numbers["smooth.broad"], canvas.bent_x, canvas.bent_y)
+    middle = smooth(numbers["smooth.middle"], canvas.bent_x, canvas.bent_y)[:, 0]
+    fine = smooth(numbers["smooth.fine"], canvas.bent_x, canvas.bent_y)[:, 0]
     turbulence = broad[:, 0] + 0.55 * middle + 0.3 * fine
     return [broad[:, 0], broad[:, 1], middle, turbulence, torch.sin(turbulence * numbers["smooth.veins"][:, None])]
 
@@ -125,7 +83,6 @@ def _smooth_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
 
 _CELLS = 16  # cells per side of the table of numbers; a lattice larger than that repeats
 _MOTIFS = 8
-_STEEP = 6  # how fast a crisp field runs from its edge, where it is 0, to -1 or 1
 
 
 class _Grid(NamedTuple):
@@ -148,10 +105,10 @@ def _draw_lattice(noise: Noise) -> Numbers:
     two = torch.where(noise.uniform("lattice.often", _CELLS**2) < 0.7, usual, other)
     any_motif = (noise.uniform("lattice.motifs", _CELLS**2) * _MOTIFS).floor()
     return {
-        "lattice.count": _choice(noise, "lattice.count", [2, 3, 4, 4, 5, 6]),
+        "lattice.count": choice(noise, "lattice.count", [2, 3, 4, 4, 5, 6]),
         "lattice.motifs": torch.where(noise.uniform("lattice.few", 1) < 0.7, two, any_motif),
         "lattice.turns": (noise.uniform("lattice.turns", _CELLS**2) * 4).floor(),
-        "lattice.hashes": _hashes(noise, "lattice.hashes", 2 * _CELLS**2),  # of papers, then of figures
+        "lattice.hashes": labels(noise, "lattice.hashes", 2 * _CELLS**2),  # of papers, then of figures
     }
 
 
@@ -178,16 +135,16 @@ def _lattice_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     for i in range(1, _MOTIFS):
         inside = torch.where(motif == i, distances[i], inside)
     owner = torch.where(inside > 0, cell + _CELLS**2, cell)
-    return [_crisp(inside), inside * 2, edge * 4 - 1, *_look_up(numbers["lattice.hashes"], owner)]
+    return [crisp(inside), inside * 2, edge * 4 - 1, *look_up(numbers["lattice.hashes"], owner)]
 
 
 # ── tiles: quarter arcs that always meet (Truchet's tiling in Smith's round form, 1987) ──────────────────────
 
 
 def _draw_tiles(noise: Noise) -> Numbers:
-    bias = _choice(noise, "tiles.bias", [50, 50, 80], 1) / 100
+    bias = choice(noise, "tiles.bias", [50, 50, 80], 1) / 100
     return {
-        "tiles.count": _choice(noise, "tiles.count", [3, 4, 5, 6, 6, 8]),
+        "tiles.count": choice(noise, "tiles.count", [3, 4, 5, 6, 6, 8]),
         "tiles.flipped": (noise.uniform("tiles.flips", _CELLS**2) < bias).float(),
         "tiles.pitch": 0.05 + 0.07 * noise.uniform("tiles.pitch", 1),
     }
@@ -202,7 +159,7 @@ def _tiles_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     two = torch.where(odd ^ flipped, arc, -arc)  # the plane's two sides of all arcs
     echo = arc.abs() / numbers["tiles.pitch"]
     echoes = torch.minimum(torch.sin(echo * math.pi), 4 - echo).clamp(-1, 1)  # two lines along each side of an arc
-    return [_crisp(two), 1 - arc.abs() * (1 / 0.15), echoes]
+    return [crisp(two), 1 - arc.abs() * (1 / 0.15), echoes]
 
 
 # ── panes: Voronoi cells with an even distance to their edges (Worley 1996) ──────────────────────────────────
@@ -211,9 +168,9 @@ def _tiles_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
 def _draw_panes(noise: Noise) -> Numbers:
     jitter = 0.4 + 0.55 * noise.uniform("panes.jitter", 1, 1)
     return {
-        "panes.count": _choice(noise, "panes.count", [3, 4, 5, 6, 7, 8]),
+        "panes.count": choice(noise, "panes.count", [3, 4, 5, 6, 7, 8]),
         "panes.sites": (noise.uniform("panes.sites", _CELLS**2, 2) - 0.5) * jitter + 0.5,
-        "panes.hashes": _hashes(noise, "panes.hashes", _CELLS**2),
+        "panes.hashes": labels(noise, "panes.hashes", _CELLS**2),
     }
 
 
@@ -228,17 +185,17 @@ def _panes_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     for step_down in (-1, 0, 1):
         for step_across in (-1, 0, 1):
             cell = ((row + step_down).remainder(_CELLS) * _CELLS + (column + step_across).remainder(_CELLS)).long()
-            site_x, site_y = _look_up(numbers["panes.sites"], cell)
+            site_x, site_y = look_up(numbers["panes.sites"], cell)
             site = (site_x + step_across - u, site_y + step_down - v)
             square = site[0].square().addcmul(site[1], site[1])
             best, good = square < first, square < second
-            to_second = _where_pair(best, to_first, _where_pair(good, site, to_second))
+            to_second = where_pair(best, to_first, where_pair(good, site, to_second))
             second = torch.where(best, first, torch.minimum(second, square))
-            to_first, first = _where_pair(best, site, to_first), torch.minimum(first, square)
+            to_first, first = where_pair(best, site, to_first), torch.minimum(first, square)
             pane = torch.where(best, cell, pane)
     gap = (to_first[0] - to_second[0]).hypot(to_first[1] - to_second[1]).clamp_min(1e-3)
     edge = (second - first) / (2 * gap)  # distance to the bisector, in cells
-    return [first.sqrt() * 1.5 - 0.7, (edge * 5).clamp_max(1), *_look_up(numbers["panes.hashes"], pane)]
+    return [first.sqrt() * 1.5 - 0.7, (edge * 5).clamp_max(1), *look_up(numbers["panes.hashes"], pane)]
 
 
 # ── ridges: a landscape and its sun ──────────────────────────────────────────────────────────────────────────
@@ -256,9 +213,9 @@ def _draw_ridges(noise: Noise) -> Numbers:
     first = 0.3 + 0.5 * noise.uniform("ridges.first", _RIDGES)
     line = torch.zeros(len(rough), _RIDGES, _COLUMNS, device=rough.device)
     for octave in range(6):
-        waves = _waves(noise, f"ridges.octave{octave}", _RIDGES, 6, 0.5 * 2**octave, 1.0 * 2**octave)
+        waves = plane_waves(noise, f"ridges.octave{octave}", _RIDGES, 6, 0.5 * 2**octave, 1.0 * 2**octave)
         waves = torch.cat([waves[..., :1] * first[:, :, None, None], 0 * waves[..., 1:2], waves[..., 2:]], -1)
-        line += _smooth(waves, x, x) * rough**octave
+        line += smooth(waves, x, x) * rough**octave
     ridge = torch.arange(_RIDGES, device=rough.device)[None, :, None]
     height = line * 0.8 * swing + top + ridge / count * (1 - top) * 0.9
     return {
@@ -279,7 +236,7 @@ def _ridges_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
         depth = canvas.y - torch.lerp(heights.gather(1, left), heights.gather(1, left + 1), share)
         below = depth > 0
         nearest, level = torch.where(below, depth, nearest), torch.where(below, ridge + 1.0, level)
-    (tone,) = _look_up(numbers["ridges.hashes"], level.long())
+    (tone,) = look_up(numbers["ridges.hashes"], level.long())
     sun = numbers["ridges.sun"]
     from_sun = (canvas.x - (sun[:, :1] * 1.2 - 0.6)).hypot(canvas.y - (sun[:, 1:2] * 0.55 - 0.7))
     radius = 0.12 + 0.28 * sun[:, 2:3]
@@ -287,8 +244,8 @@ def _ridges_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     slit = (sun[:, 3:] < 0.3) & (low > 0) & ((low * 6).floor().remainder(2) == 0)  # some suns are sliced below
     sky = level == 0
     halo = torch.where(sky, (disc * 4).clamp_min(-1), -1.0)
-    shining = torch.where(sky & ~slit, _crisp(disc * 4), -1.0)
-    return [level / numbers["ridges.count"] * 2 - 1, nearest * 2, _sign(sky), tone, halo, shining]
+    shining = torch.where(sky & ~slit, crisp(disc * 4), -1.0)
+    return [level / numbers["ridges.count"] * 2 - 1, nearest * 2, sign(sky), tone, halo, shining]
 
 
 # ── petals: rings of n-fold petals, painted inwards, and beads ───────────────────────────────────────────────
@@ -304,11 +261,11 @@ def _draw_petals(noise: Noise) -> Numbers:
     reach = 0.96 * size + noise.uniform("petals.reach", _RINGS) * 0.06
     form = (noise.uniform("petals.form", _RINGS, 1) * 16).floor() == torch.arange(16, device=count.device)
     return {
-        "petals.fold": _choice(noise, "petals.fold", [3, 4, 5, 6, 6, 8, 8, 10, 12]),
+        "petals.fold": choice(noise, "petals.fold", [3, 4, 5, 6, 6, 8, 8, 10, 12]),
         "petals.turn": noise.uniform("petals.turn"),
         "petals.reach": torch.where(ring < count, reach, -9.0),
         "petals.form": torch.where(form, -depth[..., None], 0.0),  # (B, rings, 16): one of 4 folds x 4 outlines
-        "petals.hashes": _hashes(noise, "petals.hashes", _RINGS + 1),
+        "petals.hashes": labels(noise, "petals.hashes", _RINGS + 1),
         "petals.beads": noise.uniform("petals.beads", _BEADS, 3),
     }
 
@@ -334,7 +291,7 @@ def _petals_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
         angle = torch.where(phase < 0.5, folds[0], folds[1]) * math.pi / n
         middle, radius = 0.25 + 0.65 * place, 0.03 + 0.06 * size
         bead = torch.maximum(bead, 1 - (r * angle.cos() - middle).hypot(r * angle.sin()) / radius)
-    hashes = _look_up(numbers["petals.hashes"], level.long())
+    hashes = look_up(numbers["petals.hashes"], level.long())
     return [r - 0.7, folds[0] * 2 - 1, folds[2] * 2 - 1, inside * 4, level / 4 - 1, bead, *hashes]
 
 
@@ -381,21 +338,21 @@ def _train(numbers: Numbers, i: int, canvas: Canvas) -> Tensor:
 
 def _draw_bands(noise: Noise) -> Numbers:
     return {
-        "bands.waves": _waves(noise, "bands.waves", 1, 10, 0.25, 0.75),
+        "bands.waves": plane_waves(noise, "bands.waves", 1, 10, 0.25, 0.75),
         "bands.count": 5 + 9 * noise.uniform("bands.count"),
         "bands.swing": 0.25 + 0.25 * noise.uniform("bands.swing"),
         "bands.slope": 0.2 + 0.8 * noise.uniform("bands.slope"),
         "bands.angle": math.tau * noise.uniform("bands.angle"),
-        "bands.hashes": _hashes(noise, "bands.hashes", 128),
+        "bands.hashes": labels(noise, "bands.hashes", 128),
     }
 
 
 def _bands_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     count, swing, slope, angle = (numbers[f"bands.{name}"][:, None] for name in ("count", "swing", "slope", "angle"))
     tilted = (canvas.bent_x * angle.cos() + canvas.bent_y * angle.sin()) * slope
-    height = (_smooth(numbers["bands.waves"], canvas.bent_x, canvas.bent_y)[:, 0] * swing + tilted) * count
+    height = (smooth(numbers["bands.waves"], canvas.bent_x, canvas.bent_y)[:, 0] * swing + tilted) * count
     band = height.floor()
-    return [(height - band) * 2 - 1, *_look_up(numbers["bands.hashes"], (band + 64).clamp(0, 127).long())]
+    return [(height - band) * 2 - 1, *look_up(numbers["bands.hashes"], (band + 64).clamp(0, 127).long())]
 
 
 # ── shapes and leaves: figures painted one over another ──────────────────────────────────────────────────────
@@ -430,7 +387,7 @@ def _draw_shapes(noise: Noise) -> Numbers:
         "shapes.angle": noise.uniform("shapes.angle", _SHAPES) * math.tau,
         "shapes.shown": (layer < count).float(),
         "shapes.ground": noise.uniform("shapes.ground", 3),  # whether the ground has two halves; where they meet
-        "shapes.hashes": _hashes(noise, "shapes.hashes", _SHAPES + 2),
+        "shapes.hashes": labels(noise, "shapes.hashes", _SHAPES + 2),
     }
 
 
@@ -447,7 +404,7 @@ def _shapes_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     halved, place, angle = numbers["shapes.ground"][..., None].unbind(1)
     side = canvas.x * (angle * math.tau).cos() + canvas.y * (angle * math.tau).sin() - place * 0.8 + 0.3
     owner = torch.where((level == 0) & (halved < 0.4) & (side > 0), _SHAPES + 1.0, level)
-    return [inside, _sign(level > 0), height, *_look_up(numbers["shapes.hashes"], owner.long())]
+    return [inside, sign(level > 0), height, *look_up(numbers["shapes.hashes"], owner.long())]
 
 
 def _draw_leaves(noise: Noise) -> Numbers:
@@ -458,11 +415,11 @@ def _draw_leaves(noise: Noise) -> Numbers:
         "leaves.size": 0.25 + 0.5 * noise.uniform("leaves.size", _LEAVES),
         "leaves.angle": noise.uniform("leaves.angle", _LEAVES) * math.tau,
         "leaves.slim": 1 + noise.uniform("leaves.slim", _LEAVES),
-        "leaves.lobes": _choice(noise, "leaves.lobes", [2, 3, 5, 5, 6, 7, 9], _LEAVES),
+        "leaves.lobes": choice(noise, "leaves.lobes", [2, 3, 5, 5, 6, 7, 9], _LEAVES),
         "leaves.notch": 0.1 + 0.25 * noise.uniform("leaves.notch", _LEAVES),
         "leaves.shown": (layer < count).float(),
         **_draw_cuts(noise, "leaves", _PANEL_CUTS, 0.45),
-        "leaves.hashes": _hashes(noise, "leaves.hashes", _LEAVES + 2**_PANEL_CUTS),
+        "leaves.hashes": labels(noise, "leaves.hashes", _LEAVES + 2**_PANEL_CUTS),
     }
 
 
@@ -477,7 +434,7 @@ def _leaves_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
         inside, level = torch.where(covers, margin, inside), torch.where(covers, i + 1.0, level)
     *_, panel = _cut(numbers, "leaves", _PANEL_CUTS, canvas.x, canvas.y, torch.ones_like(canvas.x))
     owner = torch.where(level > 0, level.long() - 1, panel - 2**_PANEL_CUTS + _LEAVES)
-    return [inside * 2, _sign(level > 0), *_look_up(numbers["leaves.hashes"], owner)]
+    return [inside * 2, sign(level > 0), *look_up(numbers["leaves.hashes"], owner)]
 
 
 def _local(numbers: Numbers, group: str, i: int, canvas: Canvas) -> tuple[Tensor, Tensor]:
@@ -500,7 +457,7 @@ _CUTS = 5
 def _draw_rooms(noise: Noise) -> Numbers:
     return {
         **_draw_cuts(noise, "rooms", _CUTS, 0.0),
-        "rooms.hashes": _hashes(noise, "rooms.hashes", 2 ** (_CUTS + 1)),
+        "rooms.hashes": labels(noise, "rooms.hashes", 2 ** (_CUTS + 1)),
     }
 
 
@@ -510,7 +467,7 @@ def _rooms_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     left, top, right, bottom, node = _cut(numbers, "rooms", _CUTS, x, y, reach.expand_as(x))
     edge = torch.minimum(torch.minimum(x - left, right - x), torch.minimum(y - top, bottom - y))
     u = (x - left) / (right - left).clamp_min(1e-3) * 2 - 1
-    return [(edge * 8).clamp_max(1), u, *_look_up(numbers["rooms.hashes"], node)]
+    return [(edge * 8).clamp_max(1), u, *look_up(numbers["rooms.hashes"], node)]
 
 
 def _draw_cuts(noise: Noise, group: str, cuts: int, whole: float) -> Numbers:
@@ -539,53 +496,6 @@ def _cut(
         top, bottom = torch.where(~wide & second, down, top), torch.where(~wide & ~second, down, bottom)
         node = node * 2 + second
     return left, top, right, bottom, node
-
-
-# ── shared pieces ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _choice(noise: Noise, name: str, values: list[int], *shape: int) -> Tensor:
-    index = (noise.uniform(name, *shape) * len(values)).long()
-    return torch.tensor(values, dtype=torch.float32, device=index.device)[index]
-
-
-def _waves(noise: Noise, name: str, count: int, waves: int, slow: float, fast: float) -> Tensor:
-    """Plane waves of `count` smooth fields: (B, count, waves, 3) of x speed, y speed, phase; periods per unit."""
-    speed, angle, phase = noise.uniform(name, count, waves, 3).unbind(-1)
-    speed, angle = math.tau * (slow + (fast - slow) * speed), math.tau * angle
-    return torch.stack([speed * angle.cos(), speed * angle.sin(), math.tau * phase], -1)
-
-
-def _smooth(waves: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """(B, count, N) random fields of unit variance: sums of plane waves, continuous and without a grid."""
-    batch, count, size, _ = waves.shape
-    flat = waves.view(batch, count * size, 3)
-    phase = torch.baddbmm(flat[..., 2:], flat[..., :2], torch.stack([x, y], 1))  # (B, count x waves, N)
-    return phase.sin_().view(batch, count, size, -1).sum(2) * math.sqrt(2 / size)
-
-
-def _hashes(noise: Noise, name: str, count: int) -> Tensor:
-    """(B, count, 3) random labels of regions: two of three steps each, so that inks fall into few clear classes, and a
-    continuous one for shades."""
-    numbers = noise.uniform(name, count, 3)
-    return torch.cat([(numbers[..., :2] * 3).floor() - 1, numbers[..., 2:] * 2 - 1], -1)
-
-
-def _crisp(distance: Tensor) -> Tensor:
-    return (distance * _STEEP).clamp(-1, 1)
-
-
-def _sign(mask: Tensor) -> Tensor:
-    return mask.to(torch.float32) * 2 - 1
-
-
-def _look_up(table: Tensor, index: Tensor) -> list[Tensor]:
-    """Columns of (B, M, C) at (B, N) rows: C tensors of (B, N)."""
-    return [column.gather(1, index) for column in table.unbind(2)]
-
-
-def _where_pair(mask: Tensor, yes: tuple[Tensor, Tensor], no: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return torch.where(mask, yes[0], no[0]), torch.where(mask, yes[1], no[1])
 
 
 GROUPS: dict[str, Group] = {

@@ -13,7 +13,7 @@ export class CollectionView {
   constructor(about) {
     this.about = about;
     this.query = parsedQuery("");
-    this.grid = new Grid(about.id, about.size, (id) => `#/${about.id}/token/${id}`);
+    this.grid = new Grid(about.id, about.size ?? Infinity, (id) => `#/${about.id}/token/${id}`);
     this.count = el("p", { class: "count", role: "status", "aria-live": "polite" });
     this.facets = el("aside", { class: "facets", id: "facets", "aria-label": "Filter by trait" });
     this.chips = el("div", { class: "chips" });
@@ -165,7 +165,8 @@ export class CollectionView {
     const shown = token_ids.length < total ? `the first ${number(token_ids.length)} of ` : "";
     this.count.textContent = total === planned ? plural(total, "token") : `${shown}${number(total)} of ${plural(planned, "token")}`;
     this.empty.replaceChildren();
-    if (total === 0) this.tellEmpty("No token fits.", "Take a condition away, or search for another word.", true);
+    if (planned === 0) this.tellEmpty("No tokens yet.", "`pipeline mint --count 50 --more` makes the first ones.");
+    else if (total === 0) this.tellEmpty("No token fits.", "Take a condition away, or search for another word.", true);
   }
 
   tellEmpty(sentence, hint, clear = false) {
