@@ -11,16 +11,22 @@ half a batch each take the step that one process takes with all of it.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from pipeline.errors import BadArgument
+
+
+class MemoryElsewhere(MemoryError):
+    """Another process ran out of memory in this step, which none can finish without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,25 @@ class Processes:
         rows = len(batch) // self.count
         return batch[self.rank * rows : (self.rank + 1) * rows]
 
+    def agree(self) -> None:
+        """Raise MemoryElsewhere if another process is in `give_up` instead of here."""
+        if self.any(False):
+            raise MemoryElsewhere
+
+    def give_up(self) -> None:
+        """Tell the others, who wait in `agree`, that memory did not suffice for this step."""
+        self.any(True)
+
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace each gradient by its mean over all processes; in one message, since many small ones are slow."""
+        """Replace each gradient by its mean over all processes; in one message, since many small ones are slow.
+
+        Raises MemoryElsewhere where another process could not compute its own.
+        """
         if self.count == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
+        self.agree()  # after the last allocation: what comes now, all can do
         dist.all_reduce(flat)
         flat /= self.count
         parts = torch.split(flat, [gradient.numel() for gradient in gradients])
@@ -79,11 +98,16 @@ class Processes:
         dist.all_gather(parts, own)
         return parts
 
-    def same_start(self, module: nn.Module) -> None:
-        """Give every process the first one's weights."""
-        if self.count > 1:
-            for tensor in module.state_dict().values():
-                dist.broadcast(tensor, 0)
+    def from_first(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The first process's state, on the CPU, in every process."""
+        if self.count == 1:
+            return state
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        message = [buffer.getvalue()]
+        dist.broadcast_object_list(message, 0, device=torch.device("cpu"))
+        first: dict[str, Any] = torch.load(io.BytesIO(message[0]), weights_only=True, map_location="cpu")
+        return first
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from pipeline.errors import GenerationError
 from pipeline.files import whole_file
 from pipeline.generate.alarms import Alarm, Watch
 from pipeline.generate.memory import Memorised
-from pipeline.generate.processes import Processes
+from pipeline.generate.processes import MemoryElsewhere, Processes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,10 +103,19 @@ class Trainer:
     # ── one step ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def advance(self) -> dict[str, float]:
-        """One step of every player. Every RECORD_EVERY steps it returns a record, otherwise nothing."""
+        """One step of every player. Every RECORD_EVERY steps it returns a record, otherwise nothing.
+
+        Where memory does not suffice, in this process or another, all of them raise, and may go on after `halve_batch`.
+        """
         self._set_rates()
-        told = self.game.play(self, self.step % RECORD_EVERY == 0)
-        self._follow()
+        try:
+            told = self.game.play(self, self.step % RECORD_EVERY == 0)
+            self._follow()
+            self.processes.agree()
+        except (RuntimeError, MemoryError) as error:
+            if out_of_memory(error) and not isinstance(error, MemoryElsewhere):
+                self.processes.give_up()
+            raise
         self.step += 1
         return self.processes.mean(told) if told else told
 
@@ -168,17 +177,29 @@ class Trainer:
         return alarm
 
     def halve_batch(self) -> None:
-        """Go on with half the batch. Raises GenerationError where that would be too small."""
-        if self.processes.count > 1 or self.batch // 2 < FEWEST:
+        """Go on with half the batch, in all processes. Raises GenerationError where that would be too small."""
+        half, count = self.batch // 2, self.processes.count
+        if half < max(FEWEST, 2 * count) or half % count:
             raise GenerationError(
                 reason=f"out of memory at step {self.step} with a batch of {self.batch}",
-                hint="give a smaller --size or --batch" + (", or fewer processes" if self.processes.count > 1 else ""),
+                hint="give a smaller --size or --batch" + (", or fewer processes" if count > 1 else ""),
             )
-        self.batch //= 2
+        self.batch = half
         for adam in self._adams():
             adam.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        self._follow_first()
+
+    def _follow_first(self) -> None:
+        """Processes left the step at different places: all go on from where the first one is."""
+        if self.processes.count == 1:
+            return
+        own: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
+        first = self.processes.from_first(own | {"rng": self.rng.get_state()})
+        for name, part in self._parts().items():
+            part.load_state_dict(first[name])
+        self.rng.set_state(first["rng"])
 
     def sound(self) -> bool:
         """Whether all weights are finite: what is not must never replace a checkpoint that is."""
@@ -218,7 +239,13 @@ class Trainer:
         """Continue from the state at `path`. Raises GenerationError for a damaged one, or that of another run."""
         state = read_state(path)
         for name, found in self.settings.items():
-            if state.get("settings", {}).get(name) != found:
+            began = state.get("settings", {}).get(name)
+            if began != found and name == "processes":
+                raise GenerationError(
+                    reason=f"{path} was trained by {began} processes together, and here is another number: {found}",
+                    hint=f"continue it with as many: torchrun --nproc-per-node {began} -m pipeline train --resume {path.parent}",
+                )
+            if began != found:
                 raise GenerationError(
                     reason=f"{path} was trained with other {name}",
                     hint="continue it with what it began with, or begin another in another folder",
