@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.generate.families import CONTRAST, FAMILIES, INKS, MAX_SHADE, PLANES, free_inks
-from pipeline.generate.models.vocabulary import CHANNELS, GROUPS, Noise
+from pipeline.generate.models.canvas import Noise
+from pipeline.generate.models.vocabulary import CHANNELS, GROUPS
 
 OPEN = 1.5  # a gate that is fully open
 SHUT = 0.05  # a gate below this is shut: its group is not computed
