@@ -1,16 +1,20 @@
-"""The gallery and its reading routes on a free port, without what the service puts before them."""
+"""Collections to look at, and the gallery with its reading routes on a free port, without what the service puts before them."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
+from conftest import REPOSITORY
 from fastapi import FastAPI
 
 from pipeline.config import load_config
@@ -28,6 +32,19 @@ class Served:
 
     url: str
     workspace: Workspace
+
+
+def mint_in(folder: Path, *words: str) -> Workspace:
+    """Mint in `folder` as a user does it; its workspace."""
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", "mint", *words],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "HOME": str(folder)},
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
+    return Workspace(folder / "workspace")
 
 
 def application(workspace: Workspace) -> FastAPI:

@@ -9,7 +9,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Ended, Pipeline
+from conftest import REPOSITORY, Pipeline
+from plugins import install, run
 
 from pipeline.generate import token_seed
 
@@ -38,16 +39,7 @@ class Few:
 
 @pytest.fixture(scope="session")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plugin")
-    (folder / "few.py").write_text(PLUGIN)
-    (folder / "few-1.dist-info").mkdir()
-    (folder / "few-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: few\nVersion: 1\n")
-    (folder / "few-1.dist-info" / "entry_points.txt").write_text("[pipeline.generators]\nfew = few:Few\n")
-    return folder
-
-
-def run(pipeline: Pipeline, plugin: Path, *words: str, cwd: Path | None = None, **environment: str) -> Ended:
-    return pipeline(*words, cwd=cwd, env={"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{plugin}", **environment})
+    return install(tmp_path_factory.mktemp("plugin"), "few", PLUGIN, "Few")
 
 
 def recorded(folder: Path) -> list[tuple[int, int, int, int, str]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Ended, Pipeline
+from conftest import Pipeline
+from plugins import install, run
 
 COUNT, SEED = 10, 21
 MINT = ("mint", "--count", str(COUNT), "--batch", "3", "--size", "64", "--seed", str(SEED), "--json")
@@ -28,17 +28,7 @@ def together(device, threads):
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("plugin")
-    (folder / "together.py").write_text(PLUGIN)
-    (folder / "together-1.dist-info").mkdir()
-    (folder / "together-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: together\nVersion: 1\n")
-    entry = "[pipeline.generators]\ntogether = together:together\n"
-    (folder / "together-1.dist-info" / "entry_points.txt").write_text(entry)
-    return folder
-
-
-def run(pipeline: Pipeline, plugin: Path, *words: str, **environment: str) -> Ended:
-    return pipeline(*words, env={"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{plugin}", **environment})
+    return install(tmp_path_factory.mktemp("plugin"), "together", PLUGIN, "together")
 
 
 def images(folder: Path) -> dict[int, bytes]:

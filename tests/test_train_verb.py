@@ -141,7 +141,8 @@ def test_torchrun_trains_with_two_processes_and_continues(pipeline: Pipeline, tm
     steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 11, 20]
     alone = pipeline("train", "--resume", tmp_path / "run", "--steps", "30")
-    assert alone.code == 1 and "other processes" in alone.err
+    assert alone.code == 1 and "trained by 2 processes together, and here is another number: 1" in alone.err
+    assert f"torchrun --nproc-per-node 2 -m pipeline train --resume {tmp_path / 'run'}" in alone.err
 
 
 def test_calls_that_make_no_sense_are_refused_before_anything_is_written(

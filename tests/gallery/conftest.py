@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY
-from galleries import COUNT, Served, application, serving
+from galleries import COUNT, Served, application, mint_in, serving
 from playwright.sync_api import Browser, Page
 
 from pipeline.mint.devnet import devnet
@@ -23,29 +20,8 @@ WAIT_MS = 30_000  # for the browser on a busy machine
 @pytest.fixture(scope="session")
 def minted(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Twelve tokens in two batches, minted as a user does it. Tests that change it take a `copied` one."""
-    folder = tmp_path_factory.mktemp("minted")
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pipeline",
-            "mint",
-            "--count",
-            str(COUNT),
-            "--batch",
-            "6",
-            "--size",
-            "128",
-            "--seed",
-            "5",
-        ],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "HOME": str(folder)},
-        check=True,
-        capture_output=True,
-        timeout=240,
-    )
-    return Workspace(folder / "workspace")
+    words = ("--count", str(COUNT), "--batch", "6", "--size", "128", "--seed", "5")
+    return mint_in(tmp_path_factory.mktemp("minted"), *words)
 
 
 @pytest.fixture

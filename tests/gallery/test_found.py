@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import REPOSITORY
 from folders import GLB, MP4, SVG, write
-from galleries import Served, application, serving
+from galleries import Served, application, mint_in, serving
 from playwright.sync_api import expect
 
 from pipeline.serve.gallery.addresses import animation_path
@@ -57,15 +54,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     files |= {"3.svg": SVG, "4.png": 4, "4.mp4": MP4, "5.png": 5, "5.glb": GLB}
     files |= {"6.png": 6, "6.json": {"animation_url": "https://example.org/6.mp4"}}
     write(folder / "art", files)
-    subprocess.run(
-        [sys.executable, "-m", "pipeline", "mint", "--images", "art", "--name", "Art"],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "HOME": str(folder)},
-        check=True,
-        capture_output=True,
-        timeout=240,
-    )
-    return Workspace(folder / "workspace")
+    return mint_in(folder, "--images", "art", "--name", "Art")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,23 @@
+"""Generators installed beside the package, as a stranger's would be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from conftest import REPOSITORY, Ended, Pipeline
+
+
+def install(folder: Path, name: str, source: str, entry: str) -> Path:
+    """Write `source` as module `name` whose `entry` is the generator of that name; the folder to put on the path."""
+    (folder / f"{name}.py").write_text(source)
+    installed = folder / f"{name}-1.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text(f"[pipeline.generators]\n{name} = {name}:{entry}\n")
+    return folder
+
+
+def run(pipeline: Pipeline, plugin: Path, *words: str, cwd: Path | None = None, **environment: str) -> Ended:
+    """The pipeline with the generator in folder `plugin` at hand."""
+    return pipeline(*words, cwd=cwd, env={"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{plugin}", **environment})
