@@ -29,10 +29,9 @@ FALL = 0.5  # of the best spread so far, or of the reals'
 KNOWN = 0.3  # spread that must have been reached before a fall means anything
 STILL = 30  # records whose first and last SOME are compared while the spread is below half of the reals'
 SOME = 8
-GROWTH = (
-    1.2  # between them: mlp_gan, the slowest of healthy models, has 1.37 or more in four seeds; a run that drew the
-)
-# mean digit had 1.02. Fewer records do not tell them apart.
+# Growth of the spread between them: mlp_gan, the slowest of healthy models, has 1.37 or more in four seeds; a run that drew
+# the mean digit had 1.02. Fewer records do not tell them apart.
+GROWTH = 1.2
 CHANCES = 2  # cures of a collapse before the run is stopped
 
 

@@ -328,7 +328,7 @@ def batch_on(device: torch.device) -> int:
 
 
 def renderer_id(code: str, batch: int, device: torch.device, *libraries: str) -> str:
-    """Names everything that pixels depend on beside seed and weights, for example `vocabulary-3/torch-2.15.0/cpu`.
+    """Names everything that pixels depend on beside seed and weights, for example `vocabulary-4/torch-2.15.0/cpu`.
 
     Its last part is the kind of device. Where tokens are drawn together it says how many at most (`batch-16`), because
     the last bit of a pixel depends on that.

@@ -1,8 +1,9 @@
 """A trained checkpoint as a generator: `pipeline mint --model runs/x`.
 
 A seed's latents come from its own counter-based stream, and each token is one forward pass of its own, computed by one
-thread, so a picture depends on nothing else; on a GPU several share a pass, and `renderer` says so. The network draws at the side it was trained at; any other size is scaled
-from those pixels in Pillow's integer arithmetic, by area downwards and bicubically upwards.
+thread, so a picture depends on nothing else; on a GPU several share a pass, and `renderer` says so. The network draws at
+the side it was trained at; any other size is scaled from those pixels in Pillow's integer arithmetic, by area downwards
+and bicubically upwards.
 """
 
 from __future__ import annotations
