@@ -17,10 +17,10 @@ import uvicorn
 from conftest import REPOSITORY
 from fastapi import FastAPI
 
-from pipeline.config import load_config
+from pipeline.base.workspace import Workspace
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.reading import reading_router
-from pipeline.workspace import Workspace
+from pipeline.settings.config import load_config
 
 COUNT = 12
 GATEWAY = "http://127.0.0.1:8081/ipfs/"

@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipeline.generate.blueprint import Blueprint, Recipe
-from pipeline.generate.data import Pictures
-from pipeline.generate.games import game_of
-from pipeline.generate.models.vae import Decoder, VaeConfig
-from pipeline.generate.processes import Processes, joined_processes
-from pipeline.generate.runs import Told, Until, train
-from pipeline.generate.train import Trainer
+from pipeline.art.models.blueprint import Blueprint, Recipe
+from pipeline.art.models.vae import Decoder, VaeConfig
+from pipeline.art.train.data import Pictures
+from pipeline.art.train.games import game_of
+from pipeline.art.train.processes import Processes, joined_processes
+from pipeline.art.train.runs import Told, Until, train
+from pipeline.art.train.trainer import Trainer
 
 SHORT_OF_MEMORY = "short-of-memory"
 # name -> the process that runs out, what it was about to do, and for which time (the critic sees six batches in a step)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base.errors import BadArgument
+from pipeline.base.records import MAX_SEED
 from pipeline.cli.call import MAX_TOKEN_ID, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
-from pipeline.errors import BadArgument
-from pipeline.records import MAX_SEED
 
 if TYPE_CHECKING:
     from pipeline.ledger.plans import Run
@@ -19,7 +19,7 @@ LONG_TABLE = 100  # rows after which nobody reads on
 
 
 def _generate(call: Call) -> int:
-    from pipeline.preview import MAX_SHEET, draw_seed, draw_sheet
+    from pipeline.flow.preview import MAX_SHEET, draw_seed, draw_sheet
 
     out, sheet, config = call.arguments.out, call.arguments.sheet, call.config
     if (out is None) == (sheet is None):
@@ -61,7 +61,7 @@ def _generate(call: Call) -> int:
 
 def _reject(call: Call) -> int:
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.preview import reject
+    from pipeline.flow.preview import reject
 
     token_ids = [number("token id", text, 1, MAX_TOKEN_ID) for text in dict.fromkeys(call.arguments.token_id)]
     with progress_on_stderr() as observer:
@@ -72,7 +72,7 @@ def _reject(call: Call) -> int:
 
 def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
     """What to look at, and how to go on, once a run is drawn and waits."""
-    from pipeline.planning import command
+    from pipeline.flow.plan import command
 
     if call.as_json:
         print_json(
@@ -87,7 +87,7 @@ def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
 
 
 def _rarity(call: Call) -> int:
-    from pipeline.rarity import rarity_report
+    from pipeline.after.rarity import rarity_report
 
     report = rarity_report(call.workspace, chosen_name(call))
     if call.as_json:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config import SETTINGS, Config, Expected, whole
-from pipeline.errors import BadArgument
-from pipeline.workspace import Workspace
+from pipeline.base.errors import BadArgument
+from pipeline.base.workspace import Workspace
+from pipeline.settings.config import SETTINGS, Config, Expected, whole
 
 MAX_TOKEN_ID = 2**48 - 1  # of the contract
 

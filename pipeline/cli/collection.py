@@ -11,7 +11,7 @@ MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000
 
 
 def _status(call: Call) -> int:
-    from pipeline.report import status_report
+    from pipeline.after.report import status_report
 
     report = status_report(call.workspace, call.config)
     if call.as_json:
@@ -45,7 +45,7 @@ def _status(call: Call) -> int:
 
 
 def _show(call: Call) -> int:
-    from pipeline.report import token_report
+    from pipeline.after.report import token_report
 
     report = token_report(
         call.workspace, chosen_name(call), number("token id", call.arguments.token_id, 1, MAX_TOKEN_ID)
@@ -65,7 +65,7 @@ def _show(call: Call) -> int:
 
 
 def _owners(call: Call) -> int:
-    from pipeline.report import owners_report
+    from pipeline.after.report import owners_report
 
     at = call.arguments.at
     report = owners_report(
@@ -83,8 +83,8 @@ def _owners(call: Call) -> int:
 
 
 def _transfer(call: Call) -> int:
+    from pipeline.after.transfer import transfer
     from pipeline.cli.terminal import person_here, progress_on_stderr
-    from pipeline.transfer import transfer
 
     token_id = number("token id", call.arguments.token_id, 1, MAX_TOKEN_ID)
     with progress_on_stderr() as observer:
@@ -108,7 +108,7 @@ def _transfer(call: Call) -> int:
 
 
 def _export(call: Call) -> int:
-    from pipeline.export import export
+    from pipeline.after.export import export
 
     formats = tuple(call.arguments.format.split(","))
     paths = export(call.workspace, chosen_name(call), formats, call.arguments.out and Path(call.arguments.out))

@@ -47,7 +47,7 @@ def _gateway(call: Call) -> int:
 
 def _example(app: Gateway) -> str | None:
     """The path of a file that is here."""
-    from pipeline.errors import Corrupt
+    from pipeline.base.errors import Corrupt
     from pipeline.pin import unixfs
     from pipeline.pin.gateway.library import NotHere
     from pipeline.pin.gateway.request import quote_name

@@ -12,7 +12,7 @@ from pipeline.cli.call import MAX_TOKEN_ID, PIN_SETTINGS, Call, Verb, chosen_nam
 from pipeline.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
-    from pipeline.doctor import Finding
+    from pipeline.after.doctor import Finding
 
 MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "unknown": "?"}
 
@@ -20,7 +20,7 @@ MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "unknown": "?"}
 def _doctor(call: Call) -> int:
     if call.arguments.token is not None:
         return _token(call)
-    from pipeline.doctor import examine
+    from pipeline.after.doctor import examine
 
     findings = []
     for finding in examine(call.workspace, call.config, os.environ):
@@ -39,8 +39,8 @@ def _doctor(call: Call) -> int:
 
 
 def _token(call: Call) -> int:
-    from pipeline.doctor import examine_token
-    from pipeline.verify import Scope
+    from pipeline.after.doctor import examine_token
+    from pipeline.after.verify import Scope
 
     arguments = call.arguments
     token_id = number("--token", arguments.token, 0, MAX_TOKEN_ID)

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.errors import BadArgument
 from pipeline.cli.call import Call, Verb, next_command, say
 from pipeline.cli.minting import MINT_SETTINGS
 from pipeline.cli.tables import print_json, print_table
-from pipeline.config import SETTINGS
-from pipeline.errors import BadArgument
+from pipeline.settings.config import SETTINGS
 
 if TYPE_CHECKING:
     from pipeline.mint.accounts import KeyFile

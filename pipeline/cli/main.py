@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline import __version__
+from pipeline.base.errors import Interrupted, PipelineError
+from pipeline.base.workspace import Workspace
 from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving, training
 from pipeline.cli.call import CONTINUES, Call, say
-from pipeline.config import SETTINGS, load_config
-from pipeline.errors import Interrupted, PipelineError
-from pipeline.workspace import Workspace
+from pipeline.settings.config import SETTINGS, load_config
 
 DEFAULT_WORKSPACE = "workspace"
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended

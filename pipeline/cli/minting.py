@@ -8,8 +8,8 @@ from typing import Any
 from pipeline.cli.art import tell_sheets
 from pipeline.cli.call import LIMITS, PIN_SETTINGS, Call, Verb, next_command, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
-from pipeline.config import MAX_COUNT
 from pipeline.mint.fees import GWEI
+from pipeline.settings.config import MAX_COUNT
 
 LONG_TABLE = 100  # rows after which nobody reads on
 
@@ -22,10 +22,10 @@ MINT_SETTINGS = (
 
 
 def _mint(call: Call) -> int:
+    from pipeline.after.report import run_report
     from pipeline.cli.terminal import person_here, progress_on_stderr
+    from pipeline.flow.run import mint_run
     from pipeline.ledger import Ledger
-    from pipeline.report import run_report
-    from pipeline.run import mint_run
 
     count = None if call.arguments.count is None else number("--count", call.arguments.count, 1, MAX_COUNT)
     if call.arguments.dry_run:
@@ -62,7 +62,7 @@ def _mint(call: Call) -> int:
 
 
 def _tell_bill(call: Call, count: int | None) -> int:
-    from pipeline.bill import dry_run
+    from pipeline.flow.bill import dry_run
 
     bill = dry_run(call.config, count, call.workspace, more=call.arguments.more, new=call.arguments.new)
     if call.as_json:

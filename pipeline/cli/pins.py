@@ -12,7 +12,7 @@ PLACE_SETTINGS = ("name", *PIN_SETTINGS)
 
 
 def _pins(call: Call) -> int:
-    from pipeline.repin import pins_report
+    from pipeline.after.repin import pins_report
 
     report = pins_report(call.workspace, chosen_name(call))
     _print(call, report)
@@ -22,8 +22,8 @@ def _pins(call: Call) -> int:
 
 
 def _repin(call: Call) -> int:
+    from pipeline.after.repin import repin
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.repin import repin
 
     with progress_on_stderr() as observer:
         report = repin(call.workspace, call.config, chosen_name(call), observer, everything=call.arguments.all)
@@ -38,8 +38,8 @@ def _repin(call: Call) -> int:
 
 
 def _unpin(call: Call) -> int:
+    from pipeline.after.repin import unpin
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.repin import unpin
 
     with progress_on_stderr() as observer:
         report = unpin(call.workspace, call.config, chosen_name(call), observer)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base.errors import BadArgument
 from pipeline.cli.call import MAX_TOKEN_ID, PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
-from pipeline.errors import BadArgument
 
 if TYPE_CHECKING:
-    from pipeline.verify import ContractReport, Step
+    from pipeline.after.verify import ContractReport, Step
 
 
 MARKS = {True: "✓", False: "✗", None: "–"}
@@ -21,8 +21,8 @@ SOME_FAILED = 3
 
 
 def _verify(call: Call) -> int:
+    from pipeline.after.verify import Ladder, verify
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.verify import Ladder, verify
 
     arguments = call.arguments
     _check_junit(arguments.junit)
@@ -56,8 +56,8 @@ def _sample(arguments: argparse.Namespace) -> int | None:
 
 
 def _verify_tokens(call: Call) -> int:
+    from pipeline.after.verify import Scope, verify_contract
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.verify import Scope, verify_contract
 
     arguments = call.arguments
     if arguments.token is not None and arguments.sample is not None:
@@ -119,15 +119,15 @@ def _check_junit(file: str | None) -> None:
 
 def _write_junit(file: str | None, suite: str, cases: Sequence[tuple[str, Step]]) -> None:
     if file is not None:
-        from pipeline.files import write_whole
-        from pipeline.verify import junit
+        from pipeline.after.verify import junit
+        from pipeline.base.files import write_whole
 
         write_whole(Path(file), junit(suite, cases))
 
 
 def _repair(call: Call) -> int:
+    from pipeline.after.repair import repair
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.repair import repair
 
     with progress_on_stderr() as observer:
         reports = repair(call.workspace, call.config, call.arguments.contract, observer)
@@ -147,7 +147,7 @@ def _repair(call: Call) -> int:
 
 
 def _compile(call: Call) -> int:
-    from pipeline.source import source_report
+    from pipeline.after.source import source_report
 
     out = call.arguments.out or call.workspace.folder / "export" / "verification"
     report = source_report(call.config, call.workspace, chosen_name(call), Path(out) if call.arguments.verify else None)

@@ -6,9 +6,9 @@ import os
 import sys
 from typing import Any
 
+from pipeline.base.errors import BadArgument
 from pipeline.cli.call import LIMITS, Call, Verb, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
-from pipeline.errors import BadArgument
 
 DEFAULT_PORT, DEFAULT_GATEWAY_PORT = 8089, 8088
 MAX_PORT = 65_535

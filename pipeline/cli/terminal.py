@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline.consent import Person
+from pipeline.flow.consent import Person
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from pipeline.run import Observer
+    from pipeline.flow.run import Observer
 
 LINE_EVERY_S = 5.0  # often enough to see that it lives, seldom enough for a log
 LABELS = {

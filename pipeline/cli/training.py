@@ -8,16 +8,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.errors import BadArgument
 from pipeline.cli.call import Call, Verb, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
-from pipeline.errors import BadArgument
 
 if TYPE_CHECKING:
-    from pipeline.generate.blueprint import Recipe
-    from pipeline.generate.data import Pictures
-    from pipeline.generate.processes import Processes
-    from pipeline.generate.runs import Report, Settings, Told, Until
-    from pipeline.run import Observer
+    from pipeline.art.models.blueprint import Recipe
+    from pipeline.art.train.data import Pictures
+    from pipeline.art.train.processes import Processes
+    from pipeline.art.train.runs import Report, Settings, Told, Until
+    from pipeline.flow.run import Observer
 
 DEFAULT_MINUTES = 10.0
 MAX_STEPS = 100_000_000
@@ -30,7 +30,7 @@ SHOWN_REASONS = 5  # of files that were set aside; data.txt has them all
 
 
 def _train(call: Call) -> int:
-    from pipeline.generate.processes import joined_processes
+    from pipeline.art.train.processes import joined_processes
 
     with joined_processes() as processes:
         return _train_together(call, processes)
@@ -39,13 +39,13 @@ def _train(call: Call) -> int:
 def _train_together(call: Call, processes: Processes) -> int:
     import torch
 
+    from pipeline.art.draw.artist import open_device
+    from pipeline.art.train.data import read_pictures
+    from pipeline.art.train.games import game_of
+    from pipeline.art.train.runs import begin_or_continue, train
+    from pipeline.art.train.trainer import Trainer
+    from pipeline.base.workspace import Workspace
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.generate.artist import open_device
-    from pipeline.generate.data import read_pictures
-    from pipeline.generate.games import game_of
-    from pipeline.generate.runs import begin_or_continue, train
-    from pipeline.generate.train import Trainer
-    from pipeline.workspace import Workspace
 
     until, (folder, settings) = _until(call), _settings(call)
     model, sizes, recipe = settings.blueprint()
@@ -79,7 +79,7 @@ def _train_together(call: Call, processes: Processes) -> int:
 
 
 def _until(call: Call) -> Until:
-    from pipeline.generate.runs import Until
+    from pipeline.art.train.runs import Until
 
     given = call.arguments
     steps = None if given.steps is None else number("--steps", given.steps, 1, MAX_STEPS)
@@ -92,9 +92,9 @@ def _until(call: Call) -> Until:
 
 def _settings(call: Call) -> tuple[Path, Settings]:
     """The run's folder, and what it was, or is to be, begun with."""
-    from pipeline.generate.blueprint import blueprint
-    from pipeline.generate.data import DIGITS
-    from pipeline.generate.runs import Settings, read_settings
+    from pipeline.art.models.blueprint import blueprint
+    from pipeline.art.train.data import DIGITS
+    from pipeline.art.train.runs import Settings, read_settings
 
     given = call.arguments
     if given.resume:
@@ -180,7 +180,7 @@ class _Silence:
 
 
 def _tell_pictures(pictures: Pictures, observer: Observer) -> None:
-    from pipeline.generate.data import ADVISED
+    from pipeline.art.train.data import ADVISED
 
     count, aside, changed = len(pictures.images), len(pictures.refused), len(pictures.changed)
     observer.notice(f"{count:,} pictures; {aside} set aside, {changed} changed (the run's data.txt lists them)")
@@ -197,7 +197,7 @@ def _tell_gpus(gpus: int, processes: int, observer: Observer) -> None:
 
 def _told(observer: Observer, until: Until) -> Told:
     """Progress at each record, and a line of losses now and then."""
-    from pipeline.generate.runs import Told
+    from pipeline.art.train.runs import Told
 
     last = [time.monotonic(), 0.0]
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.errors import BadArgument
+from pipeline.base.errors import BadArgument
 from pipeline.ledger.ledger import Ledger
 
 Scope = Literal["read", "mint"]

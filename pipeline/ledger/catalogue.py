@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from pipeline.base.records import Address
 from pipeline.ledger.ledger import Ledger
-from pipeline.records import Address
 
 STATES = ("planned", "generated", "sealed", "live", "mined", "final")
 

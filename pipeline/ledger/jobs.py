@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.crash import crash_point
-from pipeline.errors import Corrupt, KeyReused, QueueFull
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import Corrupt, KeyReused, QueueFull
 from pipeline.ledger.ledger import Ledger, canonical_json
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.base.records import Address
 from pipeline.ledger.ledger import Ledger
-from pipeline.records import Address
 
 Purpose = Literal["deploy", "mint", "transfer", "filler"]
 

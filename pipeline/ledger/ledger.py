@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.crash import crash_point
-from pipeline.errors import Corrupt, NewerSchema, WorkspaceUnwritable
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import Corrupt, NewerSchema, WorkspaceUnwritable
 from pipeline.ledger.schema import APPLICATION_ID, MIGRATIONS
 
 NO_EVENT = bytes(32)  # what the first event calls its predecessor

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.base.records import Address
 from pipeline.ledger.ledger import Ledger
-from pipeline.records import Address
 
 REMEMBERED = 128  # scanned blocks: a reorg below all of them means reading everything again
 NEWEST = 1 << 62  # above any block number

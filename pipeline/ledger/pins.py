@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.cid import CID
+from pipeline.base.cid import CID
+from pipeline.base.records import Pin, PinnedRoot
 from pipeline.ledger.ledger import Ledger
-from pipeline.records import Pin, PinnedRoot
 
 
 @dataclass(frozen=True, slots=True)

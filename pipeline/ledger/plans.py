@@ -11,13 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.cid import CID
-from pipeline.crash import crash_point
-from pipeline.errors import Corrupt
-from pipeline.generate.seeds import token_seed
-from pipeline.ledger.ledger import Ledger, canonical_json
-from pipeline.ledger.pins import record_pins, record_root
-from pipeline.records import (
+from pipeline.art.draw.seeds import token_seed
+from pipeline.base.cid import CID
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import Corrupt
+from pipeline.base.records import (
     Address,
     Artwork,
     Attribute,
@@ -29,6 +27,8 @@ from pipeline.records import (
     PinnedRoot,
     TokenSpec,
 )
+from pipeline.ledger.ledger import Ledger, canonical_json
+from pipeline.ledger.pins import record_pins, record_root
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.base.records import Address, Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot
 from pipeline.ledger.journal import Journal, MinedIn
 from pipeline.ledger.ledger import Ledger, canonical_json
 from pipeline.ledger.plans import Plans
-from pipeline.records import Address, Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot
 
 
 def write_collection(

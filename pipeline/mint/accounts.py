@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import KeyRefused, WorkspaceUnwritable
-from pipeline.files import sync_folder
+from pipeline.base.errors import KeyRefused, WorkspaceUnwritable
+from pipeline.base.files import sync_folder
+from pipeline.base.records import Address
 from pipeline.mint.chain import checksummed
 from pipeline.mint.signer import PASSWORD_VARIABLE, keystore_account, parsed_key, read_keystore
-from pipeline.records import Address
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount

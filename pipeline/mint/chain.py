@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import RpcError, RpcUnavailable, WrongChain
+from pipeline.base.errors import RpcError, RpcUnavailable, WrongChain
+from pipeline.base.records import Address
 from pipeline.mint.fees import Fees, market_fees
 from pipeline.mint.rpc import Rpc
-from pipeline.records import Address
 
 DEV_CHAIN_IDS = frozenset({31337, 1337})  # anvil and hardhat; ganache
 FEE_BLOCKS = 10  # how far back the market is looked at

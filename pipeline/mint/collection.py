@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.cid import CID
-from pipeline.errors import BadArgument, BadRecipient, RpcError, RpcUnavailable
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument, BadRecipient, RpcError, RpcUnavailable
+from pipeline.base.records import Address
 from pipeline.mint.chain import Chain, Log, Receipt, accepted, checksummed, hex_data
 from pipeline.mint.compile import load_artifact
 from pipeline.mint.rpc import Rpc
-from pipeline.records import Address
 
 if TYPE_CHECKING:
     from eth_typing import HexAddress

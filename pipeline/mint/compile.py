@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import Corrupt, PipelineError
+from pipeline.base.errors import Corrupt, PipelineError
 
 __all__ = [
     "ARTIFACT",

@@ -36,8 +36,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from pipeline.errors import ChainError, RpcError, RpcUnavailable, WorkspaceUnwritable
-from pipeline.files import write_whole
+from pipeline.base.errors import ChainError, RpcError, RpcUnavailable, WorkspaceUnwritable
+from pipeline.base.files import write_whole
 from pipeline.mint.chain import quantity
 from pipeline.mint.rpc import Rpc
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.errors import LimitReached
+from pipeline.base.errors import LimitReached
 
 GWEI = 10**9
 ETHER = 10**18

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.errors import RpcError, RpcUnavailable
+from pipeline.base.errors import RpcError, RpcUnavailable
+from pipeline.base.records import Address
 from pipeline.ledger import Ledger
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.owners import Owners, Transfer
 from pipeline.mint.chain import Block, Chain, Log, accepted, checksummed, hex_data, log_filter
 from pipeline.mint.collection import TRANSFER
-from pipeline.records import Address
 
 RANGE = 2_000  # blocks asked for at once: what the strictest of the usual providers allows
 RANGES = 20  # in one JSON batch

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.errors import BadArgument
+from pipeline.base.errors import BadArgument
 
 Worth = Literal["devnet", "testnet", "mainnet"]
 

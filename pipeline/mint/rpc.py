@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipeline.errors import BadArgument, RpcError, RpcUnavailable
-from pipeline.untrusted import parse_json
+from pipeline.base.errors import BadArgument, RpcError, RpcUnavailable
+from pipeline.base.untrusted import parse_json
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.crash import crash_point
-from pipeline.errors import (
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import (
     BadArgument,
     InsufficientFunds,
     LimitReached,
@@ -26,6 +26,7 @@ from pipeline.errors import (
     RpcError,
     RpcUnavailable,
 )
+from pipeline.base.records import Address, MintedBatch, PinnedBatch
 from pipeline.ledger import Ledger
 from pipeline.ledger.journal import Attempt, Intent, Journal, Signed, Slot
 from pipeline.mint.chain import Chain, Transaction
@@ -40,7 +41,6 @@ from pipeline.mint.collection import (
 from pipeline.mint.fees import Fees, Limits, bumped, capped, check_spending, least_fee_wei
 from pipeline.mint.signer import Signer, signed
 from pipeline.mint.watcher import ChainEvent, Look, Watcher, call_of, reason_of, short
-from pipeline.records import Address, MintedBatch, PinnedBatch
 
 WINDOW = 16  # transactions in flight: bounds what a lost nonce can hold up
 MAX_GAS = 1 << 24  # EIP-7825: no transaction may have more

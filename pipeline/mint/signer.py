@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.errors import BadArgument, KeyRefused, SignerMismatch
+from pipeline.base.errors import BadArgument, KeyRefused, SignerMismatch
+from pipeline.base.records import Address
+from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import Chain, checksummed, hex_data, plain_bytes
 from pipeline.mint.collection import parsed_address
 from pipeline.mint.rpc import Rpc
-from pipeline.records import Address
-from pipeline.untrusted import parse_json
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount

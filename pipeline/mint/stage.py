@@ -6,8 +6,8 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 
+from pipeline.base.records import MintedBatch, PinnedBatch
 from pipeline.mint.sender import Sender
-from pipeline.records import MintedBatch, PinnedBatch
 
 IDLE_S = 1.0  # how long to wait for a batch when nothing of ours is unsettled, before looking for a reorg again
 

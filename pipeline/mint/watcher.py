@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.cid import CID
-from pipeline.crash import crash_point
-from pipeline.errors import ChainError, Corrupt, ForeignTransaction, Reverted, RpcError, WrongChain
+from pipeline.base.cid import CID
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import ChainError, Corrupt, ForeignTransaction, Reverted, RpcError, WrongChain
+from pipeline.base.records import Address, BatchPlan
 from pipeline.ledger import Ledger
 from pipeline.ledger.journal import Attempt, Journal, MinedIn, Slot
 from pipeline.mint.chain import Block, Chain, Receipt, Transaction, accepted, expect_chain, hex_data
@@ -30,7 +31,6 @@ from pipeline.mint.collection import (
     predicted_address,
 )
 from pipeline.mint.signer import keccak
-from pipeline.records import Address, BatchPlan
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.errors import BadArgument
-from pipeline.records import PinnedRoot
+from pipeline.base.errors import BadArgument
+from pipeline.base.records import PinnedRoot
 
 if TYPE_CHECKING:
     from pipeline.pin.store import CarStore

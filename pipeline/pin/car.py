@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
-from pipeline.cid import CID, DAG_PB, IDENTITY, MAX_VARINT, RAW, varint
-from pipeline.errors import BadCar
+from pipeline.base.cid import CID, DAG_PB, IDENTITY, MAX_VARINT, RAW, varint
+from pipeline.base.errors import BadCar
+from pipeline.base.records import PinnedRoot
 from pipeline.pin.unixfs import BadDag, Put, decode_block
-from pipeline.records import PinnedRoot
 
 MAX_BLOCK = 2 << 20  # bytes: Kubo hands no larger block to its peers
 MAX_HEADER = 1 << 16  # bytes: one root needs 58, a thousand roots 40,000

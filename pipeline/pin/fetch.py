@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from pipeline.cid import CID, IDENTITY
-from pipeline.errors import BadCar, DigestMismatch, GatewayUnavailable, PinError
+from pipeline.base.cid import CID, IDENTITY
+from pipeline.base.errors import BadCar, DigestMismatch, GatewayUnavailable, PinError
+from pipeline.base.records import PinnedRoot
 from pipeline.pin import unixfs
 from pipeline.pin.car import MAX_BLOCK, CarCut, CarReader, check_car
 from pipeline.pin.http import Answer, Caps, HttpFault, check_url, request, shown
 from pipeline.pin.unixfs import BadDag, NotInDag, Put
-from pipeline.records import PinnedRoot
 
 _CAR = "application/vnd.ipld.car"
 _RAW = "application/vnd.ipld.raw"

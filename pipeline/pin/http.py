@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from pipeline.errors import BadArgument
+from pipeline.base.errors import BadArgument
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

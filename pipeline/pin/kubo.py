@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.cid import CID
-from pipeline.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
+from pipeline.base.records import PinnedRoot
+from pipeline.base.untrusted import parse_json
 from pipeline.pin import Pinner, Rung
 from pipeline.pin.car import MAX_BLOCK, check_car
-from pipeline.records import PinnedRoot
-from pipeline.untrusted import parse_json
 
 log = logging.getLogger(__name__)
 

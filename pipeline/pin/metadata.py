@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.cid import CID
-from pipeline.errors import BadArgument, PinError
-from pipeline.records import MAX_SEED, Artwork, Attribute, Provenance
-from pipeline.untrusted import parse_json
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument, PinError
+from pipeline.base.records import MAX_SEED, Artwork, Attribute, Provenance
+from pipeline.base.untrusted import parse_json
 
 MAX_JSON = 64 << 10  # bytes per document: wallets fetch it for every token they show
 MAX_DEPTH = 16  # levels of nesting: four are used

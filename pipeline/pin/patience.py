@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pipeline.errors import BadArgument, BadCar, OnlyClaimed, PinError
+from pipeline.base.errors import BadArgument, BadCar, OnlyClaimed, PinError
+from pipeline.base.records import Pin, PinnedRoot
 from pipeline.pin import Pinner
 from pipeline.pin.patience import BUDGET_S, MOST_AT_ONCE, Patience
-from pipeline.records import Pin, PinnedRoot
 
 log = logging.getLogger(__name__)
 

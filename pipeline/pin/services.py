@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
-from pipeline.cid import CID
-from pipeline.errors import (
+from pipeline.base.cid import CID
+from pipeline.base.errors import (
     BadArgument,
     BadCar,
     DigestMismatch,
@@ -30,13 +30,13 @@ from pipeline.errors import (
     PinError,
     PinnerUnavailable,
 )
+from pipeline.base.records import PinnedRoot
+from pipeline.base.untrusted import parse_json
 from pipeline.pin import Pinner, Rung, Settings
 from pipeline.pin.car import check_car
 from pipeline.pin.fetch import read_back
 from pipeline.pin.http import OVERLOADED, Caps, HttpFault, check_url, request, retry_after, shown
 from pipeline.pin.tokens import token
-from pipeline.records import PinnedRoot
-from pipeline.untrusted import parse_json
 
 log = logging.getLogger(__name__)
 

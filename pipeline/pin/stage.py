@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from pipeline.cid import CID
+from pipeline.base.cid import CID
+from pipeline.base.records import Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot
 from pipeline.pin.metadata import check_token_metadata
 from pipeline.pin.places import Places
 from pipeline.pin.store import CarStore, KnownFile, Source
-from pipeline.records import Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot
 
 
 def pin(

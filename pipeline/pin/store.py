@@ -16,13 +16,13 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.cid import CID, DAG_PB
-from pipeline.crash import crash_point
-from pipeline.errors import BadArgument, BadCar, Corrupt, WorkspaceUnwritable
-from pipeline.files import sync_folder
+from pipeline.base.cid import CID, DAG_PB
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import BadArgument, BadCar, Corrupt, WorkspaceUnwritable
+from pipeline.base.files import sync_folder
+from pipeline.base.records import PinnedRoot
 from pipeline.pin import Pinner, Rung, unixfs
 from pipeline.pin.car import Car, CarWriter, Index, check_car, index_car
-from pipeline.records import PinnedRoot
 
 log = logging.getLogger(__name__)
 

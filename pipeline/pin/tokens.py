@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipeline.errors import BadArgument
+from pipeline.base.errors import BadArgument
 
 KEYRING = "nft-pipeline"  # the service name under which the keyring has them
 

@@ -23,8 +23,8 @@ from typing import Literal
 
 import mmh3
 
-from pipeline.cid import CID, DAG_PB, IDENTITY, RAW, read_varint, varint
-from pipeline.errors import BadArgument, PinError
+from pipeline.base.cid import CID, DAG_PB, IDENTITY, RAW, read_varint, varint
+from pipeline.base.errors import BadArgument, PinError
 
 Put = Callable[[CID, bytes], None]
 GetBlock = Callable[[CID], bytes]

@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from pipeline import __version__
-from pipeline.config import Config
-from pipeline.errors import KeyReused, PipelineError
+from pipeline.base.errors import KeyReused, PipelineError
+from pipeline.base.workspace import Workspace
 from pipeline.ledger.access import Access
 from pipeline.ledger.ledger import Ledger
 from pipeline.serve.door import Door, Refused, Rules
@@ -25,7 +25,7 @@ from pipeline.serve.metrics import Metrics
 from pipeline.serve.problems import status_of
 from pipeline.serve.reading import reading_router
 from pipeline.serve.worker import Worker
-from pipeline.workspace import Workspace
+from pipeline.settings.config import Config
 
 log = logging.getLogger(__name__)
 

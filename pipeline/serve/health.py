@@ -9,11 +9,11 @@ from collections.abc import Callable
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
+from pipeline.base.workspace import Workspace
 from pipeline.ledger.ledger import Ledger
 from pipeline.mint.rpc import Rpc
 from pipeline.serve.worker import Worker
-from pipeline.workspace import Workspace
 
 CHAIN_S = 3.0  # a chain that takes longer is not one to mint on
 FRESH_S = 1.0  # an answer serves everybody who asks within this time

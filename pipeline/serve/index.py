@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pipeline.after.rarity import rarity
+from pipeline.base.records import Address, Attribute
+from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Catalogue, Entry
 from pipeline.ledger.owners import Owners
-from pipeline.rarity import rarity
-from pipeline.records import Address, Attribute
-from pipeline.workspace import Workspace
 
 Order = Literal["id", "-id", "rank"]
 Value = str | int | float

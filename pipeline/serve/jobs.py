@@ -12,15 +12,15 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from pipeline.config import MAX_BATCH, MAX_COUNT, MAX_ROYALTY_BPS
-from pipeline.errors import NoSuch, PipelineError
+from pipeline.base.errors import NoSuch, PipelineError
+from pipeline.base.records import MAX_SEED
+from pipeline.flow.plan import MAX_NAME
 from pipeline.ledger.jobs import Job, Jobs
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Plans
-from pipeline.planning import MAX_NAME
-from pipeline.records import MAX_SEED
 from pipeline.serve.door import Refused
 from pipeline.serve.worker import Worker
+from pipeline.settings.config import MAX_BATCH, MAX_COUNT, MAX_ROYALTY_BPS
 
 MAX_ID = 2**53 - 1  # JSON numbers are exact up to here
 MAX_PAGE = 100  # jobs of one answer

@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
-from pipeline.config import Config
 from pipeline.ledger.access import PREFIX
+from pipeline.settings.config import Config
 
 HIDDEN = "…"
 MIN_SECRET = 4  # characters: hiding shorter ones would leave nothing to read

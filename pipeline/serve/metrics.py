@@ -20,7 +20,7 @@ from pipeline.ledger.sums import gas_and_fees, pin_counts, resent, token_counts,
 from pipeline.mint.fees import ETHER
 
 if TYPE_CHECKING:
-    from pipeline.run import Outcome
+    from pipeline.flow.run import Outcome
 
 TOKEN_STATES = ("planned", "generated", "sealed", "live", "mined", "final")
 PIN_STATES = ("proved", "claimed", "failed")

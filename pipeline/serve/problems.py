@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from pipeline.errors import NoSuch, PipelineError, UsageError
+from pipeline.base.errors import NoSuch, PipelineError, UsageError
 from pipeline.serve.documents import Problem
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {

@@ -18,21 +18,21 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
-from pipeline.config import Config
-from pipeline.errors import BadArgument, NoSuch, PipelineError
+from pipeline.base.errors import BadArgument, NoSuch, PipelineError
+from pipeline.base.records import Address
+from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.plans import Collection, Plans
-from pipeline.records import Address
 from pipeline.serve import documents as doc
 from pipeline.serve import streams, views
 from pipeline.serve.index import Index, Indexes, Order
 from pipeline.serve.index import Query as Wanted
 from pipeline.serve.problems import PROBLEMS, Busy, ProblemRoute, problem_of
-from pipeline.workspace import Workspace
+from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
-    from pipeline.verify import Redraw, Step
+    from pipeline.after.verify import Redraw, Step
 
 Verifier = Callable[[Collection, int], "Iterator[Step]"]
 
@@ -283,15 +283,15 @@ def _verifier(workspace: Workspace, config: Config) -> Verifier:
 
     @functools.cache
     def redraw() -> Redraw:
-        from pipeline.verify import redraw_with
+        from pipeline.after.verify import redraw_with
 
         return redraw_with(config)
 
     def steps(collection: Collection, token_id: int) -> Iterator[Step]:
-        from pipeline.connection import open_chain
+        from pipeline.after.verify import Source, verify_token
+        from pipeline.flow.connection import open_chain
         from pipeline.mint.collection import Collection as Contract
         from pipeline.pin.store import CarStore
-        from pipeline.verify import Source, verify_token
 
         assert collection.contract is not None, "a minted token has a contract"
         with open_chain(config, workspace, collection) as chain:

@@ -14,19 +14,19 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pipeline.config import Config
-from pipeline.connection import chain_url
-from pipeline.errors import BadArgument
+from pipeline.base.errors import BadArgument
+from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import chain_url
+from pipeline.flow.plan import chain_kind
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Plans
 from pipeline.pin.gateway import gateway_app, serve_gateway
-from pipeline.planning import chain_kind
 from pipeline.serve.app import create_app
 from pipeline.serve.door import HEADERS, Rules
 from pipeline.serve.logs import hide_secrets, log_to_stderr
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.worker import Worker
-from pipeline.workspace import Workspace
+from pipeline.settings.config import Config
 
 MAX_CONNECTIONS = 512  # each costs a file and some ten kilobytes
 MAX_HEAD = 16 << 10  # bytes of a request line and its headers

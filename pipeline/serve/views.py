@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from pipeline.errors import NoSuch
+from pipeline.base.errors import NoSuch
+from pipeline.base.records import BatchPlan, Found
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.owners import Owners, Transfer
 from pipeline.ledger.pins import pinned_at
 from pipeline.ledger.plans import Collection, Plans, Token
 from pipeline.mint.networks import Network, network_of
-from pipeline.records import BatchPlan, Found
 from pipeline.serve import documents as doc
 from pipeline.serve.gallery.addresses import (
     COVER_WIDTH,

@@ -13,16 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.config import Config
-from pipeline.consent import Person
-from pipeline.crash import crash_point
-from pipeline.errors import Interrupted, PipelineError, RunDiffers, WorkspaceLocked
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import Interrupted, PipelineError, RunDiffers, WorkspaceLocked
+from pipeline.base.workspace import Workspace
+from pipeline.flow.consent import Person
+from pipeline.flow.run import Outcome, mint_run
 from pipeline.ledger.jobs import Job, Jobs
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Plans, Run
-from pipeline.run import Outcome, mint_run
 from pipeline.serve.logs import redacted
-from pipeline.workspace import Workspace
+from pipeline.settings.config import Config
 
 log = logging.getLogger(__name__)
 

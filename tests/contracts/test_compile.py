@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import Corrupt, PipelineError
+from pipeline.base.errors import Corrupt, PipelineError
 from pipeline.mint import compile as module
 from pipeline.mint.compile import (
     ARTIFACT,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from pipeline.errors import Corrupt, NewerSchema, WorkspaceUnwritable
+from pipeline.base.errors import Corrupt, NewerSchema, WorkspaceUnwritable
 from pipeline.ledger import Ledger
 from pipeline.ledger.schema import MIGRATIONS
 

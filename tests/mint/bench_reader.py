@@ -11,6 +11,7 @@ from typing import Any
 
 from mint.plans import open_plan, sealed_batches
 
+from pipeline.base.records import Address
 from pipeline.ledger.owners import Owners
 from pipeline.mint.chain import connect
 from pipeline.mint.collection import Collection
@@ -21,7 +22,6 @@ from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
 from pipeline.mint.signer import open_signer
 from pipeline.mint.stage import mint
-from pipeline.records import Address
 
 SIZE = 250
 REPEATS = 3

@@ -22,7 +22,7 @@ from mint.conftest import House, assert_exact
 from mint.faultproxy import FaultProxy
 from mint.plans import open_plan, sealed_batches
 
-from pipeline.errors import PipelineError
+from pipeline.base.errors import PipelineError
 from pipeline.mint.chain import connect
 from pipeline.mint.devnet import devnet
 from pipeline.mint.fees import GWEI, Limits

@@ -13,6 +13,7 @@ import pytest
 from mint.faultproxy import FaultProxy
 from mint.plans import open_plan, sealed_batches
 
+from pipeline.base.records import Address, MintedBatch
 from pipeline.ledger import Ledger
 from pipeline.mint.chain import Chain, connect, hex_data
 from pipeline.mint.collection import Collection
@@ -22,7 +23,6 @@ from pipeline.mint.sender import Sender
 from pipeline.mint.signer import Signer, open_signer
 from pipeline.mint.stage import mint
 from pipeline.mint.watcher import ChainEvent
-from pipeline.records import Address, MintedBatch
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.cid import CID
+from pipeline.base.cid import CID
+from pipeline.base.records import BatchPlan, PinnedBatch, PinnedRoot
 from pipeline.ledger import Ledger
 from pipeline.mint.chain import Chain
-from pipeline.records import BatchPlan, PinnedBatch, PinnedRoot
 
 SOMEBODY = "0x1111111111111111111111111111111111111111"
 

@@ -6,7 +6,8 @@ import pytest
 from mint.conftest import House, Opener
 from mint.plans import SOMEBODY, digest_of
 
-from pipeline.errors import BadArgument, BadRecipient, ChainError
+from pipeline.base.errors import BadArgument, BadRecipient, ChainError
+from pipeline.base.records import Address
 from pipeline.mint.chain import connect
 from pipeline.mint.collection import (
     DELEGATION,
@@ -20,7 +21,6 @@ from pipeline.mint.collection import (
     parsed_address,
     predicted_address,
 )
-from pipeline.records import Address
 
 PERSON = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
 # Answer every call with its own selector, as a wallet contract would; answer with nothing; refuse with no reason.

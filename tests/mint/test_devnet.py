@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ChainError
+from pipeline.base.errors import ChainError
 from pipeline.mint.chain import Chain, connect
 from pipeline.mint.devnet import Kind, devnet, find_anvil
 from pipeline.mint.signer import open_signer, signed

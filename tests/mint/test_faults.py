@@ -1,7 +1,7 @@
 """What a node, a network, a chain or a stranger may do to a run. Each ends with exactly the planned tokens, or a stop.
 
 Kills at every place are in test_kill.py, kills at random moments in test_chaos.py and, through the whole program, in
-tests/test_kill.py.
+tests/flow/test_kill.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mint.faultproxy import FaultProxy
 from mint.mutants import TakesStartFromChain
 from mint.plans import root_of, sealed_batches
 
-from pipeline.errors import (
+from pipeline.base.errors import (
     ChainError,
     Corrupt,
     ForeignTransaction,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import LimitReached
+from pipeline.base.errors import LimitReached
 from pipeline.mint.fees import Fees, Limits, bumped, capped, check_spending, least_fee_wei, market_fees
 
 WEI = st.integers(0, 10**15)

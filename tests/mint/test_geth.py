@@ -16,11 +16,11 @@ from mint.test_faults import FakeTime
 from mint.test_kill import run_until_killed
 from nodes import free_port, wait_for
 
-from pipeline.errors import RpcError
+from pipeline.base.errors import RpcError
+from pipeline.base.records import Address
 from pipeline.mint.chain import Chain, connect, hex_data
 from pipeline.mint.fees import Fees, bumped
 from pipeline.mint.watcher import finalize
-from pipeline.records import Address
 
 PERIOD_S = 6  # seconds between blocks: time to do something to a transaction while it waits
 

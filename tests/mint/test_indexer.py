@@ -10,7 +10,8 @@ from mint.conftest import House
 from mint.faultproxy import FaultProxy
 from mint.plans import SOMEBODY
 
-from pipeline.errors import RpcError
+from pipeline.base.errors import RpcError
+from pipeline.base.records import Address
 from pipeline.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.mint import indexer
@@ -19,7 +20,6 @@ from pipeline.mint.collection import ZERO_ADDRESS, web3_over
 from pipeline.mint.compile import load_artifact
 from pipeline.mint.indexer import sync
 from pipeline.mint.rpc import Rpc
-from pipeline.records import Address
 
 ALICE = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")  # Anvil's second account
 

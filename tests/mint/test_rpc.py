@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mint.faultproxy import FaultProxy
 
-from pipeline.errors import BadArgument, PipelineError, RpcError, RpcUnavailable
+from pipeline.base.errors import BadArgument, PipelineError, RpcError, RpcUnavailable
 from pipeline.mint.chain import Chain, connect, quantity
 from pipeline.mint.rpc import NULLABLE, READS, Rpc, shown
 

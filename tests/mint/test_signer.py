@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mint.faultproxy import FaultProxy
 
-from pipeline.errors import BadArgument, KeyRefused, RpcUnavailable, SignerMismatch
+from pipeline.base.errors import BadArgument, KeyRefused, RpcUnavailable, SignerMismatch
 from pipeline.mint.chain import Chain, connect
 from pipeline.mint.devnet import devnet
 from pipeline.mint.rpc import Rpc

@@ -10,9 +10,9 @@ import pytest
 from mint.conftest import House, Opener
 from mint.plans import sealed_batches
 
+from pipeline.base.records import PinnedBatch
 from pipeline.mint.stage import mint
 from pipeline.mint.watcher import finalize
-from pipeline.records import PinnedBatch
 
 
 def test_the_contract_is_deployed_before_the_first_batch_is_taken(house: House) -> None:

@@ -11,12 +11,12 @@ from mint.plans import SOMEBODY
 from mint.test_faults import FakeTime
 from mint.test_indexer import ALICE, give, own_house
 
-from pipeline.errors import BadArgument, BadRecipient, NotOwner, Reverted
+from pipeline.base.errors import BadArgument, BadRecipient, NotOwner, Reverted
+from pipeline.base.records import Address
 from pipeline.ledger.journal import Intent, Signed
 from pipeline.ledger.owners import Owners
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
-from pipeline.records import Address
 
 BOB = Address(SOMEBODY)
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from Crypto.Cipher import ChaCha20
 
-from pipeline.cid import CID
+from pipeline.base.cid import CID
+from pipeline.base.records import Artwork, Attribute, BatchPlan
 from pipeline.pin import unixfs
-from pipeline.records import Artwork, Attribute, BatchPlan
 
 HARDHAT_FREE_ENV = Path(__file__).parents[2] / "hardhat-free-env"
 PROFILE_FLAGS = {

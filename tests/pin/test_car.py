@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cid import CID, DAG_PB, IDENTITY, RAW, varint
-from pipeline.errors import BadCar
+from pipeline.base.cid import CID, DAG_PB, IDENTITY, RAW, varint
+from pipeline.base.errors import BadCar
 from pipeline.pin import unixfs
 from pipeline.pin.car import MAX_BLOCK, Car, CarReader, CarWriter, car_header, check_car, index_car
 from pipeline.pin.unixfs import PROFILES

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cid import CID, DAG_PB, IDENTITY, MAX_DIGEST, RAW, read_varint, varint
-from pipeline.errors import BadArgument
+from pipeline.base.cid import CID, DAG_PB, IDENTITY, MAX_DIGEST, RAW, read_varint, varint
+from pipeline.base.errors import BadArgument
 
 digests = st.binary(min_size=32, max_size=32)
 codecs = st.sampled_from([RAW, DAG_PB, 0x71, 0x0129])

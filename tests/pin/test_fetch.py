@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.cid import CID, varint
-from pipeline.errors import BadArgument, DigestMismatch, GatewayUnavailable
+from pipeline.base.cid import CID, varint
+from pipeline.base.errors import BadArgument, DigestMismatch, GatewayUnavailable
+from pipeline.base.records import PinnedRoot
 from pipeline.pin import fetch as fetching
 from pipeline.pin import http
 from pipeline.pin.car import car_header, car_section
@@ -19,7 +20,6 @@ from pipeline.pin.fetch import Limits, fetch, fetch_file, read_back
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.store import CarStore, Source
 from pipeline.pin.unixfs import NotInDag
-from pipeline.records import PinnedRoot
 from tests.pin.servers import Loopback, Quiet
 
 QUICK = Limits(whole_s=20, stall_s=2)

@@ -15,11 +15,11 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline.cid import CID, DAG_PB, IDENTITY, RAW
+from pipeline.base.cid import CID, DAG_PB, IDENTITY, RAW
+from pipeline.base.records import PinnedRoot
 from pipeline.pin.car import CarReader, check_car
 from pipeline.pin.gateway import gateway_app
 from pipeline.pin.store import CarStore, Source
-from pipeline.records import PinnedRoot
 
 
 class Reply:

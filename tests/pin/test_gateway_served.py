@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY, Pipeline
 
-from pipeline.cid import CID, DAG_PB, IDENTITY, RAW, varint
-from pipeline.errors import BadArgument, BadCar
+from pipeline.base.cid import CID, DAG_PB, IDENTITY, RAW, varint
+from pipeline.base.errors import BadArgument, BadCar
 from pipeline.pin import unixfs
 from pipeline.pin.car import CarWriter, car_header, car_section
 from pipeline.pin.gateway import gateway_app, serve_gateway

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.cid import CID, DAG_PB
-from pipeline.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
+from pipeline.base.cid import CID, DAG_PB
+from pipeline.base.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
+from pipeline.base.records import PinnedRoot
 from pipeline.pin import load_pinners
 from pipeline.pin.kubo import KuboPinner, _address, _authorization
 from pipeline.pin.store import CarStore, Source
 from pipeline.pin.unixfs import PROFILES
-from pipeline.records import PinnedRoot
 from tests.pin.servers import Loopback, Quiet
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.cid import CID
-from pipeline.errors import PinError, PinnerUnavailable
+from pipeline.base.cid import CID
+from pipeline.base.errors import PinError, PinnerUnavailable
+from pipeline.base.records import PinnedRoot
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.store import CarStore, Source
-from pipeline.records import PinnedRoot
 
 
 @pytest.fixture

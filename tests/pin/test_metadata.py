@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.cid import CID
-from pipeline.errors import BadArgument
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument
+from pipeline.base.records import Artwork, Attribute, Provenance
 from pipeline.pin.metadata import (
     MAX_JSON,
     BadJson,
@@ -24,7 +25,6 @@ from pipeline.pin.metadata import (
     parse_json_strict,
     token_metadata,
 )
-from pipeline.records import Artwork, Attribute, Provenance
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 IMAGES = CID.dag_pb(bytes(range(32)))

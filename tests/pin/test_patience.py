@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from pipeline.errors import PinError, PinnerUnavailable
+from pipeline.base.errors import PinError, PinnerUnavailable
 from pipeline.pin.patience import BUDGET_S, MOST_AT_ONCE, TRIES, Patience
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import BadArgument, Corrupt, DigestMismatch, OnlyClaimed, PinnerUnavailable
+from pipeline.base.errors import BadArgument, Corrupt, DigestMismatch, OnlyClaimed, PinnerUnavailable
+from pipeline.base.records import Pin, PinnedRoot
 from pipeline.pin import Pinner, Rung
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.places import Places
 from pipeline.pin.services import S3Service
 from pipeline.pin.store import CarStore
-from pipeline.records import Pin, PinnedRoot
 from tests.pin.servers import Server, forward
 
 

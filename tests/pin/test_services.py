@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import BadArgument, BadCar, DigestMismatch, OnlyClaimed, PinError, PinnerUnavailable
+from pipeline.base.errors import BadArgument, BadCar, DigestMismatch, OnlyClaimed, PinError, PinnerUnavailable
+from pipeline.base.records import PinnedRoot
 from pipeline.pin import Pinner, load_pinners
 from pipeline.pin.http import Caps
 from pipeline.pin.patience import Patience
 from pipeline.pin.services import PinataService, PinningService, S3Service
 from pipeline.pin.store import CarStore
 from pipeline.pin.tokens import token
-from pipeline.records import PinnedRoot
 from tests.pin.servers import Ask, Reply, Server, forward
 
 SECRET = "canary-5ecret"

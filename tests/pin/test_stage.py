@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.cid import CID
-from pipeline.errors import Corrupt, DigestMismatch, PinnerUnavailable
+from pipeline.base.cid import CID
+from pipeline.base.errors import Corrupt, DigestMismatch, PinnerUnavailable
+from pipeline.base.records import Artwork, Pin, PinnedRoot, Provenance
 from pipeline.pin import Pinner, Rung
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.metadata import BadJson, token_metadata
@@ -18,7 +19,6 @@ from pipeline.pin.patience import TRIES
 from pipeline.pin.places import Places
 from pipeline.pin.stage import pin, pin_directory
 from pipeline.pin.store import CarStore
-from pipeline.records import Artwork, Pin, PinnedRoot, Provenance
 
 PROVENANCE = Provenance("lino", "ab" * 32, "lino-1", "png-1", 512)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.cid import CID
-from pipeline.errors import BadArgument, BadCar, Corrupt, GatewayUnavailable, WorkspaceUnwritable
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument, BadCar, Corrupt, GatewayUnavailable, WorkspaceUnwritable
 from pipeline.pin import unixfs
 from pipeline.pin.car import CarReader, CarWriter
 from pipeline.pin.store import MAX_INDEXES, CarStore, KnownFile, Source
@@ -315,7 +315,7 @@ def test_a_full_disk_leaves_no_half_car(store: CarStore) -> None:
 
 def test_no_space_left_is_told_and_the_same_call_heals_it(store: CarStore) -> None:
     """On a disk of one megabyte of its own, where the system lets a test mount one; by a limit on files elsewhere."""
-    script = PUT.replace("print(", "from pipeline.errors import WorkspaceUnwritable\ntry:\n    print(") + (
+    script = PUT.replace("print(", "from pipeline.base.errors import WorkspaceUnwritable\ntry:\n    print(") + (
         "except WorkspaceUnwritable as error:\n    print(error)\n"
         "print([path.name for path in store.folder.rglob('*') if path.is_file()])\n"
     )

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cid import CID, DAG_PB, RAW
-from pipeline.errors import BadArgument
+from pipeline.base.cid import CID, DAG_PB, RAW
+from pipeline.base.errors import BadArgument
 from pipeline.pin import unixfs
 from pipeline.pin.unixfs import PROFILES, BadDag, NotInDag
 

@@ -94,9 +94,9 @@ def service(folder: Path, *words: str, env: dict[str, str] | None = None) -> Ite
 
 def new_token(folder: Path, scope: str) -> str:
     """Made in this process: the verb is tested elsewhere."""
+    from pipeline.base.workspace import Workspace
     from pipeline.ledger import Ledger
     from pipeline.ledger.access import Access
-    from pipeline.workspace import Workspace
 
     with Ledger(Workspace(folder / "workspace").ledger) as ledger:
         return Access(ledger).new("mint" if scope == "mint" else "read", "test")[1]

@@ -118,7 +118,7 @@ def test_a_cancelled_job_keeps_what_it_did_and_goes_on_when_resumed(tmp_path: Pa
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_never_begun(tmp_path: Path) -> None:
-    from pipeline.workspace import Workspace
+    from pipeline.base.workspace import Workspace
 
     with service(tmp_path) as running, running.client(new_token(tmp_path, "mint")) as client:
         with Workspace(tmp_path / "workspace").lock():  # somebody mints by hand

@@ -1,6 +1,6 @@
 """kill -9 of the service at every place where a job changes hands: started again, each accepted job ends exactly once.
 
-The real program, a real Anvil, real signals. The places inside a run itself are those of tests/test_kill.py.
+The real program, a real Anvil, real signals. The places inside a run itself are those of tests/flow/test_kill.py.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def test_killed_at_a_place_each_job_still_ends_exactly_once(tmp_path: Path, plac
 
 def _supply_on_chain(folder: Path) -> int:
     """What the contract itself says, not our ledger."""
+    from pipeline.base.workspace import Workspace
     from pipeline.ledger import Ledger
     from pipeline.ledger.plans import Plans
     from pipeline.mint.chain import connect
-    from pipeline.workspace import Workspace
 
     workspace = Workspace(folder / "workspace")
     with Ledger(workspace.ledger, readonly=True) as ledger:

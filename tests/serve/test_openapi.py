@@ -12,13 +12,13 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import CHECKS, load_all_checks
 from serve.conftest import Service, new_token
 
-from pipeline.config import load_config
+from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.serve.app import create_app
 from pipeline.serve.door import Rate, Rules
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.worker import Worker
-from pipeline.workspace import Workspace
+from pipeline.settings.config import load_config
 
 load_all_checks()
 

@@ -9,8 +9,8 @@ import pytest
 from nodes import anvil
 from serve.conftest import new_token, service, small
 
-from pipeline.config import load_config
 from pipeline.serve.logs import hide_secrets, redacted
+from pipeline.settings.config import load_config
 
 PASSWORD, QUERY, PINNING = "canary-password-7711", "canary-query-7722", "canary-token-7733"
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from pipeline.cid import CID, CODECS, DAG_PB, IDENTITY, RAW
+from pipeline.base.cid import CID, CODECS, DAG_PB, IDENTITY, RAW
 from pipeline.pin import unixfs
 from pipeline.pin.car import car_header, car_section
 from pipeline.pin.gateway.library import NotHere

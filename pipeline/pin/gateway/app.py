@@ -15,7 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from pipeline.errors import Corrupt
+from pipeline.base.errors import Corrupt
 from pipeline.pin.gateway.answers import Answer, answer
 from pipeline.pin.gateway.library import Library, NotHere
 from pipeline.pin.gateway.request import Refused, read_request, subdomain_of

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.cid import CID, DAG_PB, IDENTITY, SHA2_256
-from pipeline.errors import BadArgument, BadCar, Corrupt, PinError
+from pipeline.base.cid import CID, DAG_PB, IDENTITY, SHA2_256
+from pipeline.base.errors import BadArgument, BadCar, Corrupt, PinError
 from pipeline.pin.car import CarReader, Readable
 from pipeline.pin.unixfs import GetBlock
 

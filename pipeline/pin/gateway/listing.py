@@ -7,7 +7,7 @@ import itertools
 import unicodedata
 from urllib.parse import quote
 
-from pipeline.cid import CID
+from pipeline.base.cid import CID
 from pipeline.pin import unixfs
 from pipeline.pin.gateway.request import Asked, quote_name
 from pipeline.pin.unixfs import GetBlock

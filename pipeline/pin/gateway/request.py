@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qs, quote, unquote_to_bytes
 
-from pipeline.cid import CID
-from pipeline.errors import BadArgument
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument
 
 MAX_PATH = 4_096  # bytes: servers cut longer request lines themselves
 MAX_FIELDS = 32  # of a query

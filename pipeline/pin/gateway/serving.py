@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.errors import BadArgument
+from pipeline.base.errors import BadArgument
 
 if TYPE_CHECKING:
     from pipeline.pin.gateway.app import Gateway

@@ -14,11 +14,11 @@ from pathlib import PurePath
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from pipeline.config import Config
-from pipeline.errors import NoSuch
+from pipeline.base.errors import NoSuch
+from pipeline.base.workspace import Workspace
 from pipeline.serve.gallery.media import media_router
 from pipeline.serve.problems import ProblemRoute
-from pipeline.workspace import Workspace
+from pipeline.settings.config import Config
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # Nothing inline, nothing from elsewhere, no plug-ins, no frames but a token's own page, which is sandboxed on both sides

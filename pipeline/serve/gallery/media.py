@@ -16,19 +16,19 @@ from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
 
-from pipeline.cid import CID
-from pipeline.errors import BadCar, Corrupt, NoSuch, PinError
-from pipeline.formats import MAX_FILE, SVG
+from pipeline.art.formats import MAX_FILE, SVG
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadCar, Corrupt, NoSuch, PinError
+from pipeline.base.records import BatchPlan
+from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.plans import Plans
 from pipeline.pin import unixfs
 from pipeline.pin.store import CarStore
-from pipeline.records import BatchPlan
 from pipeline.serve.gallery.addresses import WIDTHS
 from pipeline.serve.gallery.thumbnails import MAX_BYTES, NotAnImage, Thumbnails, media_type
 from pipeline.serve.problems import PROBLEMS, ProblemRoute
-from pipeline.workspace import Workspace
 
 MAX_ID = 2**53 - 1
 # What is opened by itself, as a page, runs nothing, loads nothing and has an origin of its own.

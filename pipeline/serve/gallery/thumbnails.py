@@ -16,8 +16,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.errors import PipelineError
-from pipeline.files import write_whole
+from pipeline.base.errors import PipelineError
+from pipeline.base.files import write_whole
 from pipeline.serve.problems import Busy
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")

@@ -1,0 +1,1 @@
+"""What is asked of tokens once they exist: reports, proofs, repairs, transfers."""

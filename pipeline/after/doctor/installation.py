@@ -1,0 +1,275 @@
+"""Everything a run needs of this machine, looked at one by one. Nothing is written but one temporary file."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from pipeline.after.doctor.finding import Finding, State
+from pipeline.base.errors import PipelineError
+from pipeline.base.workspace import Workspace
+from pipeline.settings.config import SETTINGS, Config
+
+OLDEST_PYTHON = (3, 11)
+LEAST_DISK, LITTLE_DISK = 200 << 20, 2 << 30  # bytes; 10,000 artworks of 512 px and their CARs take about 4 GB
+TOOL_S = 20.0  # for a program to say its version: Node.js on a busy machine takes seconds
+
+# Read from the environment beside the settings.
+SECRETS = (
+    "PIPELINE_KEYSTORE_PASSWORD",
+    "PIPELINE_PRIVATE_KEY",
+    "PIPELINE_IPFS_TOKEN",
+    "PIPELINE_PSA_TOKEN",
+    "PIPELINE_S3_ACCESS_KEY",
+    "PIPELINE_S3_SECRET_KEY",
+    "PIPELINE_PINATA_TOKEN",
+)
+PLACES_OF_TOOLS = ("PIPELINE_ANVIL",)
+
+Answer = tuple[State, str, str]  # state, what was found, what to do
+
+
+def examine(workspace: Workspace, config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a Finding per part of the installation, each as soon as it was looked at. Raises nothing."""
+    parts: tuple[tuple[str, Callable[[], Answer]], ...] = (
+        ("Python", _python),
+        ("packages", _packages),
+        ("settings", lambda: _settings(config, environ)),
+        ("torch", lambda: _torch(config)),
+        ("weights", lambda: _weights(config)),
+        ("Anvil", lambda: _anvil(config)),
+        ("Ganache", lambda: _ganache(config)),
+        ("Kubo", lambda: _kubo(config, environ)),
+        ("pinners", lambda: _pinners(workspace, config)),
+        ("chain", lambda: _chain(workspace, config)),
+        ("keys", lambda: _keys(workspace, config)),
+        ("workspace", lambda: _workspace(workspace)),
+        ("lock", lambda: _lock(workspace)),
+        ("ledger", lambda: _ledger(workspace)),
+        ("disk", lambda: _disk(workspace)),
+    )
+    for name, look in parts:
+        try:
+            yield Finding("installation", name, *look())
+        except PipelineError as error:
+            yield Finding("installation", name, "failed", str(error), error.hint)
+        except Exception as error:  # a broken package may raise anything when it is imported: that is a finding too
+            yield Finding("installation", name, "failed", f"{type(error).__name__}: {error}", "run scripts/setup")
+
+
+def _python() -> Answer:
+    version = ".".join(map(str, sys.version_info[:3]))
+    found = f"{version} at {sys.executable}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    if sys.version_info < OLDEST_PYTHON:
+        return "failed", found, f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
+    return "ok", found, ""
+
+
+def _packages() -> Answer:
+    """Every requirement of the package's own metadata is installed."""
+    names = [
+        re.split(r"[\s<>=!~;\[(]", line)[0]
+        for line in importlib.metadata.requires("nft-pipeline") or ()
+        if "extra ==" not in line
+    ]
+    missing = []
+    for name in names:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return "failed", f"missing: {', '.join(missing)}", "run scripts/setup, or `pip install nft-pipeline` again"
+    return "ok", f"{len(names)} of {len(names)} are installed", ""
+
+
+def _settings(config: Config, environ: Mapping[str, str]) -> Answer:
+    """Which values were chosen, and variables that look like settings and are none."""
+    known = {setting.variable for setting in SETTINGS} | {*SECRETS, *PLACES_OF_TOOLS}
+    strange = sorted(name for name in environ if name.startswith("PIPELINE_") and name not in known)
+    chosen = [f"{name} by {value.source}" for name, value in config.values.items() if value.source != "default"]
+    secrets = [f"{name} is set" for name in SECRETS if environ.get(name)]
+    found = ", ".join([*chosen, *secrets]) or "all are the defaults"
+    if strange:
+        return "warning", f"{', '.join(strange)}: read by nobody", "`pipeline config` lists every setting"
+    return "ok", found, ""
+
+
+def _torch(config: Config) -> Answer:
+    import torch
+
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    found = f"torch {torch.__version__}, " + (f"with {', '.join(devices)}" if devices else "no GPU: the CPU draws")
+    chosen = str(config["device"])
+    if chosen not in ("auto", "cpu") and not devices:
+        return "failed", f"{found}, and device is {chosen}", "set --device auto"
+    return "ok", found, ""
+
+
+def _weights(config: Config) -> Answer:
+    """The model's weights are sound, and can be told by their digest."""
+    from pipeline.art.draw import load_generator
+
+    generator = load_generator(config["model"], "cpu", 1)
+    return "ok", f"{generator.name}, sha256 {generator.weights_sha256}, drawn by {generator.renderer}", ""
+
+
+def _anvil(config: Config) -> Answer:
+    from pipeline.mint.devnet import find_anvil
+
+    return _tool([str(find_anvil()), "--version"], needed=config["chain"] == "anvil" and not config["rpc_url"])
+
+
+def _ganache(config: Config) -> Answer:
+    from pipeline.base.errors import ChainError
+    from pipeline.mint.devnet import find_ganache
+
+    needed = config["chain"] == "ganache" and not config["rpc_url"]
+    try:
+        node, program = find_ganache()
+    except ChainError as error:
+        if needed:
+            raise
+        return "ok", f"not asked for, and not here ({error})", ""
+    return _tool([str(node), str(program), "--version"], needed=needed)
+
+
+def _tool(command: list[str], *, needed: bool) -> Answer:
+    """What a program says of its version."""
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=TOOL_S, stdin=subprocess.DEVNULL)
+        line = (ended.stdout or ended.stderr).strip().splitlines()[0]
+        failure = "" if ended.returncode == 0 else f"it ended with {ended.returncode}: {line}"
+    except (OSError, subprocess.TimeoutExpired, IndexError) as error:
+        line, failure = "", f"{type(error).__name__}"
+    if failure:
+        return "failed" if needed else "warning", f"{command[0]}: {failure}", "run scripts/setup"
+    return "ok", line, ""
+
+
+def _kubo(config: Config, environ: Mapping[str, str]) -> Answer:
+    from pipeline.pin.kubo import kubo_from
+
+    wanted = "kubo" in str(config["pin"]).split(",")
+    node = kubo_from(config["ipfs_api"], environ)
+    try:
+        version = node.version()
+    except PipelineError as error:
+        if wanted:
+            return "failed", str(error), "start the node (`ipfs daemon`), or correct --ipfs-api"
+        return "ok", f"not asked for, and none answers ({node.name})", ""
+    return "ok", f"{node.name} is Kubo {version}", ""
+
+
+def _pinners(workspace: Workspace, config: Config) -> Answer:
+    """Every place that content goes to can be opened: its address and its secret are there. Nothing is sent."""
+    from pipeline.pin import load_pinners
+    from pipeline.pin.store import CarStore
+
+    names = str(config["pin"]).split(",")
+    load_pinners(names, CarStore(workspace.cars), config)
+    return "ok", f"{', '.join(names)}: addresses and secrets are there", ""
+
+
+def _chain(workspace: Workspace, config: Config) -> Answer:
+    """The node that the settings name; an embedded chain is not started for this."""
+    if not config["rpc_url"]:
+        kind = config["chain"]
+        here = (workspace.chain / kind).exists()
+        return (
+            "ok",
+            f"embedded {kind}, " + (f"its state is in {workspace.chain / kind}" if here else "not made yet"),
+            "",
+        )
+    from pipeline.flow.connection import reach
+    from pipeline.flow.consent import check_network
+    from pipeline.mint.networks import network_of
+
+    chain = reach(config["rpc_url"])
+    check_network(config, chain.chain_id, chain.rpc.shown)
+    network = network_of(chain.chain_id)
+    name = network.name if network else "no network that is known here"
+    return "ok", f"{chain.rpc.shown} is chain {chain.chain_id} ({name}), {chain.client_version}", ""
+
+
+def _keys(workspace: Workspace, config: Config) -> Answer:
+    """Keystore files can be read by their owner alone."""
+    files = sorted(workspace.keys.glob("*.json"))
+    if config["keystore"]:
+        files.append(Path(config["keystore"]))
+    absent = [str(path) for path in files if not path.is_file()]
+    if absent:
+        return "failed", f"there is no {', '.join(absent)}", "correct --keystore"
+    loose = [path for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    if loose:
+        names = " ".join(map(str, loose))
+        return "failed", f"others on this machine can read {names}", f"chmod 600 {names}"
+    return "ok", f"{len(files)} keystore files, readable by their owner alone" if files else "no keystore files", ""
+
+
+def _workspace(workspace: Workspace) -> Answer:
+    folder = workspace.folder
+    if folder.exists() and not folder.is_dir():
+        return "failed", f"{folder} is not a folder", "choose another --workspace"
+    place = folder if folder.exists() else next(path for path in folder.absolute().parents if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b"doctor")
+            file.flush()
+    except OSError as error:
+        return (
+            "failed",
+            f"{place} cannot be written: {error.strerror}",
+            "choose another --workspace, or its permissions",
+        )
+    return "ok", f"{folder} can be written" if place == folder else f"{folder} can be made in {place}", ""
+
+
+def _lock(workspace: Workspace) -> Answer:
+    """Whether a run holds the workspace now; the lock is only tried, on the file that a run made."""
+    path = workspace.folder / "lock"
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return "ok", "no run has been here", ""
+    except BlockingIOError:
+        holder = path.read_text(errors="replace")[:20].strip()
+        return "warning", f"process {holder} is working here", "wait for it to end, or use another --workspace"
+    return "ok", "nobody is working here", ""
+
+
+def _ledger(workspace: Workspace) -> Answer:
+    from pipeline.ledger.ledger import Ledger
+    from pipeline.ledger.plans import Plans
+
+    if not workspace.ledger.exists():
+        return "ok", "none yet: `pipeline mint` makes it", ""
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        ledger.check_integrity()
+        plans = Plans(ledger)
+        plans.check()
+        names = [collection.name for collection in plans.collections()]
+    return "ok", f"sound; collections: {', '.join(names) or 'none'}", ""
+
+
+def _disk(workspace: Workspace) -> Answer:
+    folder = workspace.folder.absolute()
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    found = f"{free / 1e9:,.1f} GB free at {place}"
+    if free < LITTLE_DISK:
+        return "failed" if free < LEAST_DISK else "warning", found, "free space, or choose another --workspace"
+    return "ok", found, ""

@@ -1,0 +1,94 @@
+"""A collection as files that need nothing of ours: CARs, one CSV row per token, one JSON manifest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.after.report import reading
+from pipeline.base.errors import BadArgument
+from pipeline.base.files import whole_file, write_whole
+from pipeline.base.workspace import Workspace
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.owners import Owners
+from pipeline.ledger.plans import Collection, Plans
+
+FORMATS = ("car", "csv", "json")
+COLUMNS = ("token_id", "owner", "token_uri", "image", "seed", "image_sha256", "tx")
+
+
+def export(workspace: Workspace, name: str | None, formats: Sequence[str], out: Path | None) -> list[Path]:
+    """Write the collection in each of `formats` (car, csv, json) and return the files, which are replaced when there.
+
+    Raises BadArgument for an unknown format, Corrupt when a CAR is missing or damaged.
+    """
+    unknown = [form for form in formats if form not in FORMATS]
+    if unknown:
+        raise BadArgument(name="--format", value=unknown[0], expected=" or ".join(FORMATS))
+    with reading(workspace, name) as (ledger, collection):
+        folder = out or workspace.export(collection.name)
+        writers = {"car": _export_cars, "csv": _export_csv, "json": _export_json}
+        return [path for form in formats for path in writers[form](workspace, ledger, collection, folder)]
+
+
+def _export_cars(workspace: Workspace, ledger: Ledger, collection: Collection, folder: Path) -> list[Path]:
+    from pipeline.pin.store import CarStore
+
+    store = CarStore(workspace.cars)
+    written = []
+    for root in Plans(ledger).collection_roots(collection.id):
+        store.verify(root)
+        target = folder / "car" / f"{root}.car"
+        with whole_file(target) as file, store.path(root).open("rb") as car:
+            shutil.copyfileobj(car, file)
+        written.append(target)
+    return written
+
+
+def _export_csv(workspace: Workspace, ledger: Ledger, collection: Collection, folder: Path) -> list[Path]:
+    rows = io.StringIO()
+    writer = csv.DictWriter(rows, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_tokens(ledger, collection))
+    target = folder / "tokens.csv"
+    write_whole(target, rows.getvalue().encode())
+    return [target]
+
+
+def _export_json(workspace: Workspace, ledger: Ledger, collection: Collection, folder: Path) -> list[Path]:
+    manifest = {
+        "name": collection.name,
+        "symbol": collection.symbol,
+        "description": collection.description,
+        "contract": collection.contract,
+        "chain_id": collection.chain_id,
+        "genesis_hash": "0x" + collection.genesis_hash.hex(),
+        "owner": collection.owner,
+        "seed": collection.seed,
+        "roots": [str(root) for root in Plans(ledger).collection_roots(collection.id)],
+        "tokens": _tokens(ledger, collection),
+    }
+    target = folder / "collection.json"
+    write_whole(target, json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+    return [target]
+
+
+def _tokens(ledger: Ledger, collection: Collection) -> list[dict[str, Any]]:
+    owners = Owners(ledger)
+    return [
+        {
+            "token_id": token.token_id,
+            "owner": owners.owner_of(collection.id, token.token_id) or token.recipient,
+            "token_uri": token.token_uri,
+            "image": token.image,
+            "seed": token.seed,
+            "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
+            "tx": "0x" + token.tx_hash.hex() if token.tx_hash else None,
+        }
+        for token in Plans(ledger).tokens(collection.id)
+    ]

@@ -1,0 +1,434 @@
+"""A lost ledger, written anew: the chain says what was minted, its content says what it is, and both must agree.
+
+Content is that of the workspace's CARs; what they lack comes back through a gateway, where one is named. A token whose
+metadata names a generator was drawn; any other token's image existed before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+from collections.abc import Collection as Group
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pipeline.art.artworks import taken_from
+from pipeline.art.draw.seeds import attempt_of, token_seed
+from pipeline.art.draw.stage import determinism_by
+from pipeline.art.formats import ANIMATIONS, IMAGES, MAX_FILE, look
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument, ContentMissing, Corrupt
+from pipeline.base.files import sync_folder, write_whole
+from pipeline.base.records import MAX_SEED, Address, Artwork, Attribute, Found, Pin, Provenance
+from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import chain_url, kind_here, reach
+from pipeline.flow.plan import arguments_of
+from pipeline.flow.run import Observer
+from pipeline.ledger.journal import MinedIn
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.owners import Owners
+from pipeline.ledger.plans import Collection, Plans
+from pipeline.ledger.rebuild import write_batch, write_collection, write_run
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.mint.chain import Chain
+    from pipeline.mint.collection import Collection as Contract
+    from pipeline.pin.store import CarStore
+
+PINNER = "embedded"  # the CARs of the workspace: nothing else was asked
+MAX_IMAGE = 64 << 20  # bytes of a drawing, as in verifying
+FORGOTTEN = "a folder that was forgotten with the ledger"  # what a run of existing images was called with
+_DRAWN = {"model", "weights_sha256", "renderer", "encoder", "seed", "size"}  # what metadata says of a generator
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A batch as the contract keeps it, and what its first document says of how it was made: None, by nothing of ours."""
+
+    tokens: range
+    metadata: CID
+    images: CID
+    provenance: Provenance | None
+
+
+def repair(workspace: Workspace, config: Config, contracts: Sequence[str], observer: Observer) -> list[dict[str, Any]]:
+    """Write the workspace's ledger from contracts and their content; what was rebuilt of each, as plain values.
+
+    The ledger appears when it is complete; an interrupted call leaves none. Image files that are missing are written
+    again, and so are CARs, from the setting `gateway`. Raises BadArgument where there is a ledger, no contract of ours,
+    or two of one name; ContentMissing, GatewayUnavailable, DigestMismatch, Corrupt or BadJson.
+    """
+    from pipeline.mint.collection import parsed_address
+    from pipeline.mint.watcher import finalize
+
+    addresses = [parsed_address(contract, "--contract") for contract in dict.fromkeys(contracts)]
+    if config["seed"] != "" and len(addresses) > 1:
+        raise BadArgument(name="--seed", value=config["seed"], expected="one --contract: each has a seed of its own")
+    kind = kind_here(workspace, config)
+    with workspace.lock(), chain_url(config, workspace, kind) as url:
+        _must_be_absent(workspace)
+        chain = reach(url)
+        for address in addresses:
+            _must_be_ours(chain, address)
+        with _fresh_ledger(workspace) as ledger:
+            reports = [_rebuild(ledger, workspace, config, chain, kind, address, observer) for address in addresses]
+            finalize(ledger, chain)
+            Plans(ledger).check()
+    return reports
+
+
+def _rebuild(
+    ledger: Ledger, workspace: Workspace, config: Config, chain: Chain, kind: str, address: Address, observer: Observer
+) -> dict[str, Any]:
+    """Enter one collection with all its batches."""
+    from pipeline.mint.collection import Collection
+    from pipeline.mint.indexer import sync
+    from pipeline.pin.store import CarStore
+
+    on_chain, store, plans = Collection(chain, address), CarStore(workspace.cars), Plans(ledger)
+    batches, info = _found(on_chain, store, config["gateway"])
+    settings = _settings(workspace, config, on_chain, store, batches, info, [one.id for one in plans.collections()])
+    if plans.collection(settings["name"]) is not None:
+        raise BadArgument(name="--contract", value=address, expected=f"one collection called {settings['name']!r}")
+    key = _write_collection(ledger, settings, on_chain, kind)
+    if info is not None:
+        cover = _cover_of(store, info)
+        pins = [Pin(root, PINNER, "proved") for root in (cover, info)]
+        plans.set_info(key, store.verify(cover), store.verify(info), pins)
+    block_number = sync(ledger, chain, key)
+    unknown = _write_runs(ledger, workspace, config, key, batches, store, chain, observer)
+    return {
+        "collection": settings["name"],
+        "contract": address,
+        "chain_id": chain.chain_id,
+        "tokens": sum(len(batch.tokens) for batch in batches),
+        "batches": len(batches),
+        "owners": len(Owners(ledger).tokens_by_owner(key)),
+        "block_number": block_number,
+        "seed": settings["seed"],
+        "seed_is_new": config["seed"] == "",
+        "attempts_unknown": unknown,
+    }
+
+
+def _must_be_ours(chain: Chain, address: Address) -> None:
+    from pipeline.mint.compile import matches_source
+
+    if not matches_source(chain.code(address)):
+        raise BadArgument(name="--contract", value=address, expected=f"a contract of ours on {chain.rpc.shown}")
+
+
+def _must_be_absent(workspace: Workspace) -> None:
+    """A ledger that is there is never touched; a log without its ledger would be read into the new one."""
+    for suffix in ("", "-wal", "-shm"):
+        path = Path(f"{workspace.ledger}{suffix}")
+        if path.exists():
+            raise BadArgument(
+                name="--workspace",
+                value=str(workspace.folder),
+                expected=f"one without {path.name}",
+                hint="repair never overwrites a ledger: move ledger.sqlite* elsewhere first",
+            )
+
+
+@contextmanager
+def _fresh_ledger(workspace: Workspace) -> Iterator[Ledger]:
+    """A new ledger beside its place, moved there when the block ends well."""
+    partial = workspace.folder / "ledger.rebuilding.sqlite"
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{partial}{suffix}").unlink(missing_ok=True)
+    with Ledger(partial) as ledger:
+        yield ledger
+    os.rename(partial, workspace.ledger)
+    sync_folder(workspace.folder)
+
+
+# ── what the chain commits to ────────────────────────────────────────────────────────────────────────────────
+
+
+def _found(contract: Contract, store: CarStore, gateway: str) -> tuple[list[_Batch], CID | None]:
+    """Every batch with its roots, and the root of collection.json. Raises ContentMissing with all that is not here."""
+    missing: dict[CID, None] = {}
+
+    def is_here(root: CID) -> bool:
+        if not _brought(store, root, gateway):
+            missing[root] = None
+        return root not in missing
+
+    uri = contract.state().contract_uri
+    info = CID.parse(uri.removeprefix("ipfs://").split("/", 1)[0]) if uri else None
+    if info is not None and is_here(info):
+        is_here(_cover_of(store, info))
+    batches, token_id = [], 1
+    while (on_chain := contract.batch_of(token_id)) is not None:
+        tokens, metadata = range(on_chain.start, on_chain.end + 1), CID.dag_pb(on_chain.digest)
+        token_id = on_chain.end + 1
+        if is_here(metadata):
+            document = _document(store, metadata, tokens.start)
+            batches.append(_Batch(tokens, metadata, _image_root(document), _provenance(document)))
+            is_here(batches[-1].images)
+    if missing:
+        raise ContentMissing(folder=store.folder, roots=", ".join(map(str, missing)))
+    return batches, info
+
+
+def _brought(store: CarStore, root: CID, gateway: str) -> bool:
+    """Whether the store has this root, once the gateway was asked for what is missing; each CAR stays when it is whole."""
+    from pipeline.pin.fetch import fetch
+
+    if not store.path(root).exists() and gateway:
+        store.restore(root, lambda put: fetch(root, gateway, put=put))
+    return store.path(root).exists()
+
+
+def _document(store: CarStore, metadata: CID, token_id: int) -> dict[str, Any]:
+    """A token's document. Raises Corrupt for one that does not tell which image it is of, or half of how it was drawn."""
+    from pipeline.pin.metadata import check_token_metadata
+
+    what = f"metadata of token {token_id}"
+    document = check_token_metadata(store.read(metadata, f"{token_id}.json"), what)
+    image = PurePosixPath(document["image"])
+    if image.stem != str(token_id) or image.suffix not in IMAGES or not isinstance(document.get("image_sha256"), str):
+        raise Corrupt(what=what, reason="it does not name an image of ours")
+    made = document.get("generator")
+    if made is not None and not (isinstance(made, dict) and made.keys() >= _DRAWN):
+        raise Corrupt(what=what, reason="it does not say how the token was drawn")
+    return document
+
+
+def _image_root(document: dict[str, Any]) -> CID:
+    return CID.parse(str(document["image"]).removeprefix("ipfs://").split("/", 1)[0])
+
+
+def _provenance(document: dict[str, Any]) -> Provenance | None:
+    made = document.get("generator")
+    if made is None:
+        return None
+    return Provenance(made["model"], made["weights_sha256"], made["renderer"], made["encoder"], made["size"])
+
+
+def _collection_document(store: CarStore, info: CID) -> dict[str, Any]:
+    from pipeline.pin.metadata import check_collection_metadata
+
+    return check_collection_metadata(store.read(info, "collection.json"))
+
+
+def _cover_of(store: CarStore, info: CID) -> CID:
+    return _image_root(_collection_document(store, info))
+
+
+# ── what is written ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _settings(
+    workspace: Workspace,
+    config: Config,
+    contract: Contract,
+    store: CarStore,
+    batches: list[_Batch],
+    info: CID | None,
+    taken: Group[int],
+) -> dict[str, Any]:
+    """The collection's row: the contract's own words, and for the rest those of collection.json."""
+    state, document = contract.state(), _collection_document(store, info) if info is not None else {}
+    receiver, bps = contract.royalty()
+    return {
+        "id": _key(workspace, store, batches, taken),
+        "name": state.name,
+        "symbol": state.symbol,
+        "description": document.get("description", ""),
+        "external_url": document.get("external_link", ""),
+        "royalty_bps": bps,
+        "royalty_receiver": receiver,
+        "max_supply": state.max_supply,
+        "owner": state.owner,
+        "seed": _seed(config, store, batches),
+    }
+
+
+def _key(workspace: Workspace, store: CarStore, batches: list[_Batch], taken: Group[int]) -> int:
+    """The key under which the image files lie, so that they are found again, or the first that is free."""
+    first = _document(store, batches[0].metadata, 1) if batches else None
+
+    def is_another(key: int) -> bool:
+        if first is None:
+            return False
+        path = workspace.image(key, 1, PurePosixPath(first["image"]).suffix)
+        return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != first["image_sha256"]
+
+    key = 1
+    while key in taken or is_another(key):
+        key += 1
+    return key
+
+
+def _seed(config: Config, store: CarStore, batches: list[_Batch]) -> int:
+    """The collection's seed is on no chain: the one that was given, if it leads to a drawing, or a new one."""
+    if config["seed"] == "":
+        return secrets.randbelow(MAX_SEED + 1)
+    seed = int(config["seed"])
+    drawn = next((batch for batch in batches if batch.provenance is not None), None)
+    if drawn is not None:
+        token_id = drawn.tokens.start
+        if attempt_of(seed, token_id, _document(store, drawn.metadata, token_id)["generator"]["seed"]) is None:
+            raise BadArgument(name="--seed", value=seed, expected=f"the seed that token {token_id} was drawn from")
+    return seed
+
+
+def _write_collection(ledger: Ledger, settings: dict[str, Any], contract: Contract, kind: str) -> int:
+    from pipeline.mint.watcher import first_block_with
+
+    chain = contract.chain
+    where = first_block_with(chain, contract.address)
+    return write_collection(ledger, settings, (chain.chain_id, chain.genesis_hash, kind), contract.address, where)
+
+
+def _write_runs(
+    ledger: Ledger,
+    workspace: Workspace,
+    config: Config,
+    key: int,
+    batches: list[_Batch],
+    store: CarStore,
+    chain: Chain,
+    observer: Observer,
+) -> int:
+    """One run for all neighbouring batches that were made alike, then each of them.
+
+    Returns how many drawings are of an attempt that is not known: it follows from the collection's seed alone.
+    """
+    mints, collection, unknown = Owners(ledger).mints(key), Plans(ledger).collection_by_id(key), 0
+    for provenance, alike in groupby(batches, key=lambda batch: batch.provenance):
+        group = list(alike)
+        quantities = [len(batch.tokens) for batch in group]
+        arguments = arguments_of(config, sum(quantities)) | ({} if provenance else {"images": FORGOTTEN})
+        start, tools = group[0].tokens.start, _tools(provenance, group, store, config)
+        run = write_run(ledger, key, arguments, tools, quantities, start, PINNER, chain.rpc.shown)
+        for batch in group:
+            recipients = [Address(mints[token_id].recipient) for token_id in batch.tokens]
+            last = mints[batch.tokens[-1]]
+            where = MinedIn(last.block_number, last.block_hash, last.tx_hash)
+            rebuild = _Rebuild(workspace, collection, batch, store, config["seed"] != "")
+            artworks = [rebuild.artwork(token_id) for token_id in batch.tokens]
+            unknown += rebuild.unknown
+            roots = store.verify(batch.images), store.verify(batch.metadata)
+            write_batch(ledger, run, key, collection.name, artworks, recipients, roots, where, PINNER)
+            observer.progress("repair", batch.tokens.stop - 1, batches[-1].tokens.stop - 1)
+    return unknown
+
+
+def _tools(provenance: Provenance | None, group: list[_Batch], store: CarStore, config: Config) -> dict[str, Any]:
+    """What a run remembers of its tools. What only its machine knew is filled in with the plainest value."""
+    if provenance is not None:
+        return {**asdict(provenance), "device": "cpu", "threads": 1}
+    documents = (_document(store, batch.metadata, token_id) for batch in group for token_id in batch.tokens)
+    return taken_from((bytes.fromhex(document["image_sha256"]) for document in documents), config["size"])
+
+
+class _Rebuild:
+    """The tokens of one batch as rows, from their documents and images, which must hash to what the documents say."""
+
+    def __init__(
+        self, workspace: Workspace, collection: Collection, batch: _Batch, store: CarStore, seed_is_known: bool
+    ) -> None:
+        self._workspace, self._collection, self._batch, self._store = workspace, collection, batch, store
+        self._seed_is_known = seed_is_known
+        self.unknown = 0  # drawings whose attempt the collection's seed does not tell
+
+    def artwork(self, token_id: int) -> Artwork:
+        """The row of a token; its files are written again where they are missing or changed."""
+        document = _document(self._store, self._batch.metadata, token_id)
+        what = f"image of token {token_id}"
+        if _provenance(document) != self._batch.provenance:
+            raise Corrupt(what=f"metadata of token {token_id}", reason="it was made in another way than its batch")
+        drawn = self._batch.provenance
+        suffix = PurePosixPath(document["image"]).suffix
+        data = self._store.read(self._batch.images, f"{token_id}{suffix}", MAX_IMAGE if drawn else MAX_FILE)
+        digest = hashlib.sha256(data).digest()
+        if digest.hex() != document["image_sha256"] or _image_root(document) != self._batch.images:
+            raise Corrupt(what=what, reason="its metadata is of another image")
+        path = self._workspace.image(self._collection.id, token_id, suffix)
+        if drawn is not None:
+            _must_measure(data, drawn.size, what)
+        try:
+            seen = look(path, data)
+        except BadArgument as error:
+            raise Corrupt(what=what, reason=f"it is not {error.fields['expected']}") from error
+        _write(path, data)
+        seed, attempt = self._seed_of(token_id, document)
+        return Artwork(
+            token_id=token_id,
+            seed=seed,
+            path=path,
+            image_sha256=digest,
+            pixel_sha256=seen.pixel_sha256,
+            image_bytes=len(data),
+            attributes=tuple(Attribute(**attribute) for attribute in document.get("attributes", ())),
+            attempt=attempt,
+            phash=seen.phash,
+            determinism="C" if drawn is None else determinism_by(drawn.renderer),
+            found=None if drawn else self._found(token_id, document, path, seen.pixel_sha256, seen.phash),
+        )
+
+    def _seed_of(self, token_id: int, document: dict[str, Any]) -> tuple[int, int]:
+        """The seed of a token and the attempt that it is of."""
+        if self._batch.provenance is None:
+            return token_seed(self._collection.seed, token_id), 0
+        seed = document["generator"]["seed"]
+        attempt = attempt_of(self._collection.seed, token_id, seed) if self._seed_is_known else None
+        self.unknown += attempt is None
+        return seed, attempt or 0
+
+    def _found(self, token_id: int, document: dict[str, Any], path: Path, pixels: bytes, phash: int | None) -> Found:
+        """What was planned of an image that existed: the copies in the workspace stand for the files of its folder."""
+        common = {
+            "name": f"{self._collection.name} #{token_id}",
+            "description": self._collection.description,
+            "external_url": self._collection.external_url,
+        }
+        own: dict[str, Any] = {field: text for field, text in _texts(document).items() if text != common.get(field)}
+        prefix = f"{str(document['image']).rpartition('/')[0]}/{token_id}."
+        url, animation, animation_sha256 = own.pop("animation_url", ""), None, None
+        suffix = PurePosixPath(url).suffix
+        if url.startswith(prefix) and suffix in ANIMATIONS:
+            data = self._store.read(self._batch.images, f"{token_id}{suffix}", MAX_FILE)
+            animation, animation_sha256, url = path.with_suffix(suffix), hashlib.sha256(data).digest(), ""
+            _write(animation, data)
+        return Found(
+            source=path,
+            sha256=bytes.fromhex(document["image_sha256"]),
+            suffix=path.suffix,
+            pixel_sha256=pixels,
+            phash=phash,
+            attributes=tuple(Attribute(**attribute) for attribute in document.get("attributes", ())),
+            animation=animation,
+            animation_sha256=animation_sha256,
+            animation_url=url,
+            **own,
+        )
+
+
+def _texts(document: dict[str, Any]) -> dict[str, str]:
+    fields = ("name", "description", "external_url", "background_color", "youtube_url", "animation_url")
+    return {field: str(document[field]) for field in fields if field in document}
+
+
+def _must_measure(data: bytes, size: int, what: str) -> None:
+    """A drawing is a square of the run's size: refused before a pixel is decoded."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        if image.size != (size, size):
+            raise Corrupt(what=what, reason=f"it is not {size} pixels wide and high")
+
+
+def _write(path: Path, data: bytes) -> None:
+    if not path.exists() or path.read_bytes() != data:
+        write_whole(path, data)

@@ -1,0 +1,173 @@
+"""Where a collection's content is kept, after it was minted: tell it, put it elsewhere, mend what failed, let go of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pipeline.after.report import reading
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument, ContentMissing, Corrupt, LastPlace, PinError
+from pipeline.base.records import PinnedRoot
+from pipeline.base.workspace import Workspace
+from pipeline.flow.run import Observer
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.pins import KnownRoot, forget_pin, known_root, record_pins
+from pipeline.ledger.plans import Collection, Plans
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.pin.places import Places
+    from pipeline.pin.store import CarStore
+
+
+def pins_report(workspace: Workspace, name: str | None) -> dict[str, Any]:
+    """Every root of a collection, and the last word of each place that was asked to keep it."""
+    with reading(workspace, name) as (ledger, collection):
+        return {"collection": collection.name, "roots": [_told(root) for root in _roots(ledger, collection)]}
+
+
+def repin(
+    workspace: Workspace, config: Config, name: str | None, observer: Observer, *, everything: bool = False
+) -> dict[str, Any]:
+    """Pin a collection at the configured places wherever the ledger does not know it proved there, or everywhere.
+
+    What a place has already is not sent again. A CAR that is gone or damaged here is first brought back through the
+    configured gateway; the damaged file is set aside, under another name. Returns what `pins_report` does, with `failed`: the number of pins that could not be proved.
+    """
+    with reading(workspace, name) as (_, collection):
+        pass
+    with workspace.lock(), Ledger(workspace.ledger) as ledger:
+        store, places = _opened(workspace, config)
+        roots = list(_roots(ledger, collection))
+        jobs = [
+            (place, store.path(root.root.cid), root.root, root.name)
+            for root in roots
+            for place in places.names
+            if everything or root.state_at(place) != "proved"
+        ]
+        for root in {job[2].cid: job[2] for job in jobs}.values():
+            _bring_back(store, root, config, observer)
+        failures = 0
+        for done, pin in enumerate(places.pin_each(jobs), 1):
+            with ledger.atomic():
+                record_pins(ledger, [pin])
+            failures += pin.state != "proved"
+            if pin.state != "proved":
+                observer.notice(f"{pin.place}: {pin.reason}")
+            observer.progress("repin", done, len(jobs))
+        told = [_told(root) for root in _roots(ledger, collection)]
+    return {"collection": collection.name, "roots": told, "tried": len(jobs), "failed": failures}
+
+
+def unpin(workspace: Workspace, config: Config, name: str | None, observer: Observer) -> dict[str, Any]:
+    """Let go of a collection at the places of `--pin`, root by root, once another place proved now that it has it.
+
+    Roots that another collection shares are kept. Raises LastPlace before a root would be kept nowhere.
+    """
+    if not config.given("pin"):
+        raise BadArgument(name="--pin", value="", expected="the places that shall let go of the collection")
+    with reading(workspace, name) as (_, collection):
+        pass
+    with workspace.lock(), Ledger(workspace.ledger) as ledger:
+        _, places = _opened(workspace, config)
+        shared = _roots_of_others(ledger, collection)
+        roots = [root for root in _roots(ledger, collection) if root.root.cid not in shared]
+        others = _witnesses(workspace, config, roots, places)
+        for done, root in enumerate(roots, 1):
+            _check_kept_elsewhere(root, others)
+            for place in places.names:
+                # Forgotten first: a kill between the two leaves content that nobody counts on, never the reverse.
+                forget_pin(ledger, root.root.cid, place)
+                places.unpin(place, root.root)
+            observer.progress("unpin", done, len(roots))
+        told = [_told(root) for root in _roots(ledger, collection)]
+    return {"collection": collection.name, "roots": told, "kept_for_others": sorted(map(str, shared))}
+
+
+def _opened(workspace: Workspace, config: Config) -> tuple[CarStore, Places]:
+    from pipeline.pin import load_pinners
+    from pipeline.pin.places import Places
+    from pipeline.pin.store import CarStore
+
+    store = CarStore(workspace.cars)
+    return store, Places(load_pinners(config["pin"].split(","), store, config))
+
+
+def _roots(ledger: Ledger, collection: Collection) -> Iterator[KnownRoot]:
+    for cid in dict.fromkeys(Plans(ledger).collection_roots(collection.id)):
+        yield known_root(ledger, cid)
+
+
+def _roots_of_others(ledger: Ledger, collection: Collection) -> set[CID]:
+    plans = Plans(ledger)
+    own = set(plans.collection_roots(collection.id))
+    others = (other.id for other in plans.collections() if other.id != collection.id)
+    return {root for other in others for root in plans.collection_roots(other)} & own
+
+
+def _bring_back(store: CarStore, root: PinnedRoot, config: Config, observer: Observer) -> None:
+    """Have the CAR of a root here and whole. Raises ContentMissing where it is not, and no gateway is named."""
+    damaged: Corrupt | None = None
+    if store.path(root.cid).exists():
+        try:
+            store.check(root)
+            return
+        except Corrupt as error:
+            damaged = error
+    if not config["gateway"]:
+        raise ContentMissing(
+            folder=store.folder,
+            roots=f"{root.cid} (damaged: {damaged.fields['reason']})" if damaged else str(root.cid),
+            hint="--gateway URL brings it back from whoever has it, each block hashed",
+        ) from damaged
+    from pipeline.pin.fetch import Limits, fetch
+
+    aside = store.set_aside(root.cid) if damaged else None
+    try:
+        store.restore(root.cid, lambda put: fetch(root.cid, config["gateway"], Limits.of(root), put))
+    except BaseException:
+        if aside is not None and not store.path(root.cid).exists():
+            aside.rename(store.path(root.cid))  # as it was: half of it may still be read
+        raise
+    store.check(root)
+    if damaged and aside:
+        observer.notice(f"{root.cid} was damaged ({damaged.fields['reason']}): set aside as {aside}, and brought back")
+
+
+def _witnesses(workspace: Workspace, config: Config, roots: list[KnownRoot], leaving: Places) -> Places:
+    """The other places that the ledger knows of, to be asked before anything is let go."""
+    from pipeline.pin import load_pinners
+    from pipeline.pin.places import Places
+    from pipeline.pin.store import CarStore
+
+    names = sorted({place for root in roots for place in root.proved_at} - set(leaving.names))
+    return Places(load_pinners(names, CarStore(workspace.cars), config))
+
+
+def _check_kept_elsewhere(root: KnownRoot, others: Places) -> None:
+    """Raises LastPlace, with why the last place that was asked could not prove it."""
+    cause: PinError | None = None
+    for place in others.names:
+        if root.state_at(place) == "proved":
+            try:
+                others.check(place, root.root)
+                return
+            except PinError as error:
+                cause = error
+    raise LastPlace(cid=root.root.cid) from cause
+
+
+def _told(root: KnownRoot) -> dict[str, Any]:
+    pins = [
+        {"place": pin.place, "state": pin.state, "reason": pin.reason, "told": told}
+        for pin, told in zip(root.pins, root.told, strict=True)
+    ]
+    pinned = root.root
+    return {
+        "root": str(pinned.cid),
+        "name": root.name,
+        "blocks": pinned.blocks,
+        "bytes": pinned.block_bytes,
+        "pins": pins,
+    }

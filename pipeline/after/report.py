@@ -1,0 +1,229 @@
+"""What the ledger says, as plain values ready for JSON. Readers open it read-only and take no lock."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
+from pipeline.base.workspace import Workspace
+from pipeline.flow.plan import command
+from pipeline.ledger.journal import Journal
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.owners import Owners
+from pipeline.ledger.pins import pinned_at
+from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.mint.networks import network_of
+
+if TYPE_CHECKING:
+    from pipeline.flow.run import Outcome
+    from pipeline.settings.config import Config
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def reading(workspace: Workspace, name: str | None) -> Iterator[tuple[Ledger, Collection]]:
+    """Open the workspace's ledger and find a collection: the named one, or the last.
+
+    Raises BadArgument where there is none, with what there is.
+    """
+    if not workspace.ledger.exists():
+        raise BadArgument(
+            name="--workspace",
+            value=str(workspace.folder),
+            expected="a workspace with a collection",
+            hint="`pipeline mint --count 50` makes one",
+        )
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        plans = Plans(ledger)
+        collections = plans.collections()
+        if not collections:
+            raise BadArgument(
+                name="--workspace",
+                value=str(workspace.folder),
+                expected="a workspace with a collection; nothing was planned here yet",
+                hint="`pipeline mint --count 50` makes one",
+            )
+        known = {collection.name: collection for collection in collections}
+        if name is not None and name not in known:
+            raise BadArgument(name="--name", value=name, expected=f"one of {', '.join(map(repr, known))}")
+        yield ledger, known[name] if name is not None else collections[-1]
+
+
+def run_report(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
+    """The result of `mint`: the tokens of one run, and where their content and transactions are."""
+    plans, run, collection = Plans(ledger), outcome.run, outcome.collection
+    owners = Owners(ledger)
+    in_run = range(run.start, run.start + run.count)
+    network = network_of(collection.chain_id)
+    roots = [(images, metadata) for plan, images, metadata in plans.roots(collection.id) if plan.start in in_run]
+    return {
+        "name": collection.name,
+        "contract": collection.contract,
+        "chain_id": collection.chain_id,
+        "rpc_url": run.rpc_url,
+        "explorer": network.contract_page(collection.contract) if network and collection.contract else None,
+        "deploy_tx": _hex(collection.tx_hash),
+        "transactions": [_hex(tx) for tx in plans.transactions(collection.id)],
+        "images_roots": [str(images) for images, _ in roots],
+        "metadata_roots": [str(metadata) for _, metadata in roots],
+        "seconds": {stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
+        "tokens": [
+            _token(token, owners.owner_of(collection.id, token.token_id) or token.recipient)
+            for token in plans.tokens(collection.id, run.start, run.count)
+        ],
+    }
+
+
+def _token(token: Token, owner: str) -> dict[str, Any]:
+    return {
+        "token_id": token.token_id,
+        "owner": owner,
+        "token_uri": token.token_uri,
+        "image": token.image,
+        "seed": token.seed,
+        "tx": _hex(token.tx_hash),
+    }
+
+
+def status_report(workspace: Workspace, config: Config) -> dict[str, Any]:
+    """How far each collection is, and the command that finishes what was interrupted."""
+    if not workspace.ledger.exists():
+        return {"collections": [], "unfinished": None}
+    _record_finality(workspace, config)
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        plans = Plans(ledger)
+        unfinished = plans.unfinished_run()
+        return {
+            "collections": [_progress(plans, collection) for collection in plans.collections()],
+            "unfinished": command(unfinished) if unfinished else None,
+        }
+
+
+def _progress(plans: Plans, collection: Collection) -> dict[str, Any]:
+    counts = plans.counts(collection.id)
+    final = counts.get("final", 0)
+    minted = final + counts.get("mined", 0)
+    pinned = minted + counts.get("live", 0) + counts.get("sealed", 0)
+    planned = sum(counts.values())
+    runs = plans.runs(collection.id)
+    return {
+        "name": collection.name,
+        "contract": collection.contract,
+        "chain_id": collection.chain_id,
+        "chain": collection.chain_kind,
+        "rpc_url": runs[0].rpc_url if runs else None,
+        "planned": planned,
+        "drawn": pinned + counts.get("generated", 0),
+        "pinned": pinned,
+        "minted": minted,
+        "final": final,
+        "state": "final" if final == planned else "minted" if minted == planned else "unfinished",
+    }
+
+
+def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[str, Any]:
+    """Everything about one token. Raises BadArgument when the collection has no such token."""
+    with reading(workspace, name) as (ledger, collection):
+        plans = Plans(ledger)
+        token = next(plans.tokens(collection.id, token_id, 1), None)
+        if token is None:
+            total = sum(plans.counts(collection.id).values())
+            raise BadArgument(name="token id", value=token_id, expected=f"1 to {total} in {collection.name!r}")
+        owner = Owners(ledger).owner_of(collection.id, token_id) or token.recipient
+        network = network_of(collection.chain_id)
+        return {
+            "collection": collection.name,
+            "contract": collection.contract,
+            "chain_id": collection.chain_id,
+            **_token(token, owner),
+            "state": token.state,
+            "explorer": network.token_page(collection.contract, token_id) if network and collection.contract else None,
+            "block_number": token.block_number,
+            "attempt": token.attempt,
+            "determinism": token.determinism,
+            "phash": f"{token.phash:016x}" if token.phash is not None else None,
+            "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
+            "file": str(workspace.image(collection.id, token_id, token.suffix)) if token.image_sha256 else None,
+            "pinned_at": list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
+            "attributes": [
+                {"trait_type": attribute.trait_type, "value": attribute.value} for attribute in token.attributes
+            ],
+        }
+
+
+def _hex(value: bytes | None) -> str | None:
+    return "0x" + value.hex() if value else None
+
+
+def owners_report(workspace: Workspace, config: Config, name: str | None, at: int | None = None) -> dict[str, Any]:
+    """Who owns what now, or after block `at`: reads Transfer events that are new, and groups tokens by owner.
+
+    Raises BadArgument for a block before the deployment, or one that is not there yet.
+    """
+    from pipeline.flow.connection import open_chain
+    from pipeline.mint.indexer import sync
+
+    with reading(workspace, name) as (_, collection):
+        pass
+    with open_chain(config, workspace, collection) as chain, Ledger(workspace.ledger) as ledger:
+        block_number = sync(ledger, chain, collection.id)
+        if at is not None:
+            _check_block(at, Journal(ledger).collection(collection.id)["block_number"], block_number)
+            block_number = at
+        return {
+            "collection": collection.name,
+            "contract": collection.contract,
+            "block_number": block_number,
+            "owners": [
+                {"owner": owner, "token_ids": token_ids}
+                for owner, token_ids in Owners(ledger).tokens_by_owner(collection.id, block_number).items()
+            ],
+        }
+
+
+def _check_block(at: int, deployed: int | None, newest: int) -> None:
+    if deployed is None:
+        raise BadArgument(name="--at", value=at, expected="nothing: the collection is not deployed yet")
+    if not deployed <= at <= newest:
+        raise BadArgument(
+            name="--at", value=at, expected=f"{deployed} to {newest}: the deployment's block to the newest"
+        )
+
+
+def _record_finality(workspace: Workspace, config: Config) -> None:
+    """Note what has become final meanwhile, where the chain answers at once; the embedded one is not started for it."""
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        plans = Plans(ledger)
+        waiting = [c for c in plans.collections() if plans.counts(c.id).get("mined")]
+    for kind, collection in {collection.chain_kind: collection for collection in waiting}.items():
+        url = config["rpc_url"] if kind == "external" else _running_at(workspace.chain / kind / "port")
+        if url:
+            _finalize_at(url, workspace, collection)
+
+
+def _running_at(port_file: Path) -> str | None:
+    """The URL of an embedded chain that runs now. Asked by a bare socket: a client would cost `status` its quickness."""
+    if not port_file.exists():
+        return None
+    address = ("127.0.0.1", int(port_file.read_text()))
+    with socket.socket() as probe:
+        return f"http://{address[0]}:{address[1]}" if probe.connect_ex(address) == 0 else None
+
+
+def _finalize_at(url: str, workspace: Workspace, collection: Collection) -> None:
+    from pipeline.mint.chain import connect
+    from pipeline.mint.watcher import finalize
+
+    try:
+        chain = connect(url, patience_s=0)
+        chain.check_identity(collection.chain_id, collection.genesis_hash)
+        with Ledger(workspace.ledger) as ledger:
+            finalize(ledger, chain)
+    except (ChainError, WorkspaceUnwritable) as error:  # told by the next command that needs the chain
+        log.info("finality was not looked up: %s", error)

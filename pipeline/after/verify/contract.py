@@ -1,0 +1,194 @@
+"""Many tokens of a contract, from the chain alone: no ledger is asked, and no giver of content is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline.after.report import reading
+from pipeline.after.verify.content import content_from
+from pipeline.after.verify.pixels import Redraw, redraw_with
+from pipeline.after.verify.steps import Step, Tally, all_hold
+from pipeline.after.verify.walk import Source, sample_of, verify_token
+from pipeline.base.errors import BadArgument
+from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import chain_url, kind_here, open_chain, reach
+from pipeline.flow.run import Observer
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.mint.collection import Collection as Contract
+
+PAGE = 100  # tokens asked of the chain at once
+MAX_TOLD = 10_000  # tokens of which every step is kept; beyond, only of those that failed
+
+_UNITS = {
+    "contract": "contract with the code of this version's source",
+    "owner": "tokens have an owner",
+    "token URI": "token URIs are fixed by a hash",
+    "metadata": "documents hash to their CID and fit the schema",
+    "image": "images hash to their CID",
+    "digest": "images have the sha256 that their metadata says",
+    "pixels": "images drawn again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of a contract is verified, and by whom: all tokens, one, or a sample."""
+
+    contract: str | None = None  # None: that of the workspace's ledger
+    token: int | None = None
+    sample: int | None = None
+    gateway: str | None = None
+    kubo: bool = False
+    regenerate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResult:
+    token_id: int
+    steps: tuple[Step, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all_hold(self.steps)
+
+
+@dataclass(slots=True)
+class ContractReport:
+    """What was found of each token, and the sums over all of them."""
+
+    contract: str
+    chain_id: int
+    block_number: int
+    content: str  # who gave it
+    total_supply: int | None  # None: the contract does not say
+    tokens: int = 0  # verified
+    failed: list[int] = field(default_factory=list)  # their token ids
+    results: list[TokenResult] = field(default_factory=list)  # of more than MAX_TOLD tokens, those that failed
+    sums: tuple[Step, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed and all_hold(self.sums)
+
+    def as_dict(self) -> dict[str, Any]:
+        results = [{"token_id": r.token_id, "ok": r.ok, "steps": [asdict(s) for s in r.steps]} for r in self.results]
+        return {"ok": self.ok, **asdict(replace(self, results=[])), "results": results}
+
+    def cases(self) -> list[tuple[str, Step]]:
+        """For JUnit: each step of each token that is kept."""
+        return [(f"token {result.token_id}", step) for result in self.results for step in result.steps]
+
+
+def verify_contract(
+    workspace: Workspace, config: Config, name: str | None, scope: Scope, observer: Observer
+) -> ContractReport:
+    """Walk every token of the scope from the chain to its image, and to its pixels where the scope says so.
+
+    What fails is in the report. Raises BadArgument for a scope that is empty, RpcUnavailable for a chain that gives no
+    answer: without it nothing can be said of any token.
+    """
+    content, content_name, at_once = content_from(workspace, config, scope.gateway, scope.kubo)
+    redraw = redraw_with(config) if scope.regenerate else None
+    with open_contract(workspace, config, name, scope.contract) as contract:
+        source = Source(contract, content, redraw)
+        supply = _total_supply(source, scope)
+        chosen = _chosen(scope, supply)
+        report = ContractReport(
+            contract.address, contract.chain.chain_id, contract.chain.head().number, content_name, supply
+        )
+        results = _walked(source, chosen, 1 if redraw else at_once)
+        _fill(report, results, len(chosen), redraw, lambda done: observer.progress("verify", done, len(chosen)))
+    return report
+
+
+@contextmanager
+def open_contract(workspace: Workspace, config: Config, name: str | None, address: str | None) -> Iterator[Contract]:
+    """The contract at an address, or that of a collection of the ledger."""
+    from pipeline.mint.collection import Collection, parsed_address
+
+    if address is not None:
+        parsed = parsed_address(address, "--contract")
+        with chain_url(config, workspace, kind_here(workspace, config)) as url:
+            yield Collection(reach(url), parsed)
+        return
+    with reading(workspace, name) as (_, collection):
+        pass
+    if collection.contract is None:
+        raise BadArgument(name="--name", value=collection.name, expected="a collection that is deployed")
+    with open_chain(config, workspace, collection) as chain:
+        yield Collection(chain, collection.contract)
+
+
+def _total_supply(source: Source, scope: Scope) -> int | None:
+    """How many tokens there are; None for a contract of others, of which only a given token can be looked at.
+
+    Raises BadArgument for such a contract where no token is given.
+    """
+    from pipeline.mint.compile import matches_source
+
+    contract = source.contract
+    if matches_source(source.code()):
+        return contract.next_token_id() - 1
+    if scope.token is None:
+        raise BadArgument(
+            name="--contract",
+            value=contract.address,
+            expected=f"a contract of ours on {contract.chain.rpc.shown}",
+            hint="check the address and the RPC URL; `--token N` looks at one token of any contract",
+        )
+    return None
+
+
+def _chosen(scope: Scope, supply: int | None) -> Sequence[int]:
+    """The token ids to walk: one; a sample with the first and the last in it; or all."""
+    if scope.token is not None:
+        return [scope.token]
+    assert supply is not None
+    if not supply:
+        raise BadArgument(name="--contract", value="one without tokens", expected="one whose tokens are minted")
+    return sample_of(supply, scope.sample)
+
+
+def _walked(source: Source, token_ids: Sequence[int], at_once: int) -> Iterator[TokenResult]:
+    def walk(token_id: int) -> TokenResult:
+        return TokenResult(token_id, tuple(verify_token(source, token_id)))
+
+    pool = ThreadPoolExecutor(at_once, "verify")
+    try:
+        for start in range(0, len(token_ids), PAGE):
+            page = token_ids[start : start + PAGE]
+            if len(page) > 1:
+                source.look_ahead(page)
+            yield from pool.map(walk, page)
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C waits for what is being fetched, not for the rest of the page
+
+
+def _fill(
+    report: ContractReport,
+    results: Iterable[TokenResult],
+    total: int,
+    redraw: Redraw | None,
+    told: Callable[[int], None],
+) -> None:
+    """Count the results into the report as they come."""
+    tallies = {name: Tally(name, unit) for name, unit in _UNITS.items() if redraw or name != "pixels"}
+    for result in results:
+        for step in result.steps:
+            if step.name != "contract" or not report.tokens:  # the same one for every token
+                tallies[step.name].add(step, f"token {result.token_id}")
+        if not result.ok:
+            report.failed.append(result.token_id)
+        if not result.ok or total <= MAX_TOLD:
+            report.results.append(result)
+        report.tokens += 1
+        told(report.tokens)
+    if redraw is not None:
+        tallies["pixels"].unit += f": {redraw.summary()}"
+    report.sums = tuple(tally.step() for tally in tallies.values() if tally.seen)

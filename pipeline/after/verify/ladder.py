@@ -1,0 +1,167 @@
+"""The ladder of proof that pinned content is there: each rung asks more, and believes less, than the one below.
+
+    recompute      the root, cut anew from the files on this disk, is the one that the chain commits to
+    <place>: …     every pinner of the run climbs its own rungs: what it counted, what it lists, what it gives back
+    gateway        everything comes back through somebody else's gateway, each block hashed and each link walked
+
+That a place says «pinned» proves nothing; that somebody other than us gave the bytes back does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.after.verify.content import GatewayContent, within_patience
+from pipeline.after.verify.steps import Tally
+from pipeline.after.verify.walk import Found, follow_uri, sample_of
+from pipeline.art.artworks import image_files
+from pipeline.base.errors import Corrupt, DigestMismatch, PipelineError
+from pipeline.base.workspace import Workspace
+from pipeline.flow.run import Observer
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.pins import KnownRoot, known_root
+from pipeline.ledger.plans import Collection, Plans
+from pipeline.pin import Pinner, load_pinners, unixfs
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.base.cid import CID
+    from pipeline.pin.store import CarStore
+
+MAX_FILE = 256 << 20  # bytes of one file, cut anew in memory chunk by chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """How high to climb: through a gateway where one is given, and of `sample` tokens there instead of whole roots."""
+
+    gateway: str | None = None
+    sample: int | None = None
+
+
+def climb(
+    ladder: Ladder, workspace: Workspace, config: Config, ledger: Ledger, collection: Collection, observer: Observer
+) -> list[Tally]:
+    """Climb for every root of a collection, and count each rung. What fails is counted, and the others go on."""
+    from pipeline.pin.store import CarStore
+
+    store = CarStore(workspace.cars)
+    plans = Plans(ledger)
+    known = [known_root(ledger, root) for root in plans.collection_roots(collection.id)]
+    images = {root: plan for plan, root, _ in plans.roots(collection.id)}
+    tallies = _Tallies()
+    pinners = _pinners(known, store, config, tallies)
+    for done, entry in enumerate(known, 1):
+        cid = entry.root.cid
+        files = image_files(workspace, plans, collection.id, images[cid]) if cid in images else []
+        tallies.climb("recompute", "roots cut anew from their files", cid, partial(_recompute, cid, files, store))
+        for place in (pin.place for pin in entry.pins if pin.place in pinners):
+            for name, rung in pinners[place].rungs(entry.root):
+                tallies.climb(f"{place}: {name}", "roots", cid, rung)
+        if ladder.gateway and ladder.sample is None:
+            _fetch_back(entry, ladder.gateway, tallies)
+        observer.progress("verify", done, len(known))
+    if ladder.gateway and ladder.sample is not None:
+        _fetch_sample(ladder, plans, collection, tallies)
+    return tallies.in_order()
+
+
+class _Tallies:
+    """Sums by the name of the rung, in the order in which they were first climbed."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Tally] = {}
+
+    def of(self, name: str, unit: str) -> Tally:
+        return self._by_name.setdefault(name, Tally(name, unit))
+
+    def climb(self, name: str, unit: str, root: CID, rung: Callable[[], object]) -> None:
+        tally = self.of(name, unit)
+        with tally.guarded(str(root)):
+            rung()
+            tally.passed += 1
+
+    def in_order(self) -> list[Tally]:
+        return list(self._by_name.values())
+
+
+def _pinners(known: Iterable[KnownRoot], store: CarStore, config: Config, tallies: _Tallies) -> dict[str, Pinner]:
+    """Every place that was asked to keep a root. One that cannot be opened, for want of its token, is a failure."""
+    found: dict[str, Pinner] = {}
+    for place in dict.fromkeys(pin.place for entry in known for pin in entry.pins):
+        try:
+            found |= load_pinners([place], store, config)
+        except PipelineError as error:
+            tallies.of(f"{place}: open", "").failures.append(str(error))
+    return found
+
+
+def _recompute(root: CID, files: list[Path], store: CarStore) -> None:
+    """Cut a directory into blocks again: from its files on disk, else from those in its CAR. Raises DigestMismatch."""
+    profile = store.profile
+    nodes: Iterator[tuple[str, unixfs.Node]]
+    if files:
+        nodes = ((path.name, unixfs.add_file(_chunks(path, profile.chunk), _drop, profile)) for path in files)
+        again = unixfs.add_directory(nodes, _drop, profile).cid
+    else:
+        with store.open(root) as car:
+            nodes = (
+                (
+                    name,
+                    unixfs.add_file(
+                        _cut(unixfs.read_bytes(cid, car.get_block, MAX_FILE), profile.chunk), _drop, profile
+                    ),
+                )
+                for name, cid in unixfs.entries(root, car.get_block)
+            )
+            again = unixfs.add_directory(nodes, _drop, profile).cid
+    if again != root:
+        raise DigestMismatch(where="cutting its files anew", got=again, expected=root)
+
+
+def _drop(cid: CID, block: bytes) -> None:
+    """Only the names of the blocks are wanted."""
+
+
+def _chunks(path: Path, size: int) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(size):
+                yield chunk
+    except OSError as error:
+        raise Corrupt(what=path, reason=error.strerror or str(error)) from error
+
+
+def _cut(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[at : at + size] for at in range(0, len(data), size))
+
+
+def _fetch_back(entry: KnownRoot, gateway: str, tallies: _Tallies) -> None:
+    from pipeline.pin.fetch import read_back
+
+    tallies.climb(
+        "gateway",
+        "roots came back whole, every block hashed and every link walked",
+        entry.root.cid,
+        within_patience(lambda: read_back(entry.root, gateway)),
+    )
+
+
+def _fetch_sample(ladder: Ladder, plans: Plans, collection: Collection, tallies: _Tallies) -> None:
+    assert ladder.gateway is not None
+    tally = tallies.of("gateway", "tokens of the sample came back, document and image, every block hashed")
+    content = GatewayContent(ladder.gateway)
+    pinned = [token for token in plans.tokens(collection.id) if token.token_uri]
+    for index in sample_of(len(pinned), ladder.sample):
+        token = pinned[index - 1]
+        failed = [
+            step for step in follow_uri(content, Found(token.token_id, token.token_uri or "")) if step.ok is False
+        ]
+        if failed:
+            tally.add(failed[0], f"token {token.token_id}")
+        else:
+            tally.passed += 1

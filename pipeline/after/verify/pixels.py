@@ -1,0 +1,205 @@
+"""An image drawn again from what its metadata says, and compared pixel by pixel."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from pipeline.base.errors import PipelineError
+from pipeline.base.records import MAX_SEED
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.art.draw import Drawing, Generator
+
+# What other devices and torch builds may change (class B): rounding moves a few pixels by a level. Anything beyond is
+# another picture.
+NEAR = 2  # levels of 255
+NEAR_SHARE = 0.999  # of the pixels
+FAR = 16  # levels, for any pixel
+
+_NEEDED = {"model": str, "weights_sha256": str, "renderer": str, "encoder": str, "seed": int, "size": int}
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far two pictures of one size are apart: a pixel's difference is that of its channel that differs most."""
+
+    pixels: int
+    different: int  # pixels that are not equal
+    beyond_near: int  # pixels that differ by more than NEAR levels
+    largest: int  # levels
+
+    @property
+    def within_bounds(self) -> bool:
+        return self.largest <= FAR and self.beyond_near <= self.pixels * (1 - NEAR_SHARE)
+
+    def __str__(self) -> str:
+        near = 100 * (1 - self.beyond_near / self.pixels)
+        return (
+            f"{self.different:,} of {self.pixels:,} pixels differ, by {self.largest} levels at most; "
+            f"{near:.4f} % are within {NEAR}"
+        )
+
+
+def distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Distance:
+    """The distance of two arrays (H, W, 3). Raises ValueError for different shapes."""
+    import numpy as np
+
+    if one.shape != other.shape:
+        raise ValueError(f"{one.shape} and {other.shape} cannot be compared")
+    levels = np.abs(one.astype(np.int16) - other).max(axis=2)  # (H, W)
+    different, beyond = np.count_nonzero(levels), np.count_nonzero(levels > NEAR)
+    return Distance(levels.size, int(different), int(beyond), int(levels.max()))
+
+
+class Redraw:
+    """Draws images again: `load(model, device)` gives a generator by the name in a document, or raises PipelineError."""
+
+    def __init__(self, load: Callable[[str, str], Generator]) -> None:
+        self._load = load
+        self._loaded: dict[tuple[str, str], Generator | PipelineError] = {}
+        self._distances: list[Distance] = []
+
+    def compare(self, document: dict[str, Any], image: bytes) -> tuple[bool | None, str]:
+        """Whether the image is what its document's seed draws, and the numbers found.
+
+        Equal pixels hold, and so do those within the bounds above, which other devices need. None for an image that no
+        generator drew. Raises PipelineError where it cannot be drawn again, because its weights are not here.
+        """
+        made = document.get("generator")
+        if made is None:
+            return None, "no generator drew this image: there is nothing to draw it from"
+        _check(made)
+        generator = self._generator(made)
+        pixels = _decoded(image, made["size"])
+        drawing = generator.draw(made["seed"], made["size"])
+        found = distance(pixels, drawing.pixels)
+        self._distances.append(found)
+        same_stack = generator.renderer == made["renderer"]
+        stack = "the same stack" if same_stack else f"{generator.renderer}, where {made['renderer']} was used"
+        wrong = _untrue_traits(drawing, document)
+        if wrong:
+            return False, f"the seed draws no token with {wrong} (on {stack}; {found})"
+        if found.different:
+            verdict = "within the bounds for other devices" if found.within_bounds else "another picture"
+            return found.within_bounds, f"{verdict}: {found} (on {stack})"
+        return True, f"equal pixels, {self._bytes(drawing, image, made['encoder'])} (on {stack})"
+
+    def summary(self) -> str:
+        """The numbers over all images so far."""
+        if not self._distances:
+            return "none could be"
+        near = 100 * min(1 - found.beyond_near / found.pixels for found in self._distances)
+        return (
+            f"{sum(not found.different for found in self._distances):,} with equal pixels; "
+            f"over all, at most {max(found.largest for found in self._distances)} levels apart, "
+            f"and at least {near:.4f} % of an image's pixels within {NEAR}"
+        )
+
+    def _generator(self, made: dict[str, Any]) -> Generator:
+        """The generator with the weights of the document; one is loaded once, and so is its failure."""
+        key = made["model"], made["renderer"].rpartition("/")[2]  # a renderer's last part is the kind of device
+        if key not in self._loaded:
+            try:
+                self._loaded[key] = self._load(*key)
+            except PipelineError as error:
+                self._loaded[key] = error
+        generator = self._loaded[key]
+        if isinstance(generator, PipelineError):
+            raise NotDrawn(reason=f"{generator}")
+        if generator.weights_sha256 != made["weights_sha256"]:
+            raise NotDrawn(
+                reason=f"the weights {made['weights_sha256'][:16]}… of {made['model']!r} are not here, "
+                f"only {generator.weights_sha256[:16]}…"
+            )
+        return generator
+
+    @staticmethod
+    def _bytes(drawing: Drawing, image: bytes, encoder: str) -> str:
+        from pipeline.art.draw.encode import ENCODERS, encode_png, encoder_id
+
+        program = encoder.partition("-")[0]
+        if program not in ENCODERS:
+            return "from an encoder that is not known here"
+        if encode_png(drawing.pixels, program) == image:
+            return "equal bytes"
+        here = encoder_id(program)
+        return f"other bytes by {here}" if encoder != here else "other bytes by the same encoder"
+
+
+class NotDrawn(PipelineError):
+    """An image that could not be drawn again."""
+
+    sentence = "not drawn again: {reason}"
+    next_step = "give the weights as --model FILE"
+
+
+def _check(made: Any) -> None:
+    """Raise NotDrawn unless the document says all that drawing needs, within what may be drawn."""
+    from pipeline.art.draw.stage import MAX_SIZE, MIN_SIZE
+
+    sound = isinstance(made, dict) and all(type(made.get(name)) is kind for name, kind in _NEEDED.items())
+    if not sound:
+        raise NotDrawn(reason=f"the metadata does not say {', '.join(_NEEDED)} of its generator")
+    if not (MIN_SIZE <= made["size"] <= MAX_SIZE and 0 <= made["seed"] <= MAX_SEED):
+        raise NotDrawn(reason=f"size {made['size']} or seed {made['seed']} is out of range")
+
+
+def _decoded(image: bytes, size: int) -> NDArray[np.uint8]:
+    """The pixels (size, size, 3) of a PNG. Raises NotDrawn for another file, or another size, before decoding it."""
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(image), formats=("PNG",)) as picture:
+            if picture.size != (size, size):
+                raise NotDrawn(reason=f"the image is {picture.width} by {picture.height} pixels, not {size} by {size}")
+            return np.asarray(picture.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise NotDrawn(reason="the image is no sound PNG") from error
+
+
+def _untrue_traits(drawing: Drawing, document: dict[str, Any]) -> str:
+    """The traits that a drawing has and its document does not state, as one text."""
+    stated = {(entry.get("trait_type"), entry.get("value")) for entry in document.get("attributes", ())}
+    drawn = {(attribute.trait_type, attribute.value) for attribute in drawing.attributes}
+    named = {trait for trait, _ in drawn}
+    wrong = sorted(f"{trait} {value!r}" for trait, value in stated - drawn if trait in named)
+    return ", ".join(wrong)
+
+
+def redraw_with(config: Config) -> Redraw:
+    """Drawing again as the configuration has it: with its model where one was given, else with the document's."""
+    chosen = config["model"] if config.given("model") else ""
+    return Redraw(
+        partial(load_stated, chosen=chosen, chosen_device=config["device"], threads=config["threads"] or None)
+    )
+
+
+def load_stated(model: str, device: str, *, chosen: str, chosen_device: str, threads: int | None) -> Generator:
+    """The generator that a document names, or the `chosen` one: a name or a file that this user gave, "" for none.
+
+    A document is a stranger's: a name in it is looked up among what is installed, and never opened as a file. It is
+    drawn on the kind of device that it was made on where that is here, unless another one was chosen.
+    """
+    from pipeline.art.draw import BUILT_IN, ENTRY_POINTS, load_generator
+    from pipeline.base.errors import GenerationError
+
+    name = chosen or model
+    installed = {*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))}
+    if not chosen and model not in installed:
+        raise GenerationError(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
+    if chosen_device != "auto" or device not in ("cpu", "cuda", "mps"):
+        return load_generator(name, chosen_device, threads)
+    try:
+        return load_generator(name, device, threads)
+    except GenerationError:
+        return load_generator(name, "auto", threads)

@@ -1,0 +1,144 @@
+"""A collection of a workspace: what the ledger remembers of it, against the chain, the CARs and the image files."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from pipeline.after.report import reading
+from pipeline.after.verify.ladder import Ladder, climb
+from pipeline.after.verify.steps import Report, Tally
+from pipeline.after.verify.walk import Found, follow_uri
+from pipeline.base.cid import CID
+from pipeline.base.records import BatchPlan
+from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import open_chain
+from pipeline.flow.run import Observer
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.mint.collection import Collection as Contract
+    from pipeline.pin.store import CarStore
+
+
+def verify(
+    workspace: Workspace, config: Config, name: str | None, observer: Observer, ladder: Ladder | None = None
+) -> Report:
+    """Check a collection of this workspace: ledger, chain, contract, owners, token URIs, CARs, metadata, images; and
+    climb the ladder of proof at every place that was asked to keep its content, where there is one.
+
+    What fails is in the report. Raises PipelineError only for what makes checking impossible, such as no collection of
+    that name or a chain that gives no answer.
+    """
+    with reading(workspace, name) as (ledger, collection):
+        tallies = [
+            _check_ledger(ledger),
+            *_check_chain(workspace, config, ledger, collection, observer),
+            *_check_content(workspace, ledger, collection, observer),
+        ]
+        if ladder is not None:
+            tallies += climb(ladder, workspace, config, ledger, collection, observer)
+    return Report(collection.name, tuple(tally.step() for tally in tallies))
+
+
+def _check_ledger(ledger: Ledger) -> Tally:
+    tally = Tally("ledger", "events chained; plans and sealed batches are as they were written")
+    with tally.guarded("ledger"):
+        ledger.check_integrity()
+        Plans(ledger).check()
+        count = ledger.row("SELECT count(*) AS n FROM event")
+        tally.passed = count["n"] if count else 0
+    return tally
+
+
+def _check_chain(
+    workspace: Workspace, config: Config, ledger: Ledger, collection: Collection, observer: Observer
+) -> list[Tally]:
+    """What the contract says, against what was planned: code, supply, digests, owners, token URIs."""
+    from pipeline.mint.collection import Collection as Contract
+    from pipeline.mint.compile import matches_source
+
+    code = Tally("contract", "contract with the code of this version's source")
+    supply = Tally("supply", "total supply equals the tokens minted")
+    digests = Tally("digests", "batches committed on the chain to their metadata directory")
+    uris = Tally("token URIs", "token URIs lead to that directory")
+    owners = Tally("owners", "tokens have an owner")
+    if collection.contract is None:
+        code.failures.append("the contract is not deployed yet")
+        return [code]
+    with open_chain(config, workspace, collection) as chain:
+        contract = Contract(chain, collection.contract)
+        code.expect(matches_source(chain.code(collection.contract)), True, "the code's match with its source")
+        if code.failures:
+            return [code]
+        state = contract.state()
+        minted = [batch for batch in Plans(ledger).roots(collection.id) if batch[0].start <= state.total_supply]
+        total = sum(plan.quantity for plan, _, _ in minted)
+        supply.expect(state.total_supply, total, "total supply")
+        for plan, _, metadata in minted:
+            _check_batch(contract, plan, metadata, digests, uris, owners)
+            observer.progress("verify", owners.passed, total)
+    return [code, supply, digests, uris, owners]
+
+
+def _check_batch(
+    contract: Contract, plan: BatchPlan, metadata: CID, digests: Tally, uris: Tally, owners: Tally
+) -> None:
+    from pipeline.mint.collection import OnChainBatch
+
+    ids = list(plan.token_ids)
+    digests.expect(
+        contract.batch_of(plan.start),
+        OnChainBatch(ids[0], ids[-1], metadata.digest),
+        f"the batch of token {plan.start}",
+    )
+    for token_id, uri in zip(ids, contract.token_uris(ids), strict=True):
+        uris.expect(uri, f"ipfs://{metadata}/{token_id}.json", f"the URI of token {token_id}")
+    for token_id, owner in zip(ids, contract.owners_of(ids), strict=True):
+        owners.expect(owner is not None, True, f"token {token_id}: its having an owner")
+
+
+def _check_content(workspace: Workspace, ledger: Ledger, collection: Collection, observer: Observer) -> list[Tally]:
+    """What the CARs hold: sound blocks, metadata that says what was planned, images that hash to what it says."""
+    from pipeline.pin.store import CarStore
+
+    store = CarStore(workspace.cars)
+    cars = Tally("CARs", "CARs with every block and every link")
+    steps = {
+        "metadata": Tally("metadata", "documents that say what was planned"),
+        "image": Tally("images", "images are where their metadata says"),
+        "digest": Tally("digests of images", "images that hash to what their metadata says"),
+    }
+    files = Tally("files", "image files as they were drawn")
+    plans = Plans(ledger)
+    for root in plans.collection_roots(collection.id):
+        with cars.guarded(str(root)):
+            store.verify(root)
+            cars.passed += 1
+    total = sum(plans.counts(collection.id).values())
+    for plan, _, _ in plans.roots(collection.id):
+        for token in plans.tokens(collection.id, plan.start, plan.quantity):
+            _check_token(store, token, steps)
+            path = workspace.image(collection.id, token.token_id, token.suffix)
+            got = hashlib.sha256(path.read_bytes()).digest() if path.exists() else None
+            files.expect(got == token.image_sha256, True, f"{path}: its match with the ledger")
+        observer.progress("verify", files.passed + len(files.failures), total)
+    return [cars, *steps.values(), files]
+
+
+def _check_token(store: CarStore, token: Token, tallies: dict[str, Tally]) -> None:
+    """Read a token as a collector would, and compare what its document says with what was planned."""
+    assert token.token_uri is not None  # the batch is sealed
+    found = Found(token.token_id, token.token_uri)
+    for step in follow_uri(store, found):
+        if step.name == "metadata" and step.ok:
+            seed = found.document.get("generator", {}).get("seed", token.seed)
+            tallies["metadata"].expect(
+                (found.document["image"], seed),
+                (token.image, token.seed),
+                f"image and seed in the metadata of token {token.token_id}",
+            )
+        else:
+            tallies[step.name].add(step, f"token {token.token_id}")

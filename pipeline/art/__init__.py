@@ -1,0 +1,1 @@
+"""Where pictures come from: drawn by a generator, or found in a folder."""

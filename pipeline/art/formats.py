@@ -1,0 +1,185 @@
+"""What a file of existing art must be: whole, as its name says, within limits, and a picture that runs nothing.
+
+Sources: ISO/IEC 14496-12 (MP4), Matroska and WebM (RFC 9559, EBML header), glTF 2.0, 4.4 (GLB), RFC 3533 (Ogg).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.errors import BadArgument
+
+MAX_FILE = 100 << 20  # bytes: what OpenSea takes from a browser; gateways and wallets give up far earlier
+MAX_SVG = 2 << 20  # bytes: it is parsed as a whole
+MAX_PIXELS = 1 << 26  # 8192 by 8192: a quarter of a gigabyte once it is decoded
+MAX_FRAME_PIXELS = 1 << 30  # of all frames of an animation
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".gif": "GIF", ".webp": "WEBP"}
+SVG = ".svg"
+IMAGES = (*FORMATS, SVG)
+
+_SVG = "http://www.w3.org/2000/svg"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there is to see in an image: its pixels' digest, and what near-duplicates are found by."""
+
+    pixel_sha256: bytes  # of the first frame; of the file where there are no pixels
+    phash: int | None  # None for an SVG, which has no pixels before a browser draws it
+    blank: bool
+
+
+def look(path: Path, data: bytes) -> Look:
+    """Look at the bytes of an image whose name is `path`. Raises BadArgument for one that is not what its name says."""
+    from pipeline.art.draw.gates import is_blank, phash
+
+    if path.suffix.lower() == SVG:
+        _check_svg(path, data)
+        return Look(hashlib.sha256(data).digest(), None, False)
+    seen = _pixels(path, data)
+    return Look(hashlib.sha256(seen.tobytes()).digest(), phash(seen), is_blank(seen))
+
+
+def check_animation(path: Path, data: bytes) -> None:
+    """Look at the beginning and the frame of a video, a sound, a model or a page. Raises BadArgument."""
+    ANIMATIONS[path.suffix.lower()](path, data)
+
+
+def refused(path: Path, expected: str, why: str) -> BadArgument:
+    return BadArgument(
+        name="--images", value=str(path), expected=f"{expected} ({why})", hint="nothing was planned, pinned or sent"
+    )
+
+
+def content(path: Path) -> bytes:
+    limit = MAX_SVG if path.suffix.lower() == SVG else MAX_FILE
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise refused(path, f"a file of at most {limit >> 20} MiB", "it is larger")
+    if not data:
+        raise refused(path, "a picture", "it is empty")
+    return data
+
+
+def _pixels(path: Path, data: bytes) -> Any:
+    """The first frame as (H, W, 3) pixels, after every frame was decoded."""
+    import io
+    import warnings
+
+    import numpy as np
+    from PIL import Image
+
+    wanted = FORMATS[path.suffix.lower()]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter, and an error
+            with Image.open(io.BytesIO(data), formats=tuple(dict.fromkeys(FORMATS.values()))) as image:
+                if image.format != wanted:
+                    raise refused(path, f"a {wanted}, as its name says", f"it is a {image.format}: rename it")
+                frames, area = getattr(image, "n_frames", 1), image.width * image.height
+                if area > MAX_PIXELS or area * frames > MAX_FRAME_PIXELS:
+                    told = f"{image.width} by {image.height}" + (f", {frames} times" if frames > 1 else "")
+                    raise refused(path, f"at most {MAX_PIXELS:,} pixels", f"it has {told}")
+                for frame in range(frames - 1, -1, -1):
+                    image.seek(frame)
+                    image.load()
+                return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise refused(path, f"a sound {wanted}", str(error).splitlines()[0][:120] or "it cannot be decoded") from error
+
+
+def _check_svg(path: Path, data: bytes) -> None:
+    """Well-formed, an <svg>, and nothing that runs, loads from elsewhere, or grows when it is read."""
+    from xml.parsers import expat
+
+    parser, depth = expat.ParserCreate(namespace_separator=" "), 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        local = tag.rpartition(" ")[2].lower()
+        if depth == 0 and tag != f"{_SVG} svg":
+            raise refused(path, "an SVG", f"its root element is {local}")
+        depth += 1
+        if local in ("script", "foreignobject", "iframe", "handler"):
+            raise refused(path, "a picture that runs nothing", f"it has a <{local}>")
+        for name, value in attributes.items():
+            plain = name.rpartition(" ")[2].lower()
+            if plain.startswith("on"):
+                raise refused(path, "a picture that runs nothing", f"it has {plain}=")
+            if plain in ("href", "src") and not re.match(r"\s*(#|data:image/(png|jpeg|gif|webp)[;,])", value):
+                raise refused(path, "a picture that is whole by itself", f"it refers to {value[:60]!r}")
+
+    def doctype(name: str, system: str | None, public: str | None, internal: int) -> None:
+        if internal:
+            raise refused(path, "an SVG without entities", "its DOCTYPE declares some")
+
+    parser.StartElementHandler, parser.StartDoctypeDeclHandler = start, doctype
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise refused(path, "a sound SVG", str(error)) from error
+
+
+def _check_mp4(path: Path, data: bytes) -> None:
+    """The boxes of ISO/IEC 14496-12: they begin with `ftyp`, fill the file to its end, and have `moov` and `mdat`."""
+    kinds, at = list[bytes](), 0
+    while at + 8 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        elif size == 0:
+            size = len(data) - at
+        kinds.append(kind)
+        if size < 8:
+            break
+        at += size
+    if not kinds or kinds[0] != b"ftyp" or at != len(data) or not {b"moov", b"mdat"} <= set(kinds):
+        raise refused(path, "a sound MP4", "its boxes do not fill the file: it is cut, or something else")
+
+
+def _check_webm(path: Path, data: bytes) -> None:
+    if not data.startswith(b"\x1a\x45\xdf\xa3") or b"webm" not in data[:64]:
+        raise refused(path, "a WebM", "it does not begin as one")
+
+
+def _check_glb(path: Path, data: bytes) -> None:
+    if data[:4] != b"glTF" or int.from_bytes(data[4:8], "little") != 2:
+        raise refused(path, "a GLB of glTF 2.0", "it does not begin as one")
+    if int.from_bytes(data[8:12], "little") != len(data):
+        raise refused(path, "a sound GLB", "its length is not the one that it states")
+
+
+def _check_html(path: Path, data: bytes) -> None:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise refused(path, "an HTML page in UTF-8", f"byte {error.start:,} is something else") from error
+    if not re.match(r"\s*(<!--.*?-->\s*)*<(!doctype html|html)\b", text, re.IGNORECASE | re.DOTALL):
+        raise refused(path, "an HTML page", "it does not begin with <!doctype html> or <html>")
+
+
+def _begins(kind: str, pattern: bytes) -> Callable[[Path, bytes], None]:
+    def check(path: Path, data: bytes) -> None:
+        if not re.match(pattern, data, re.DOTALL):
+            raise refused(path, kind, "it does not begin as one")
+
+    return check
+
+
+# What OpenSea shows of an animation_url, by suffix. A glTF in several files is none of them: a GLB holds it in one.
+ANIMATIONS: dict[str, Callable[[Path, bytes], None]] = {
+    ".mp4": _check_mp4,
+    ".m4v": _check_mp4,
+    ".webm": _check_webm,
+    ".glb": _check_glb,
+    ".html": _check_html,
+    ".mp3": _begins("an MP3", rb"ID3|\xff[\xe0-\xff]"),
+    ".wav": _begins("a WAV", rb"RIFF.{4}WAVE"),
+    ".ogg": _begins("an Ogg", rb"OggS"),
+}

@@ -1,0 +1,73 @@
+"""A GAN of fully connected layers, 100-256-512-1024-784, as Goodfellow et al. (2014) began; and its variant with
+BatchNorm (Ioffe and Szegedy 2015) before each LeakyReLU, which mixes its classes better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from pipeline.art.models.blueprint import MAX_SIDE, Blueprint, Recipe, check_sizes
+
+WIDTHS = (256, 512, 1024)
+SLOPE = 0.2  # of every LeakyReLU below zero
+DROPOUT = 0.3  # without it the critic learns a small data set by heart
+
+
+@dataclass(frozen=True, slots=True)
+class MlpGanConfig:
+    size: int = 28
+    channels: int = 1
+    z_dim: int = 100
+    batch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        check_sizes(self, size=(8, min(128, MAX_SIDE)), channels=(1, 3), z_dim=(1, 1024))
+
+    @property
+    def pixels(self) -> int:
+        return self.channels * self.size * self.size  # 784 for 28 by 28
+
+
+class Generator(nn.Module):
+    """(N, z_dim) to (N, C, S, S) in [-1, 1]."""
+
+    def __init__(self, config: MlpGanConfig) -> None:
+        super().__init__()
+        self.config, self.latent_dim = config, config.z_dim
+        layers: list[nn.Module] = []
+        for fan_in, fan_out in zip((config.z_dim, *WIDTHS), WIDTHS, strict=False):
+            layers.append(nn.Linear(fan_in, fan_out))
+            if config.batch_norm:
+                layers.append(nn.BatchNorm1d(fan_out, momentum=0.2))
+            layers.append(nn.LeakyReLU(SLOPE))
+        self.layers = nn.Sequential(*layers, nn.Linear(WIDTHS[-1], config.pixels), nn.Tanh())
+
+    def forward(self, z: Tensor) -> Tensor:
+        images: Tensor = self.layers(z)  # (N, C · S · S)
+        return images.view(-1, self.config.channels, self.config.size, self.config.size)
+
+
+class Critic(nn.Module):
+    """(N, C, S, S) to (N,) logits."""
+
+    def __init__(self, config: MlpGanConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(config.pixels, 512),
+            nn.LeakyReLU(SLOPE),
+            nn.Dropout(DROPOUT),
+            nn.Linear(512, 256),
+            nn.LeakyReLU(SLOPE),
+            nn.Dropout(DROPOUT),
+            nn.Linear(256, 1),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits[:, 0]
+
+
+MLP_GAN = Blueprint("mlp_gan", MlpGanConfig, {}, Generator, Critic, Recipe())
+MLP_GAN_BN = Blueprint("mlp_gan_bn", MlpGanConfig, {"batch_norm": True}, Generator, Critic, Recipe())

@@ -1,0 +1,218 @@
+"""The two games of the models in `blueprint.py`, on a folder's pictures: against a critic, or together with an encoder.
+
+    trainer = Trainer(game_of(model, model.config(), model.recipe, pictures, "digits"))
+
+Which of the two it is follows from the recipe's loss. The default generator's own game is in `default_training.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.art.draw.checkpoint import write_trained
+from pipeline.art.draw.sampler import draw_pictures, trait_cuts
+from pipeline.art.models.augment import NUMBERS, augment, fitting, kinds
+from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes
+from pipeline.art.models.losses import (
+    ELBO,
+    LOSSES,
+    divergence,
+    evidence_bound,
+    one_centred,
+    reconstruction,
+    zero_centred,
+)
+from pipeline.art.train.alarms import Watch
+from pipeline.art.train.data import Pictures
+from pipeline.art.train.memorisation import Memorised, find_copies, picture_pairs
+from pipeline.art.train.trainer import Game, Trainer, gradient_norm, spread
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PROBES = 128  # pictures whose traits give the cuts, and that are compared with the training pictures
+
+
+def game_of(model: Blueprint, sizes: Sizes, recipe: Recipe, pictures: Pictures, data: str) -> Game:
+    """The game of a blueprint on pictures; `data` says where those are from."""
+    kind = Cooperation if recipe.loss == ELBO else Contest
+    return kind(model, sizes, recipe, pictures, data)
+
+
+@dataclass(frozen=True)
+class _PictureGame:
+    """What both have: a blueprint's networks, batches of pictures, latents, and weights that are written by its name."""
+
+    model: Blueprint
+    sizes: Sizes
+    recipe: Recipe
+    pictures: Pictures
+    data: str
+
+    @property
+    def seed(self) -> int:
+        return self.recipe.seed
+
+    @property
+    def batch(self) -> int:
+        return self.recipe.batch
+
+    @property
+    def ema(self) -> float:
+        return self.recipe.ema
+
+    @property
+    def advice(self) -> str:
+        return f"start anew with a lower --lr (it was {self.recipe.lr:g}) or another --loss"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "model": self.model.name,
+            "sizes": asdict(self.sizes),  # type: ignore[call-overload]
+            "recipe": asdict(self.recipe),
+            "pictures": self.pictures.digest,
+        }
+
+    def generator(self) -> nn.Module:
+        return self.model.generator(self.sizes)
+
+    def partner(self) -> nn.Module:
+        return self.model.partner(self.sizes)
+
+    def adams(self, generator: nn.Module, partner: nn.Module) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+        recipe = self.recipe
+        betas = (recipe.beta1, recipe.beta2)
+        return (
+            torch.optim.Adam(generator.parameters(), recipe.lr, betas),
+            torch.optim.Adam(partner.parameters(), recipe.critic_lr, betas),
+        )
+
+    def schedule(self, step: int) -> float:
+        return 1.0
+
+    # ── a batch ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _reals(self, trainer: Trainer) -> Tensor:
+        picked = torch.randint(len(self.pictures.images), (trainer.batch,), generator=trainer.rng)
+        return self.pictures.batch(trainer.processes.share(picked)).to(trainer.device)
+
+    def _latents(self, trainer: Trainer) -> Tensor:
+        width: int = trainer.generator.latent_dim  # type: ignore[assignment]
+        return trainer.mine(torch.randn(trainer.batch, width, generator=trainer.rng))
+
+    def _augmented(self, trainer: Trainer, images: Tensor) -> Tensor:
+        policy = fitting(self.recipe.augment, len(self.pictures.images))
+        if not kinds(policy):
+            return images
+        return augment(images, policy, trainer.mine(torch.rand(trainer.batch, NUMBERS, generator=trainer.rng)))
+
+    # ── what is kept ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish(self, path: Path, average: nn.Module, step: int) -> NDArray[np.uint8]:
+        pictures = draw_pictures(average, range(PROBES))
+        notes = {
+            "steps": step,
+            "data": self.data,
+            "licence": self.pictures.licence,
+            "pictures": len(self.pictures.images),
+            "recipe": asdict(self.recipe),
+            "cuts": trait_cuts(pictures),
+        }
+        write_trained(path, self.model, self.sizes, average.state_dict(), notes)
+        return pictures
+
+    def find_copies(self, average: nn.Module) -> tuple[Memorised, NDArray[np.uint8]]:
+        fakes = draw_pictures(average, range(PROBES))
+        found = find_copies(fakes, self.pictures)
+        return found, picture_pairs(fakes, self.pictures, found)
+
+    def sources(self) -> list[str]:
+        pictures = self.pictures
+        lines = [f"{len(pictures.images):,} pictures of {self.data}; licence: {pictures.licence}"]
+        lines += [f"set aside: {line}" for line in pictures.refused]
+        return lines + [f"changed: {line}" for line in pictures.changed]
+
+
+class Contest(_PictureGame):
+    """A critic tells fakes from reals, and the generator learns to pass for real (Goodfellow et al. 2014)."""
+
+    def watch(self) -> Watch:
+        return Watch(LOSSES[self.recipe.loss].won)
+
+    def play(self, trainer: Trainer, tell: bool) -> dict[str, float]:
+        """The critic's steps, then the generator's."""
+        recipe, loss, critic = self.recipe, LOSSES[self.recipe.loss], trainer.partner
+        with_penalty = recipe.penalty != "none" and trainer.step % recipe.penalty_every == 0
+        for _ in range(recipe.critic_steps):
+            raw, latents = self._reals(trainer), self._latents(trainer)
+            with torch.no_grad():
+                fakes = self._augmented(trainer, trainer.generator(latents))
+            reals = self._augmented(trainer, raw).detach()  # a tensor of its own: its gradient is asked for
+            zero_centre = with_penalty and recipe.penalty != "wgan-gp"
+            reals.requires_grad_(zero_centre), fakes.requires_grad_(zero_centre and "r2" in recipe.penalty)
+            on_real, on_fake = critic(reals), critic(fakes)
+            critic_loss = loss.critic(on_real, on_fake)
+            penalty = self._penalty(trainer, reals, fakes, on_real, on_fake) if with_penalty else torch.zeros(())
+            weight = recipe.gamma * recipe.penalty_every
+            trainer.descend(critic_loss + penalty.to(critic_loss.device) * weight, critic)
+
+        with trainer.frozen_partner():
+            made = trainer.generator(self._latents(trainer))
+            baseline = None
+            if loss.paired:
+                with torch.no_grad():
+                    baseline = critic(self._augmented(trainer, raw))
+            generator_loss = loss.generator(critic(self._augmented(trainer, made)), baseline)
+        trainer.descend(generator_loss, trainer.generator)
+        if not tell:
+            return {}
+        return {
+            "critic": critic_loss.item(),
+            "generator": generator_loss.item(),
+            "penalty": penalty.item(),
+            "gap": (on_real.mean() - on_fake.mean()).item(),
+            "generator_gradient": gradient_norm(trainer.generator),
+            "spread": spread(made.detach()) / max(spread(raw), 1e-6),
+        }
+
+    def _penalty(self, trainer: Trainer, reals: Tensor, fakes: Tensor, on_real: Tensor, on_fake: Tensor) -> Tensor:
+        """The recipe's penalty; zero-centred ones with the customary half."""
+        if self.recipe.penalty == "wgan-gp":
+            share = trainer.mine(torch.rand(trainer.batch, generator=trainer.rng))
+            return one_centred(trainer.partner, reals, fakes, share)
+        penalty = zero_centred(on_real, reals)
+        if self.recipe.penalty == "r1+r2":
+            penalty = penalty + zero_centred(on_fake, fakes)
+        return penalty / 2
+
+
+class Cooperation(_PictureGame):
+    """Encoder and generator minimise the same bound (Kingma and Welling 2014)."""
+
+    def watch(self) -> Watch:
+        return Watch()
+
+    def play(self, trainer: Trainer, tell: bool) -> dict[str, float]:
+        """One step of both together."""
+        sigma = self.recipe.sigma
+        reals, latents = self._augmented(trainer, self._reals(trainer)), self._latents(trainer)
+        mean, log_variance = trainer.partner(reals)
+        decoded = trainer.generator(mean + latents * (log_variance / 2).exp())
+        bound = evidence_bound(reals, decoded, mean, log_variance, sigma)
+        trainer.descend(bound, trainer.generator, trainer.partner)
+        if not tell:
+            return {}
+        return {
+            "bound": bound.item(),
+            "reconstruction": reconstruction(reals, decoded, sigma).item(),
+            "divergence": divergence(mean, log_variance).item(),
+            "generator_gradient": gradient_norm(trainer.generator),
+            "spread": spread(decoded.detach()) / max(spread(reals), 1e-6),
+        }

@@ -1,0 +1,151 @@
+"""How good a painter is, without any downloaded network: several measures together, since each can be fooled alone.
+
+All of them look at ink planes, whole canvases of SIDE points. Embeddings come from a convolutional network with random
+weights of a fixed seed (advised for data unlike ImageNet by Naeem et al. 2020, "Reliable fidelity and diversity
+metrics"), families from a small classifier that is trained on procedural pictures right here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.art.draw.traits import ink_entropy
+from pipeline.art.models.families import FAMILIES, INKS, PLANES, paint
+from pipeline.art.models.painter import Painter, paint_fields
+from pipeline.art.models.vocabulary import draw_numbers, fields
+from pipeline.art.train.default_training import BatchNoise, View
+
+SIDE = 64
+NEAR_DUPLICATE = 4  # bits of 63 in which two perceptual hashes may differ
+BLANK = 0.22  # ink entropy
+CLIP = 10.0  # standard deviations: random features explode on pictures unlike the reference
+
+
+@torch.no_grad()
+def fake_pictures(painter: Painter, count: int, seed: int, truncation: float = 0.9) -> tuple[Tensor, Tensor]:
+    """`count` pictures (N, 6, SIDE, SIDE), the families in turn, and their labels (N,)."""
+    labels = torch.arange(count) % len(FAMILIES)
+    rng = torch.Generator().manual_seed(seed)
+    pictures = []
+    for part in torch.split(labels, 16):
+        noise, weights = BatchNoise(len(part), rng), F.one_hot(part, len(FAMILIES)).float()
+        x, y = View(torch.zeros(len(part), 2), torch.ones(len(part)), SIDE).points()
+        painters = painter.draw(noise, weights, truncation)
+        planes = paint_fields(painters, fields(draw_numbers(noise, weights), x, y))
+        pictures.append(planes.reshape(-1, PLANES, SIDE, SIDE))
+    return torch.cat(pictures), labels
+
+
+def real_pictures(count: int, first: int) -> tuple[Tensor, Tensor]:
+    """Procedural pictures number `first` and on, read at the same points as fakes are: hard edges on both sides."""
+    labels = torch.arange(count) % len(FAMILIES)
+    fine = 3 * SIDE
+    planes = [paint(int(label), first + i // len(FAMILIES), fine)[:, 1::3, 1::3] for i, label in enumerate(labels)]
+    return torch.stack(planes), labels
+
+
+def evaluate(fakes: Tensor, labels: Tensor, reals: Tensor, classifier: nn.Module) -> dict[str, float]:
+    """All measures of pictures against reference pictures."""
+    embed = embedding(reals)
+    on_fakes, on_reals = embed(fakes), embed(reals)
+    hashes = perceptual_hashes(fakes)
+    return {
+        "kid_rnd": kernel_distance(on_fakes, on_reals),
+        "family_agreement": agreement(classifier, fakes, labels),
+        **neighbourhood(on_reals, on_fakes),
+        "near_duplicates": float(near_duplicates(hashes)),
+        "blank_rate": sum(not ink_entropy(picture) >= BLANK for picture in fakes) / len(fakes),
+    }
+
+
+def embedding(reference: Tensor) -> Callable[[Tensor], Tensor]:
+    """Pictures to random features (N, 256), standardised on the reference and clipped."""
+    rng = torch.Generator().manual_seed(20)
+    widths = (PLANES, 32, 64, 128)
+    kernels = [
+        torch.randn(b, a, 4, 4, generator=rng) / math.sqrt(8 * a) for a, b in zip(widths, widths[1:], strict=False)
+    ]
+
+    @torch.no_grad()
+    def raw(pictures: Tensor) -> Tensor:
+        x = pictures * 2 - 1
+        for kernel in kernels:
+            x = F.leaky_relu(F.conv2d(x, kernel, stride=2, padding=1), 0.2)
+        return torch.cat([x.mean((2, 3)), x.std((2, 3))], 1)
+
+    on_reference = raw(reference)
+    mean, deviation = on_reference.mean(0), on_reference.std(0).clamp_min(1e-3)
+    return lambda pictures: ((raw(pictures) - mean) / deviation).clamp(-CLIP, CLIP)
+
+
+def kernel_distance(a: Tensor, b: Tensor) -> float:
+    """Unbiased squared MMD with a cubic kernel (KID, Binkowski et al. 2018). Zero for equal distributions, on average."""
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    n, m, aa, bb = len(a), len(b), kernel(a, a), kernel(b, b)
+    within = (aa.sum() - aa.trace()) / (n * (n - 1)) + (bb.sum() - bb.trace()) / (m * (m - 1))
+    return float(within - 2 * kernel(a, b).mean())
+
+
+def neighbourhood(reals: Tensor, fakes: Tensor, k: int = 5) -> dict[str, float]:
+    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020)."""
+    real_radius = torch.cdist(reals, reals).kthvalue(k + 1, 1).values  # itself is the first
+    fake_radius = torch.cdist(fakes, fakes).kthvalue(k + 1, 1).values
+    apart = torch.cdist(reals, fakes)  # (real, fake)
+    near_real = apart <= real_radius[:, None]
+    return {
+        "precision": float(near_real.any(0).float().mean()),
+        "recall": float((apart <= fake_radius[None]).any(1).float().mean()),
+        "density": float(near_real.float().sum(0).mean() / k),
+        "coverage": float((apart.min(1).values <= real_radius).float().mean()),
+    }
+
+
+def family_classifier(pictures: Tensor, labels: Tensor, steps: int = 500, seed: int = 1) -> nn.Module:
+    """A small convolutional network that tells the families apart, trained on procedural pictures."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers: list[nn.Module] = []
+        for a, b in ((PLANES, 32), (32, 64), (64, 96)):
+            layers += [nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
+        network = nn.Sequential(
+            *layers, nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.3), nn.Linear(96 * 16, len(FAMILIES))
+        )
+        adam = torch.optim.Adam(network.parameters(), 1e-3)
+        for _ in range(steps):
+            pick = torch.randint(len(pictures), (32,))
+            flipped = pictures[pick].flip(3) if torch.rand(()) < 0.5 else pictures[pick]
+            loss = F.cross_entropy(network(flipped), labels[pick])
+            adam.zero_grad()
+            torch.autograd.backward(loss)
+            adam.step()
+    return network.eval().requires_grad_(False)
+
+
+def agreement(classifier: nn.Module, pictures: Tensor, labels: Tensor) -> float:
+    """How often the classifier sees the family that was asked for."""
+    return float((classifier(pictures).argmax(1) == labels).float().mean())
+
+
+def perceptual_hashes(pictures: Tensor) -> Tensor:
+    """(N, 63) bits: signs of the low cosine frequencies of the ink ramp about their median, without the mean."""
+    ramp = torch.arange(INKS, dtype=torch.float32) / (INKS - 1)
+    grey = F.interpolate(torch.einsum("k,nkhw->nhw", ramp, pictures[:, :INKS])[:, None], size=(32, 32), mode="area")[
+        :, 0
+    ]
+    place = (torch.arange(32) + 0.5)[None] * torch.arange(8)[:, None] * math.pi / 32
+    low = (place.cos() @ grey @ place.cos().T).flatten(1)[:, 1:]  # (N, 63)
+    return low > low.median(1, keepdim=True).values
+
+
+def near_duplicates(hashes: Tensor) -> int:
+    """Pairs of pictures whose hashes differ in at most NEAR_DUPLICATE bits."""
+    distance = torch.cdist(hashes.float(), hashes.float(), p=1)
+    return int((distance.triu(1) + distance.new_full(distance.shape, 99).tril() <= NEAR_DUPLICATE + 0.5).sum())

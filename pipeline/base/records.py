@@ -1,0 +1,151 @@
+"""What flows through the pipeline: TokenSpec → Artwork → PinnedBatch → MintedToken. Frozen, and nothing else passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NewType
+
+from pipeline.base.cid import CID
+
+Address = NewType("Address", str)  # 0x and 40 hex digits with EIP-55 checksum
+
+Determinism = Literal["A", "B", "C"]
+"""How far an image can be drawn again: A, byte for byte (a CPU and the same build); B, to a level or two (another kind
+of device); C, not by us (a generator of others, or a file that existed): the image itself is what counts."""
+
+MAX_SEED = 2**53 - 1  # metadata is JSON, and JavaScript reads integers exactly only up to here
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One trait in the form of OpenSea's `attributes`: numbers are numbers, text has no `display_type`."""
+
+    trait_type: str
+    value: str | int | float
+    display_type: Literal["number", "boost_number", "boost_percentage", "date"] | None = None
+    max_value: int | float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What it takes, beside the seed, to draw an image again."""
+
+    model: str  # name of the generator
+    weights_sha256: str  # hex digest of the weights file
+    renderer: str  # id of the drawing code; changes whenever pixels of the same seed would
+    encoder: str  # id of the file encoder and its settings; changes whenever bytes of the same pixels would
+    size: int  # width and height in pixels
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpec:
+    """A token as planned, before anything is drawn."""
+
+    token_id: int
+    seed: int  # 0 to MAX_SEED
+    recipient: Address
+    attempt: int = 0  # the seed is the hash of the collection's seed, the token id and this
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image that existed before its run, as it was when the run was planned."""
+
+    source: Path
+    sha256: bytes
+    suffix: str  # of the image's name in its directory, such as `.jpg`
+    pixel_sha256: bytes  # of the first frame; of the file where there are no pixels
+    phash: int | None = None
+    blank: bool = False
+    name: str = ""  # the token's own; empty: the collection's, with the token id
+    description: str = ""
+    attributes: tuple[Attribute, ...] = ()
+    external_url: str = ""  # empty: the collection's
+    background_color: str = ""
+    youtube_url: str = ""
+    animation: Path | None = None  # a file that becomes animation_url; `source` is its still
+    animation_sha256: bytes | None = None
+    animation_url: str = ""  # where no file of ours is one
+
+
+@dataclass(frozen=True, slots=True)
+class Artwork:
+    """A drawn token: its image lies at `path`, complete and synced to disk."""
+
+    token_id: int
+    seed: int
+    path: Path
+    image_sha256: bytes  # of the file
+    pixel_sha256: bytes  # of the decoded pixels, row by row, RGB
+    image_bytes: int
+    attributes: tuple[Attribute, ...]
+    attempt: int = 0  # the one that the gate let through
+    phash: int | None = None  # perceptual hash, 63 bits; None where there are no pixels to hash
+    determinism: Determinism = "A"
+    found: Found | None = None  # None: it was drawn
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """The unit of pinning and minting: tokens `start` to `start + quantity - 1`."""
+
+    id: int  # ledger key
+    start: int  # first token id
+    quantity: int
+
+    @property
+    def token_ids(self) -> range:
+        return range(self.start, self.start + self.quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedRoot:
+    """A DAG that is stored as one CAR: `car_sha256` is the digest of that file."""
+
+    cid: CID
+    blocks: int
+    block_bytes: int  # sum of block sizes, without CAR framing
+    car_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """How one root stands at one place: read back, said to be there, or not there for a reason."""
+
+    root: CID
+    place: str  # name of the pinner
+    state: Literal["proved", "claimed", "failed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedBatch:
+    """A batch whose two roots are stored, read back and pinned in as many places as the run asked for."""
+
+    plan: BatchPlan
+    images: PinnedRoot
+    metadata: PinnedRoot
+    pins: tuple[Pin, ...] = ()  # of both roots; empty where they were recorded before
+
+
+@dataclass(frozen=True, slots=True)
+class MintedBatch:
+    """A batch whose tokens are on the chain at the depth that was asked for."""
+
+    plan: BatchPlan
+    metadata_root: CID
+    tx_hash: bytes | None  # None: found on the chain by its digest, its transaction is not known
+    block_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class MintedToken:
+    """One token as its collector sees it."""
+
+    token_id: int
+    owner: Address
+    token_uri: str
+    image: str
+    seed: int
+    tx: str | None

@@ -1,0 +1,304 @@
+"""What a call of `mint` would cost, before anything is planned, signed or written.
+
+Deployment and batches are carried out on an Anvil of a minute's life, which counts gas as Ethereum does: what they use
+there they use elsewhere. Prices are those of the chain that the call is about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import islice, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from pipeline.art.folder import ImageFolder
+from pipeline.base.errors import ChainError, KeyRefused, RpcError
+from pipeline.base.records import Address
+from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import chain_url, reach
+from pipeline.flow.consent import check_network, wanted_network
+from pipeline.flow.plan import (
+    MAX_AIRDROP,
+    Continue,
+    Decision,
+    Finished,
+    batch_size,
+    chain_kind,
+    collection_name,
+    collection_of,
+    collection_settings,
+    decide,
+    named_after,
+)
+from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.owners import Owners
+from pipeline.ledger.plans import Collection, Plans
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.mint.chain import Chain
+    from pipeline.mint.collection import Settings
+    from pipeline.mint.devnet import Kind
+    from pipeline.mint.fees import Fees
+
+# Stands for every digest of content: nothing is drawn, and a digest's own bytes change the bill by a few gas.
+SOME_DIGEST = hashlib.sha256(b"content that is not drawn yet").digest()
+SOMEBODY = Address("0x5eeD5EED5eeD5EEd5eed5eEd5eEd5eed5EeD5EEd")  # pays where the account is not known
+MOST_GAS = 1 << 24  # of a transaction (EIP-7825)
+MINED_S, LOOK_S = 30.0, 0.005  # Anvil makes a block at once, and answers a little earlier than that
+OTHER_RULES = 0.02  # a node whose estimate differs by more counts gas in another way
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Tokens `start`, `start + 1`, … for these recipients."""
+
+    start: int
+    recipients: Sequence[Address]
+
+    @property
+    def name(self) -> str:
+        return f"mint {self.start}-{self.start + len(self.recipients) - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is left to do: the deployment, unless it is on the chain, and batches. `owning` hold tokens already."""
+
+    settings: Settings | None
+    batches: Sequence[_Batch]
+    owning: frozenset[Address]
+
+
+def dry_run(config: Config, count: int | None, workspace: Workspace, *, more: bool, new: bool) -> dict[str, Any]:
+    """The bill of a call of `mint`, as plain values. Nothing in the workspace changes. Raises what `mint` would."""
+    from pipeline.mint.devnet import CHAIN_IDS, devnet
+
+    wanted_network(config)
+    recipients = read_recipients(config["to"])
+    images = ImageFolder(config["images"]) if config["images"] else None
+    if images is not None:
+        config, count = images.located(config), images.count(count)
+    count = resolved_count(count, recipients)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        ledger = stack.enter_context(_ledger(workspace, folder))
+        plans = Plans(ledger)
+        decision = decide(plans, config, count, recipients, more=more, new=new)
+        if images is not None:
+            config, decision = images.words(config), named_after(plans, config, decision, images)
+        known = collection_of(plans, decision)
+        own = reach(stack.enter_context(devnet(folder / "chain")))
+        kind = chain_kind(config, known)
+        chain = reach(stack.enter_context(chain_url(config, workspace, kind))) if kind == "external" else own
+        chain_id = chain.chain_id if kind == "external" else CHAIN_IDS[cast("Kind", kind)]
+        check_network(config, chain_id, chain.rpc.shown)
+        if known is not None and kind == "external":
+            chain.check_identity(known.chain_id, known.genesis_hash)
+        payer = known.owner if known else _payer(config, chain)
+        job = _job(config, count, recipients, ledger, decision, payer)
+        fees = chain.fees()  # before our own chain has moved on
+        lines = list(_measured(job, own, payer))
+        estimate = _estimate(chain, payer, job.settings) if kind == "external" else None
+        if estimate is not None and abs(estimate - lines[0]["gas"]) > OTHER_RULES * lines[0]["gas"]:
+            lines[0]["gas"] = estimate
+        return {
+            "name": collection_name(plans, decision),
+            "chain_id": chain_id,
+            "rpc_url": chain.rpc.shown,
+            "payer": payer,
+            "balance_wei": chain.balance(payer) if payer != SOMEBODY else None,
+            "tokens": sum(len(batch.recipients) for batch in job.batches),
+            "node_estimates_deploy": estimate,
+            **_priced(fees, lines, job),
+        }
+
+
+def _priced(fees: Fees, lines: list[dict[str, Any]], job: _Job) -> dict[str, Any]:
+    from pipeline.mint.alternatives import ALTERNATIVES
+    from pipeline.mint.fees import least_fee_wei
+
+    price = least_fee_wei(fees)
+    total = sum(line["gas"] for line in lines)
+    tokens = sum(len(batch.recipients) for batch in job.batches)
+    to_one_owner = job.batches and len({address for batch in job.batches for address in batch.recipients}) == 1
+    quantities = [len(batch.recipients) for batch in job.batches]
+    others = {other.name: other.gas(quantities, deployed=job.settings is None) for other in ALTERNATIVES}
+    return {
+        "base_fee_wei": price - fees.priority_fee_wei,
+        "priority_fee_wei": fees.priority_fee_wei,
+        "lines": [line | {"wei": line["gas"] * price} for line in lines],
+        "gas": total,
+        "wei": total * price,
+        "wei_per_token": total * price // tokens if tokens else 0,
+        "alternatives": [
+            {"name": name, "gas": gas, "wei": gas * price, "times": round(gas / total, 1)}
+            for name, gas in (others.items() if to_one_owner else ())
+        ],
+    }
+
+
+# ── what there is to do ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ledger(workspace: Workspace, folder: Path) -> Ledger:
+    """The workspace's ledger, only to be read; an empty one of our own where there is none yet."""
+    if workspace.ledger.exists():
+        return Ledger(workspace.ledger, readonly=True)
+    return Ledger(folder / "ledger.sqlite")
+
+
+def _payer(config: Config, chain: Chain) -> Address:
+    """The account that would pay, as far as it is known without a password."""
+    from pipeline.mint.accounts import stated_address
+    from pipeline.mint.collection import parsed_address
+    from pipeline.mint.signer import open_signer
+
+    if config["signer_address"]:
+        return parsed_address(config["signer_address"], "--signer-address")
+    if config["keystore"]:
+        return stated_address(Path(config["keystore"]))
+    try:
+        return open_signer(chain).address
+    except KeyRefused:  # no account was given: the bill is the same for anybody's
+        return SOMEBODY
+
+
+def _job(
+    config: Config, count: int, recipients: Recipients | None, ledger: Ledger, decision: Decision, payer: Address
+) -> _Job:
+    from pipeline.mint.collection import parsed_address
+
+    plans = Plans(ledger)
+    known = collection_of(plans, decision)
+    owning = frozenset(Owners(ledger).tokens_by_owner(known.id)) if known else frozenset()
+    if isinstance(decision, Finished):
+        return _Job(None, [], owning)
+    settings = _settings(config, known, collection_name(plans, decision), payer)
+    if isinstance(decision, Continue):
+        run = decision.run
+        unminted = [batch.plan for batch in plans.unminted_batches(run.id)] + plans.undrawn_batches(run.id)
+        batches = [_Batch(plan.start, [spec.recipient for spec in plans.specs(plan)]) for plan in unminted]
+        return _Job(settings, batches, owning)
+    start = 1 + (sum(run.count for run in plans.runs(known.id)) if known else 0)
+    to = parsed_address(config["to"], "--to") if config["to"] and recipients is None else payer
+    tokens = iter(recipients or repeat(to, count))
+    size = batch_size(config, count, recipients)
+    first_ids = range(start, start + count, size)
+    return _Job(settings, [_Batch(first, list(islice(tokens, size))) for first in first_ids], owning)
+
+
+def _settings(config: Config, known: Collection | None, name: str, payer: Address) -> Settings | None:
+    """The constructor's arguments; None where the contract is on the chain."""
+    from pipeline.mint.collection import ZERO_ADDRESS, Settings, parsed_address
+
+    if known is not None and known.state in ("mined", "final"):
+        return None
+    planned = collection_settings(config, name, payer, config["model"])
+    source: Any = (lambda key: getattr(known, key)) if known else planned.__getitem__
+    return Settings(
+        name=source("name"),
+        symbol=source("symbol"),
+        owner=payer,
+        minter=ZERO_ADDRESS,
+        royalty_receiver=parsed_address(source("royalty_receiver"), "--royalty-receiver"),
+        royalty_bps=source("royalty_bps"),
+        max_supply=source("max_supply"),
+        info_digest=SOME_DIGEST,
+    )
+
+
+# ── what it uses ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _estimate(chain: Chain, payer: Address, settings: Settings | None) -> int | None:
+    """What the chain's own node says of the deployment; None where it does not, or there is none."""
+    from pipeline.mint.collection import deploy_data
+
+    if settings is None:
+        return None
+    try:
+        return chain.estimate(payer, None, deploy_data(settings))
+    except RpcError:
+        return None
+
+
+def _measured(job: _Job, own: Chain, payer: Address) -> Iterator[dict[str, Any]]:
+    """Each transaction of a job and its gas, from having done it on our own chain."""
+    from pipeline.mint.collection import ZERO_ADDRESS, Settings, deploy_data
+    from pipeline.mint.signer import NodeSigner
+
+    account = NodeSigner(own).address
+    settings = job.settings or Settings("A", "A", payer, ZERO_ADDRESS, payer, 0, 0, SOME_DIGEST)
+    data, done = deploy_data(settings), deploy_data(replace(settings, owner=account))
+    contract, gas = _done(own, account, None, done)
+    if job.settings is not None:
+        yield {"what": "deploy", "gas": gas + _calldata_gas(data) - _calldata_gas(done)}
+    bench = _Bench(own, account, contract)
+    owning = set(job.owning)
+    for batch in job.batches:
+        yield {"what": batch.name, "gas": bench.gas(batch, owning)}
+        owning |= set(batch.recipients)
+
+
+class _Bench:
+    """Mints batches on a chain of our own, one of each kind: the others differ by the digits of their ids alone."""
+
+    def __init__(self, chain: Chain, account: Address, contract: Address) -> None:
+        self._chain, self._account, self._contract = chain, account, contract
+        self._next = 1
+        self._owning: set[Address] = set()
+        self._known: dict[tuple[int, int, int], int] = {}  # gas without call data, by what a batch costs by
+
+    def gas(self, batch: _Batch, owning: set[Address]) -> int:
+        """The gas of a batch when `owning` have tokens already: an owner's first token costs a new balance."""
+        from pipeline.mint.collection import mint_call
+
+        recipients = set(batch.recipients)
+        kind = (len(batch.recipients), len(recipients - owning), len(recipients & owning))
+        if kind not in self._known:
+            self._give_one(sorted((recipients & owning) - self._owning))
+            call = mint_call(self._next, batch.recipients, SOME_DIGEST)
+            self._known[kind] = self._mint(call, batch.recipients) - _calldata_gas(call)
+        return self._known[kind] + _calldata_gas(mint_call(batch.start, batch.recipients, SOME_DIGEST))
+
+    def _give_one(self, recipients: list[Address]) -> None:
+        from pipeline.mint.collection import mint_call
+
+        for first in range(0, len(recipients), MAX_AIRDROP):
+            some = recipients[first : first + MAX_AIRDROP]
+            self._mint(mint_call(self._next, some, SOME_DIGEST), some)
+
+    def _mint(self, call: bytes, recipients: Iterable[Address]) -> int:
+        gas = _done(self._chain, self._account, self._contract, call)[1]
+        self._owning |= set(recipients)
+        self._next += len(list(recipients))
+        return gas
+
+
+def _done(chain: Chain, account: Address, to: Address | None, data: bytes) -> tuple[Address, int]:
+    """Carry out a transaction on our own chain: the contract that it made or called, and the gas it used."""
+    from pipeline.mint.chain import fixed_bytes, hex_data
+    from pipeline.mint.collection import predicted_address
+
+    contract = to or predicted_address(account, chain.nonce(account))
+    request = {"from": account, "data": hex_data(data), "gas": hex(MOST_GAS)} | ({"to": to} if to else {})
+    tx_hash = fixed_bytes(chain.rpc.call("eth_sendTransaction", [request]))
+    deadline = time.monotonic() + MINED_S
+    while (receipt := chain.receipt(tx_hash)) is None and time.monotonic() < deadline:
+        time.sleep(LOOK_S)
+    if receipt is None or not receipt.ok:
+        raise ChainError(reason="a trial of this run failed on a chain of our own", hint="try a smaller --batch")
+    return contract, receipt.gas_used
+
+
+def _calldata_gas(data: bytes) -> int:
+    """What a transaction pays for its data (EIP-2028)."""
+    zeros = data.count(0)
+    return 4 * zeros + 16 * (len(data) - zeros)

@@ -1,0 +1,104 @@
+"""The way to a collection's chain: the embedded one, running while it is needed, or one of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pipeline.base.errors import BadArgument, WorkspaceLocked, WorkspaceUnwritable
+from pipeline.base.workspace import Workspace
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plans import Collection
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.mint.chain import Chain
+    from pipeline.mint.devnet import Kind
+    from pipeline.mint.signer import Signer
+
+FIRST_PATIENCE_S = 5.0  # a mistyped address should be told at once, a busy provider's first hiccup not
+
+
+@contextmanager
+def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
+    """Give the RPC URL of a chain: `external` is the configured one, another kind an embedded chain of that program."""
+    from pipeline.mint.devnet import devnet
+
+    if kind != "external":
+        with devnet(workspace.chain / kind, cast("Kind", kind)) as url:
+            yield url
+    elif config["rpc_url"]:
+        yield config["rpc_url"]
+    else:
+        raise BadArgument(name="--rpc-url", value="", expected="the address of the chain that this collection lives on")
+
+
+def kind_here(workspace: Workspace, config: Config) -> str:
+    """The kind of chain to look at where no ledger names one: `external` when there is an RPC URL, else an embedded one.
+
+    Raises BadArgument where the workspace has no such chain.
+    """
+    if config["rpc_url"]:
+        return "external"
+    kind = str(config["chain"])
+    if not (workspace.chain / kind).exists():
+        raise BadArgument(name="--rpc-url", value="", expected=f"a chain: {workspace.folder} has no {kind} of its own")
+    return kind
+
+
+def reach(url: str) -> Chain:
+    """The chain behind a URL, found within seconds or not at all; once found, a passing fault is waited out."""
+    from pipeline.mint.chain import connect
+
+    connect(url, patience_s=FIRST_PATIENCE_S)
+    return connect(url)
+
+
+def signer_for(chain: Chain, config: Config, ask_password: Callable[[str], str] | None = None) -> Signer:
+    """The account that the configuration names: a keystore, an external signer, the environment's key, or the node's.
+
+    Raises KeyRefused, and WrongNetwork before any key is opened when the chain is not the one that was named.
+    """
+    from pipeline.flow.consent import check_network
+    from pipeline.mint.signer import open_signer, remote_signer
+
+    check_network(config, chain.chain_id, chain.rpc.shown)
+    return open_signer(
+        chain,
+        Path(config["keystore"]) if config["keystore"] else None,
+        remote=remote_signer(config["signer_url"], config["signer_address"]),
+        ask_password=ask_password,
+    )
+
+
+@contextmanager
+def open_chain(config: Config, workspace: Workspace, collection: Collection) -> Iterator[Chain]:
+    """Give the chain that a collection lives on, for reading.
+
+    An embedded chain that lost its last blocks to a power failure is sent the ledger's signed bytes again first.
+    Raises WrongChain when the RPC URL leads elsewhere.
+    """
+    with chain_url(config, workspace, collection.chain_kind) as url:
+        chain = reach(url)
+        chain.check_identity(collection.chain_id, collection.genesis_hash)
+        if collection.chain_kind != "external":
+            _bring_up_to_date(chain, workspace, collection)
+        yield chain
+
+
+def _bring_up_to_date(chain: Chain, workspace: Workspace, collection: Collection) -> None:
+    from pipeline.mint.fees import Limits
+    from pipeline.mint.sender import Sender
+    from pipeline.mint.signer import open_signer
+
+    try:
+        with workspace.lock(), Ledger(workspace.ledger) as ledger:
+            sender = Sender(ledger, chain, open_signer(chain, environment={}), Limits(), run_id=None)
+            sender.recover(collection.id)
+            while not sender.is_idle:
+                if not sender.settle():
+                    sender.pause()
+    except (WorkspaceLocked, WorkspaceUnwritable):
+        pass  # a run that holds the workspace does this itself, and a folder nobody may write is only read

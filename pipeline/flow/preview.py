@@ -1,0 +1,174 @@
+"""Look before paying: pictures of a seed, a run that is drawn and not yet pinned, and tokens that shall look otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.art.artworks import Artworks, must_draw_the_same
+from pipeline.art.sheet import contact_sheets
+from pipeline.base.errors import BadArgument
+from pipeline.base.files import write_whole
+from pipeline.base.records import Address, Artwork, TokenSpec
+from pipeline.base.workspace import Workspace
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plans import Plans, Run
+from pipeline.settings.config import Config
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from pipeline.art.draw import Drawing, Generator
+    from pipeline.flow.run import Observer
+
+MAX_SHEET = 1_000  # drawings of one `generate`: ten pages; a collection that is larger is looked at in its run
+NOBODY = Address("0x" + "00" * 20)  # these pictures are nobody's tokens
+
+
+def draw_seed(config: Config, seed: int, out: Path) -> dict[str, Any]:
+    """Write the picture of one token's seed: pixels and bytes are those of a token with this seed, model and size.
+
+    Raises BadArgument for a file that is no .png or a size out of range, GenerationError for the model or the device.
+    """
+    from pipeline.art.draw.encode import encode_png
+    from pipeline.art.draw.stage import draw
+
+    check_png("--out", out)
+    generator = _generator(config)
+    drawing = draw(generator, seed, config["size"])
+    write_whole(out, encode_png(drawing.pixels, config["encoder"]))
+    return {"model": generator.name, "size": config["size"], "file": str(out), **_told(drawing)}
+
+
+def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Observer) -> dict[str, Any]:
+    """Write a contact sheet of tokens 1 to `count` of a collection with this seed, drawn as `mint` would: none picked.
+
+    Raises what `draw_seed` does.
+    """
+    from PIL import Image
+
+    from pipeline.art.draw import Gate, drawn, token_seed
+
+    check_png("--sheet", sheet)
+    near = None if config["duplicate_bits"] == "off" else config["duplicate_bits"]
+    generator, gate, told = _generator(config), Gate(seed, near=near), list[dict[str, Any]]()
+
+    def pictures() -> Iterator[tuple[str, Image.Image]]:
+        specs = (TokenSpec(token_id, token_seed(seed, token_id), NOBODY) for token_id in range(1, count + 1))
+        for item in drawn(specs, generator, config["size"], gate):
+            assert not isinstance(item, Artwork), "all of them are specs"
+            taken, drawing, _ = item
+            told.append({"token_id": taken.token_id, "attempt": taken.attempt, **_told(drawing)})
+            observer.progress("draw", taken.token_id, count)
+            yield str(taken.token_id), Image.fromarray(drawing.pixels)
+
+    pages = contact_sheets(pictures(), sheet)
+    return {
+        "model": generator.name,
+        "collection_seed": seed,
+        "size": config["size"],
+        "files": [str(page) for page in pages],
+        "tokens": told,
+    }
+
+
+def draw_run(
+    run: Run, ledger: Ledger, workspace: Workspace, generator: Generator | None, observer: Observer
+) -> list[Path]:
+    """Draw (or copy, where images exist) what is missing of a run, record it, and return the contact sheet's pages. Nothing is pinned."""
+    for _ in Artworks(run, ledger, workspace, generator, observer):
+        pass
+    plans = Plans(ledger)
+    sheet = workspace.export(plans.collection_by_id(run.collection).name) / "contact-sheet.png"
+    return contact_sheets(_drawn(plans, run, workspace), sheet)
+
+
+def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -> tuple[Run, list[Path]]:
+    """Draw tokens of the unfinished run again, each with its next attempt; return the run and the new contact sheet.
+
+    All of them or none. Raises BadArgument where there is no unfinished run, and for a token that is not drawn, or
+    pinned or minted already.
+    """
+    if not workspace.ledger.exists():
+        raise _nothing_to_reject(workspace)
+    with workspace.lock(), Ledger(workspace.ledger) as ledger:
+        ledger.check_integrity()
+        plans = Plans(ledger)
+        plans.check()
+        run = plans.unfinished_run()
+        if run is None:
+            raise _nothing_to_reject(workspace)
+        if run.arguments.get("images"):
+            raise BadArgument(
+                name="token id",
+                value=token_ids[0],
+                expected="a token that was drawn; the images of this run existed before",
+                hint="`pipeline mint` goes on with them; another folder needs another --workspace",
+            )
+        _must_be_drawn(plans, run, token_ids)
+        generator = generator_of(run)
+        plans.reject(run.collection, token_ids)
+        return run, draw_run(run, ledger, workspace, generator, observer)
+
+
+def generator_of(run: Run) -> Generator:
+    """The generator that a run was planned with. Raises GenerationError where this installation has another."""
+    from pipeline.art.draw import load_generator
+
+    generator = load_generator(run.arguments["model"], device=run.device, threads=run.threads)
+    must_draw_the_same(run, generator)
+    return generator
+
+
+def check_png(name: str, path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise BadArgument(name=name, value=str(path), expected="a file name that ends in .png")
+
+
+def _must_be_drawn(plans: Plans, run: Run, token_ids: Sequence[int]) -> None:
+    told = {
+        "planned": "is not drawn yet: `pipeline mint … --stop-after generate` draws it",
+        "sealed": "is pinned already, and its content is fixed",
+    }
+    for token_id in token_ids:
+        token = next(plans.tokens(run.collection, token_id, 1), None)
+        if token is None or not run.start <= token_id < run.start + run.count:
+            last = run.start + run.count - 1
+            raise BadArgument(name="token id", value=token_id, expected=f"{run.start} to {last}, the unfinished run")
+        if token.state != "generated":
+            why = told.get(token.state, "is minted already, and belongs to somebody")
+            raise BadArgument(name="token id", value=token_id, expected=f"a token that is drawn; this one {why}")
+
+
+def _nothing_to_reject(workspace: Workspace) -> BadArgument:
+    return BadArgument(
+        name="--workspace",
+        value=str(workspace.folder),
+        expected="a workspace with an unfinished run; what is minted stays as it is",
+        hint="`pipeline mint --count 50 --stop-after generate` draws a run and waits",
+    )
+
+
+def _drawn(plans: Plans, run: Run, workspace: Workspace) -> Iterator[tuple[str, Image]]:
+    from PIL import Image
+
+    for token in plans.tokens(run.collection, run.start, run.count):
+        path = workspace.image(run.collection, token.token_id, token.suffix)
+        if path.exists() and token.suffix != ".svg":
+            with Image.open(path) as picture:
+                yield str(token.token_id), picture.copy()
+
+
+def _generator(config: Config) -> Generator:
+    from pipeline.art.draw import load_generator
+
+    return load_generator(config["model"], device=config["device"], threads=config["threads"] or None)
+
+
+def _told(drawing: Drawing) -> dict[str, Any]:
+    return {
+        "seed": drawing.seed,
+        "flaw": drawing.flaw or None,
+        "attributes": [{"trait_type": a.trait_type, "value": a.value} for a in drawing.attributes],
+    }

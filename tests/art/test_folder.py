@@ -1,0 +1,373 @@
+"""Art that exists already: folders as people have them, minted as they are, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Pipeline
+from folders import GLB, MP4, SVG, box, picture, write
+from PIL import Image
+
+from pipeline.art.folder import ImageFolder
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument
+from pipeline.pin.metadata import check_token_metadata
+from pipeline.pin.store import CarStore
+from pipeline.settings.config import load_config
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        pass
+
+
+def documents(folder: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each token's metadata from the CARs; its image and video are read as well, and must be there."""
+    store, found = CarStore(folder / "workspace" / "car"), []
+    for token in result["tokens"]:
+        root, _, name = token["token_uri"].removeprefix("ipfs://").partition("/")
+        document = check_token_metadata(store.read(CID.parse(root), name))
+        for key in ("image", "animation_url"):
+            if key in document and document["image"].rpartition("/")[0] in document[key]:
+                images, _, file = document[key].removeprefix("ipfs://").partition("/")
+                document[f"{key} sha256"] = hashlib.sha256(store.read(CID.parse(images), file)).hexdigest()
+        assert document["image sha256"] == document["image_sha256"] and document["image"] == token["image"]
+        found.append(document)
+    return found
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ── folders as people have them ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_folder_is_minted_in_natural_order_with_its_own_suffixes_and_words(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    hat = {"trait_type": "Hat", "value": "Red"}
+    words = {"name": "Cat", "description": "A\ncat.", "attributes": [hat, {"trait_type": "Age", "value": 3}]}
+    files = {"1.png": 1, "2.jpg": 2, "10.webp": 3, "11.gif": 4, "a.svg": SVG, "2.json": words, ".DS_Store": "x"}
+    art = write(tmp_path / "My Art", files)
+    ended = pipeline("mint", "--images", "My Art", "--batch", "2", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["name"] == "My Art" and [token["seed"] for token in ended.json["tokens"]] == [None] * 5
+    found = documents(tmp_path, ended.json)
+    in_order = ["1.png", "2.jpg", "10.webp", "11.gif", "a.svg"]
+    assert [document["image_sha256"] for document in found] == [sha256(art / name) for name in in_order]
+    assert [Path(document["image"]).name for document in found] == ["1.png", "2.jpg", "3.webp", "4.gif", "5.svg"]
+    assert (found[1]["name"], found[1]["description"]) == ("Cat", "A\ncat.")
+    assert found[1]["attributes"] == words["attributes"] and found[0]["name"] == "My Art #1"
+    assert not any("generator" in document for document in found)
+    assert pipeline("verify").code == 0
+    shown = pipeline("show", "2", "--json").json
+    assert shown["determinism"] == "C" and shown["file"].endswith("2.jpg") and shown["seed"] is None
+    assert pipeline("export", "--out", "out").code == 0
+    assert pipeline("rarity", "--json").json["tokens"][0]["token_id"] == 2
+
+    again = pipeline("mint", "--images", art, "--batch", "2", "--json")
+    assert again.code == 0 and "complete before" in again.err
+
+
+def test_a_hashlips_folder_is_minted_as_it_is(pipeline: Pipeline, tmp_path: Path) -> None:
+    editions = [
+        {
+            "name": f"Cats #{n}",
+            "description": "Nine lives",
+            "image": f"ipfs://NewUriToReplace/{n}.png",
+            "dna": "ab" * 20,
+            "edition": n,
+            "date": 1648000000000,
+            "compiler": "HashLips Art Engine",
+            "attributes": [{"trait_type": "Eyes", "value": f"kind {n}"}],
+        }
+        for n in (1, 2, 3)
+    ]
+    files: dict[str, Any] = {f"images/{n}.png": n for n in (1, 2, 3)}
+    files |= {f"json/{edition['edition']}.json": edition for edition in editions}
+    write(tmp_path / "build", files | {"json/_metadata.json": json.dumps(editions)})
+    ended = pipeline("mint", "--images", "build", "--name", "Cats", "--json")
+    assert ended.code == 0, ended.err
+    found = documents(tmp_path, ended.json)
+    assert [document["name"] for document in found] == ["Cats #1", "Cats #2", "Cats #3"]
+    assert found[2]["attributes"] == [{"trait_type": "Eyes", "value": "kind 3"}]
+    assert pipeline("verify").code == 0
+
+
+def test_a_sugar_folder_with_a_video_is_minted_as_it_is(pipeline: Pipeline, tmp_path: Path) -> None:
+    files: dict[str, Any] = {
+        "collection.png": 9,
+        "collection.json": {
+            "name": "Sugar Cats",
+            "symbol": "SUGAR",
+            "description": "Sweet.",
+            "image": "collection.png",
+        },
+        "0.png": 1,
+        "0.json": {"name": "Zero", "symbol": "", "image": "0.png", "attributes": [], "properties": {"files": []}},
+        "1.png": 2,
+        "1.mp4": MP4,
+        "1.json": {"name": "One", "image": "1.png", "animation_url": "1.mp4"},
+        "2.mp4": MP4 + box(b"free"),
+        "2.json": {"name": "Two", "image": "still.jpg", "external_url": "", "seller_fee_basis_points": 500},
+        "still.jpg": 3,
+        "3.png": 4,
+        "3.json": {
+            "name": "Three",
+            "animation_url": "world.glb",
+            "external_url": "https://example.org/3",
+            "background_color": "C0FFEE",
+            "youtube_url": "https://youtu.be/aaaaaaaaaaa",
+        },
+        "4.png": 5,
+        "4.json": {"name": "Four", "animation_url": "world.glb"},
+        "world.glb": GLB,
+        "5.png": 6,
+        "5.json": {"name": "Five", "animation_url": "ipfs://bafkqabtimvwgy3yk/clip.mp4"},
+    }
+    art = write(tmp_path / "assets", files)
+    ended = pipeline("mint", "--images", "assets", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["name"] == "Sugar Cats" and len(ended.json["tokens"]) == 6
+    assert "wallets show none of it: properties, seller_fee_basis_points, symbol" in ended.err
+    assert "token 6, 5.png, has its animation_url elsewhere" in ended.err
+    found = documents(tmp_path, ended.json)
+    assert [document["name"] for document in found] == ["Zero", "One", "Two", "Three", "Four", "Five"]
+    animations = [Path(document.get("animation_url", "")).name for document in found]
+    assert animations == ["", "2.mp4", "3.mp4", "4.glb", "5.glb", "clip.mp4"]
+    assert found[3]["animation_url sha256"] == found[4]["animation_url sha256"] == sha256(art / "world.glb")
+    assert found[5]["animation_url"] == "ipfs://bafkqabtimvwgy3yk/clip.mp4"
+    kept = {key: found[3][key] for key in ("external_url", "background_color", "youtube_url")}
+    assert kept == {key: files["3.json"][key] for key in kept}
+    assert "external_url" not in found[2]
+    assert found[1]["animation_url sha256"] == sha256(art / "1.mp4")
+    assert found[2]["image_sha256"] == sha256(art / "still.jpg")
+    ledger = sqlite3.connect(tmp_path / "workspace" / "ledger.sqlite")
+    assert ledger.execute("SELECT symbol, description FROM collection").fetchone() == ("SUGAR", "Sweet.")
+    ledger.close()
+    assert pipeline("verify").code == 0
+
+
+# ── interruptions ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("place", ["run_planned:1", "image_written:3", "artwork_recorded:3", "batch_sealed:1"])
+def test_killed_anywhere_it_ends_with_the_same_tokens(pipeline: Pipeline, tmp_path: Path, place: str) -> None:
+    write(tmp_path / "art", {"1.png": 1, "2.jpg": 2, "3.mp4": MP4, "3.png": 3, "4.png": 4})
+    words = ("mint", "--images", "art", "--batch", "2", "--json")
+    assert pipeline(*words, env={"PIPELINE_CRASH_AT": place}).code == -signal.SIGKILL
+    ended = pipeline(*words)
+    assert ended.code == 0, ended.err
+    names = ["1.png", "2.jpg", "3.png", "4.png"]
+    digests = [document["image_sha256"] for document in documents(tmp_path, ended.json)]
+    assert digests == [sha256(tmp_path / "art" / name) for name in names]
+    assert pipeline("verify").code == 0
+
+
+def test_a_file_that_changes_after_planning_stops_the_run_until_it_is_back(pipeline: Pipeline, tmp_path: Path) -> None:
+    art = write(tmp_path / "art", {"1.png": 1, "2.png": 2})
+    assert pipeline("mint", "--images", "art", env={"PIPELINE_CRASH_AT": "run_planned:1"}).code == -signal.SIGKILL
+    shutil.copy(art / "2.png", tmp_path / "kept.png")
+    picture(7).save(art / "2.png")
+    ended = pipeline("mint", "--images", "art")
+    assert ended.code == 2 and "2.png" in ended.err and "changed" in ended.err
+    shutil.copy(tmp_path / "kept.png", art / "2.png")
+    assert pipeline("mint", "--images", "art").code == 0 and pipeline("verify").code == 0
+
+
+def test_it_can_be_looked_at_first_and_more_can_be_added(pipeline: Pipeline, tmp_path: Path) -> None:
+    write(tmp_path / "art", {"1.png": 1, "2.png": 2})
+    ended = pipeline("mint", "--images", "art", "--stop-after", "generate", "--json")
+    assert ended.code == 0 and len(ended.json["sheets"]) == 1
+    rejected = pipeline("reject", "1")
+    assert rejected.code == 2 and "existed before" in rejected.err
+    assert pipeline("mint", "--images", "art").code == 0
+    write(tmp_path / "more", {"1.png": 5, "2.png": 1})
+    same = pipeline("mint", "--images", "more", "--more")
+    assert same.code == 2 and "the same as token 1" in same.err
+    (tmp_path / "more" / "2.png").unlink()
+    ended = pipeline("mint", "--images", "more", "--more", "--json")
+    assert ended.code == 0, ended.err
+    assert [token["token_id"] for token in ended.json["tokens"]] == [3]
+
+
+def test_the_count_is_the_folders(pipeline: Pipeline, tmp_path: Path) -> None:
+    write(tmp_path / "art", {"1.png": 1, "2.png": 2})
+    ended = pipeline("mint", "--images", "art", "--count", "3")
+    assert ended.code == 2 and "expected 2" in ended.err and not (tmp_path / "workspace" / "ledger.sqlite").exists()
+    bill = pipeline("mint", "--images", "art", "--dry-run", "--json")
+    assert bill.code == 0 and bill.json["tokens"] == 2
+
+
+# ── what is refused, by name ─────────────────────────────────────────────────────────────────────────────────
+
+
+def bomb(width: int) -> bytes:
+    """A PNG that says it is `width` pixels wide and high, and holds next to nothing."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, width, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def whole_png(number: int) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    picture(number).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def svg(inside: str, before: str = "") -> str:
+    return f'{before}<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">{inside}</svg>'
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "told"),
+    [
+        ({}, "art", "it holds none"),
+        ({"1.png": whole_png(1)[:-40]}, "1.png", "sound PNG"),
+        ({"1.png": b""}, "1.png", "empty"),
+        ({"1.png": b"no picture at all"}, "1.png", "sound PNG"),
+        ({"1.jpg": whole_png(1)}, "1.jpg", "it is a PNG"),
+        ({"1.png": bomb(60_000)}, "1.png", "3600000000 pixels"),
+        ({"1.png": bomb(9_000)}, "1.png", "9000 by 9000"),
+        ({"1.png": 1, "2.png": 1}, "2.png", "the same as token 1"),
+        ({"1.png": 1, "1.jpg": 2}, "1.", "one image of that name"),
+        ({"1.png": 1, "notes.txt": "x"}, "notes.txt", "move it elsewhere"),
+        ({"1.png": 1, "deep/2.png": 2}, "deep", "move this folder"),
+        ({"1.png": 1, "2.json": {"name": "x"}}, "2.json", "image of the same name"),
+        ({"1.png": 1, "1.json": "{"}, "1.json", "plain JSON"),
+        ({"1.png": 1, "1.json": "[]"}, "1.json", "JSON object"),
+        ({"1.png": 1, "1.json": {"name": 5}}, "1.json", "name is something else"),
+        ({"1.png": 1, "1.json": {"name": "a\u202eb"}}, "1.json", r"U\+202E"),
+        ({"1.png": 1, "1.json": {"attributes": {"a": 1}}}, "1.json", "list of attributes"),
+        ({"1.png": 1, "1.json": {"attributes": [{"value": 1}]}}, "1.json", "trait_type"),
+        ({"1.png": 1, "1.json": {"attributes": [{"trait_type": "a", "value": [1]}]}}, "1.json", "text or a number"),
+        ({"1.png": 1, "1.json": {"attributes": [{"trait_type": "a", "value": 1, "display_type": "x"}]}}, "1.json", "display"),
+        ({"1.png": 1, "1.json": {"image": "../../etc/passwd"}}, "1.json", "'../../etc/passwd'"),
+        ({"1.png": 1, "2.png": 2, "1.json": {"image": "2.png"}}, "1.json", "the image beside it, 1.png"),
+        ({"1.png": 1, "1.json": {"external_url": "javascript:alert(1)"}}, "1.json", "external_url is not a URL"),
+        ({"1.png": 1, "1.json": {"external_url": 5}}, "1.json", "external_url is something else"),
+        ({"1.png": 1, "1.json": {"background_color": "#c0ffee"}}, "1.json", "background_color is not 6 hex digits"),
+        ({"1.png": 1, "1.json": {"youtube_url": "ipfs://bafkqaaa"}}, "1.json", "youtube_url is not a URL"),
+        ({"1.png": 1, "1.json": {"animation_url": "gone.mp4"}}, "1.json", "'gone.mp4' is not there"),
+        ({"1.png": 1, "1.json": {"animation_url": "1.png"}}, "1.json", "animation_url that is one of"),
+        ({"1.png": 1, "1.json": {"animation_url": "../x.mp4"}}, "1.json", "'../x.mp4'"),
+        ({"1.png": 1, "1.json": {"animation_url": "ipfs://NewUriToReplace/1.mp4"}}, "1.json", "animation_url is 'ipfs"),
+        ({"1.png": 1, "1.json": {"animation_url": "file:///etc/passwd"}}, "1.json", "animation_url is not a URL"),
+        ({"1.png": 1, "1.mp4": MP4, "a.glb": GLB, "1.json": {"animation_url": "a.glb"}}, "1.json", "1.mp4 lies beside"),
+        ({"1.png": 1, "1.mp4": MP4, "1.json": {"animation_url": "https://a.b/c.mp4"}}, "1.json", "1.mp4 lies beside"),
+        ({"1.png": 1, "1.glb": GLB[:-4]}, "1.glb", "its length is not"),
+        ({"1.png": 1, "1.glb": b"glTF\1\0\0\0" + GLB[8:]}, "1.glb", "glTF 2.0"),
+        ({"1.png": 1, "1.webm": MP4}, "1.webm", "a WebM"),
+        ({"1.png": 1, "1.html": "<script>"}, "1.html", "does not begin with"),
+        ({"1.png": 1, "1.html": b"<html>\xff"}, "1.html", "HTML page in UTF-8"),
+        ({"1.png": 1, "1.mp3": MP4}, "1.mp3", "an MP3"),
+        ({"1.png": 1, "1.wav": MP4}, "1.wav", "a WAV"),
+        ({"1.png": 1, "1.ogg": MP4}, "1.ogg", "an Ogg"),
+        ({"1.mp4": MP4}, "1.mp4", "an image that stands for it"),
+        ({"1.mp4": MP4, "1.json": {"image": "gone.png"}}, "1.mp4", "'gone.png', which is not there"),
+        ({"1.mp4": MP4, "1.json": {"image": "../1.png"}}, "1.json", "'../1.png'"),
+        ({"1.mp4": MP4[:-9], "1.png": 1}, "1.mp4", "sound MP4"),
+        ({"1.png": 1, "2.svg": "<svg>"}, "2.svg", "root element|sound SVG"),
+        ({"1.png": 1, "2.svg": svg("<script>alert(1)</script>")}, "2.svg", "<script>"),
+        ({"1.png": 1, "2.svg": svg('<rect onload="x()"/>')}, "2.svg", "onload="),
+        ({"1.png": 1, "2.svg": svg('<image xlink:href="https://example.org/a.png"/>')}, "2.svg", "refers to"),
+        ({"1.png": 1, "2.svg": svg("&a;", '<!DOCTYPE svg [<!ENTITY a "b">]>')}, "2.svg", "entities"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_minted_is_named(tmp_path: Path, files: dict[str, Any], name: str, told: str) -> None:
+    (tmp_path / "art").mkdir()
+    write(tmp_path / "art", files)
+    with pytest.raises(BadArgument, match=told) as caught:
+        ImageFolder(str(tmp_path / "art")).read({}, 1, Heard())
+    assert name in str(caught.value) and "nothing was planned" in caught.value.hint
+
+
+def test_animations_of_every_kind_are_read(tmp_path: Path) -> None:
+    kinds = {
+        "1.mp4": MP4,
+        "2.m4v": MP4 + box(b"free"),
+        "3.webm": b"\x1a\x45\xdf\xa3\x93\x42\x82\x84webm" + bytes(50),
+        "4.glb": GLB,
+        "5.html": "<!-- a -->\n<!DOCTYPE html><p>hello",
+        "6.mp3": b"ID3\4\0" + bytes(50),
+        "7.wav": b"RIFF\x32\0\0\0WAVEfmt " + bytes(50),
+        "8.ogg": b"OggS" + bytes(50),
+    }
+    art = write(tmp_path / "art", kinds | {f"{number}.png": number for number in range(1, 9)})
+    found = ImageFolder(str(art)).read({}, 1, Heard())
+    assert [one.animation and one.animation.name for one in found] == list(kinds)
+    assert [one.animation_sha256 for one in found] == [bytes.fromhex(sha256(art / name)) for name in kinds]
+
+
+def test_an_svg_is_told_to_be_compared_with_nothing(tmp_path: Path) -> None:
+    heard = Heard()
+    ImageFolder(str(write(tmp_path / "art", {"1.png": 1, "2.svg": SVG}))).read({}, 1, heard)
+    assert any("1 SVG: an SVG is not compared for near-duplicates" in notice for notice in heard.notices)
+
+
+def test_links_are_refused(tmp_path: Path) -> None:
+    art = write(tmp_path / "art", {"1.png": 1})
+    write(tmp_path, {"secret.png": 2})
+    (art / "2.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(BadArgument, match="2.png.*it is a link"):
+        ImageFolder(str(art))
+
+
+def test_files_above_the_limit_are_refused_without_reading_them(tmp_path: Path) -> None:
+    art = write(tmp_path / "art", {"1.png": 1, "2.svg": SVG})
+    os.truncate(art / "2.svg", 3 << 20)
+    with pytest.raises(BadArgument, match="2.svg.*at most 2 MiB"):
+        ImageFolder(str(art)).read({}, 1, Heard())
+
+
+def test_a_folder_that_is_not_there_is_refused_before_anything_else(pipeline: Pipeline, tmp_path: Path) -> None:
+    ended = pipeline("mint", "--images", "nowhere")
+    assert ended.code == 2 and "nowhere" in ended.err and "there is none" in ended.err
+    assert not (tmp_path / "workspace").exists()
+
+
+def test_what_a_gate_would_refuse_is_a_warning(tmp_path: Path) -> None:
+    art = write(tmp_path / "art", {"1.png": 1, "3.png": 3})
+    Image.new("RGB", (40, 40), (9, 9, 9)).save(art / "2.png")
+    clouds = picture(1, (8, 6)).resize((96, 72), Image.Resampling.BICUBIC)
+    clouds.save(art / "1.png")
+    clouds.resize((48, 36), Image.Resampling.BOX).save(art / "4.png")
+    heard = Heard()
+    assert len(ImageFolder(str(art)).read({}, 1, heard)) == 4
+    assert [notice.partition("warning: ")[2] for notice in heard.notices] == [
+        "token 2, 2.png, is blank or nearly so",
+        "token 4, 4.png, looks like token 1",
+    ]
+
+
+def test_what_nobody_chose_is_taken_from_the_folder(tmp_path: Path) -> None:
+    art = write(tmp_path / "art", {"1.svg": SVG, "2.png": 1, "collection.json": {"name": "Given", "symbol": "GVN"}})
+    folder = ImageFolder(str(art))
+    assert (folder.collection_name, folder.cover) == ("Given", str(art / "2.png"))
+    assert folder.words(load_config({}, {}, tmp_path))["symbol"] == "GVN"
+    assert folder.words(load_config({"symbol": "OWN"}, {}, tmp_path))["symbol"] == "OWN"
+    (art / "2.png").unlink()
+    with pytest.raises(BadArgument, match="--cover"):
+        ImageFolder(str(art)).cover  # noqa: B018

@@ -1,0 +1,168 @@
+"""kill -9 at every named place, and at random moments: the same command again ends with exactly the tokens asked for.
+
+The real program, a real Anvil, real signals. `PIPELINE_KILL_TRIALS=100 scripts/test tests/flow/test_kill.py -k random` for
+more random trials than the one that runs by default; `PIPELINE_KILL_SEED` begins elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY, Pipeline
+
+COUNT, BATCH = 6, 2
+MINT = ("mint", "--count", str(COUNT), "--batch", str(BATCH), "--size", "32", "--seed", "7", "--json")
+TRANSACTIONS = 1 + COUNT // BATCH
+
+# Where a run can die, and at which passes: for the sender's places the first is the deployment, later ones are mints.
+PLACES = [
+    ("run_planned", 1),
+    ("info_recorded", 1),
+    ("inside_ledger_commit", 1),
+    ("inside_ledger_commit", 12),
+    ("inside_ledger_commit", 25),
+    ("image_not_written", 2),
+    ("image_written", 2),
+    ("artwork_recorded", 3),
+    ("car_not_written", 1),
+    ("car_not_written", 4),
+    ("car_written", 3),
+    ("car_written", 4),
+    ("batch_sealed", 2),
+    *[
+        (place, nth)
+        for place in (
+            "nonce_chosen",
+            "signed_not_persisted",
+            "persisted_not_sent",
+            "sent_not_recorded",
+            "mined_not_recorded",
+            "inside_mined_commit",
+            "mined_recorded",
+        )
+        for nth in (1, 3)
+    ],
+    ("run_done", 1),
+]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digests of the images of a run that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    ended = _mint(folder)
+    assert ended.returncode == 0, ended.stderr
+    return _images(folder)
+
+
+def _mint(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *MINT],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def _images(folder: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((folder / "workspace" / "images").rglob("*.png"))
+    }
+
+
+def _must_be_exact(
+    pipeline: Pipeline, folder: Path, ended: subprocess.CompletedProcess[str], expected: dict[str, str]
+) -> None:
+    """All of it, once: what the program says, what the chain says, what lies on the disk."""
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert [token["token_id"] for token in result["tokens"]] == list(range(1, COUNT + 1))
+    assert _images(folder) == expected
+    verified = pipeline("verify", "--json", cwd=folder)
+    assert verified.code == 0, verified.out + verified.err
+    assert _sent_from(pipeline, folder, result) == TRANSACTIONS
+    assert not _processes_of(folder)
+
+
+def _sent_from(pipeline: Pipeline, folder: Path, result: dict[str, Any]) -> int:
+    """How many transactions the signing account has on the chain: one deployment and one mint for each batch."""
+    from pipeline.mint.chain import connect
+    from pipeline.mint.devnet import devnet
+    from pipeline.mint.signer import open_signer
+
+    with devnet(folder / "workspace" / "chain" / "anvil", "anvil") as url:
+        chain = connect(url)
+        assert chain.chain_id == result["chain_id"]
+        return chain.nonce(open_signer(chain).address)
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """Processes that name the folder in their command line: nothing may be left behind."""
+    deadline = time.monotonic() + 10
+    while True:
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    words = (entry / "cmdline").read_bytes().decode(errors="replace")
+                except OSError:
+                    continue
+                if str(folder) in words:
+                    found.append(words.replace("\0", " "))
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(("place", "nth"), PLACES)
+def test_killed_at_a_place_the_same_command_ends_with_exactly_the_tokens(
+    pipeline: Pipeline, tmp_path: Path, expected: dict[str, str], place: str, nth: int
+) -> None:
+    killed = _mint(tmp_path, PIPELINE_CRASH_AT=f"{place}:{nth}")
+    assert killed.returncode == -signal.SIGKILL, f"{place} was never passed {nth} times:\n{killed.stderr}"
+    _must_be_exact(pipeline, tmp_path, _mint(tmp_path), expected)
+
+
+@pytest.mark.parametrize("trial", range(int(os.environ.get("PIPELINE_KILL_TRIALS", "1"))))
+@pytest.mark.timeout(600)
+def test_killed_at_random_moments_it_ends_with_exactly_the_tokens(
+    pipeline: Pipeline, tmp_path: Path, expected: dict[str, str], trial: int
+) -> None:
+    """Kill after a random time, again and again, until a run ends by itself: later tries are given a little longer."""
+    moments = random.Random(int(os.environ.get("PIPELINE_KILL_SEED", "1")) + trial)
+    kills = 0
+    while True:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", *MINT],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            out, err = process.communicate(timeout=moments.uniform(1, 6) + kills)
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+    assert kills > 0, "the first run ended before it could be killed"
+    ended = subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    _must_be_exact(pipeline, tmp_path, ended, expected)
+    print(f"trial {trial}: killed {kills} times")

@@ -1,0 +1,276 @@
+"""What a call of `mint` means: begin, add, continue, tell, or refuse."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.cid import CID
+from pipeline.base.errors import BadArgument, CollectionExists, Corrupt, RunDiffers
+from pipeline.base.records import Address, Artwork, Attribute, BatchPlan, Pin, PinnedBatch, PinnedRoot
+from pipeline.flow.plan import (
+    Add,
+    Begin,
+    Continue,
+    Finished,
+    arguments_of,
+    batch_size,
+    collection_settings,
+    command,
+    decide,
+    token_specs,
+)
+from pipeline.ledger import Ledger
+from pipeline.ledger.pins import pinned_at
+from pipeline.ledger.plans import Plans
+from pipeline.settings.config import Config, load_config
+
+OWNER = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
+TOOLS = {
+    "model": "default",
+    "weights_sha256": "00" * 32,
+    "renderer": "r1",
+    "encoder": "e1",
+    "size": 512,
+    "device": "cpu",
+    "dtype": "float32",
+    "threads": 2,
+    "pinners": "embedded",
+    "rpc_url": "http://127.0.0.1:8545",
+}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        yield ledger
+
+
+def _config(tmp_path: Path, **flags: str) -> Config:
+    return load_config(flags, {}, tmp_path)
+
+
+def _plan(ledger: Ledger, config: Config, count: int, decision: object, *, state: str = "running") -> int:
+    """Enter what a decision leads to, as `mint` does, and optionally end it without minting."""
+    plans = Plans(ledger)
+    with ledger.atomic():
+        if isinstance(decision, Add):
+            collection, start = decision.collection.id, sum(run.count for run in plans.runs(decision.collection.id)) + 1
+        else:
+            assert isinstance(decision, Begin)
+            chain = plans.chain(31337, bytes(32), "anvil")
+            settings = collection_settings(config, decision.name, OWNER, "default")
+            collection, start = plans.plan_collection(chain, settings), 1
+        seed = plans.collection_by_id(collection).seed
+        specs = token_specs(seed, start, [OWNER] * count)
+        run = plans.plan_run(
+            collection, arguments_of(config, count), TOOLS, specs, start, count, batch_size(config, count)
+        )
+        ledger.execute("UPDATE run SET state = ? WHERE id = ?", (state, run))
+    return run
+
+
+def _decide(ledger: Ledger, config: Config, count: int, *, more: bool = False, new: bool = False) -> object:
+    return decide(Plans(ledger), config, count, more=more, new=new)
+
+
+def test_an_empty_workspace_begins_a_collection(ledger: Ledger, tmp_path: Path) -> None:
+    assert _decide(ledger, _config(tmp_path), 50) == Begin("Lino")
+
+
+def test_an_unfinished_run_continues_with_the_same_arguments(ledger: Ledger, tmp_path: Path) -> None:
+    config = _config(tmp_path, size="128")
+    run = _plan(ledger, config, 50, Begin("Lino"))
+    decision = _decide(ledger, config, 50)
+    assert isinstance(decision, Continue) and decision.run.id == run
+
+
+@pytest.mark.parametrize(
+    ("flags", "count", "told"),
+    [
+        ({}, 50, "--size 512 instead of 128"),
+        ({"size": "128"}, 60, "--count 60 instead of 50"),
+        ({"size": "128", "seed": "3"}, 50, "--seed 3 instead of none"),
+        ({"size": "128", "name": "Other"}, 50, "--name Other instead of none"),
+    ],
+)
+def test_other_arguments_beside_an_unfinished_run_are_refused(
+    ledger: Ledger, tmp_path: Path, flags: dict[str, str], count: int, told: str
+) -> None:
+    _plan(ledger, _config(tmp_path, size="128"), 50, Begin("Lino"))
+    with pytest.raises(RunDiffers) as caught:
+        _decide(ledger, _config(tmp_path, **flags), count)
+    assert caught.value.exit_code == 2
+    assert told in str(caught.value)
+    assert "pipeline mint --count 50 --size 128" in caught.value.hint
+
+
+@pytest.mark.parametrize("words", [{}, {"new": True}, {"more": True}])
+def test_a_run_that_ended_unheard_is_told_before_anything_else_begins(
+    ledger: Ledger, tmp_path: Path, words: dict[str, bool]
+) -> None:
+    config = _config(tmp_path)
+    run = _plan(ledger, config, 50, Begin("Lino"), state="done")
+    decision = _decide(ledger, config, 50, **words)
+    assert isinstance(decision, Finished) and decision.run.id == run
+
+
+def test_a_reported_run_is_told_again_or_added_to_or_followed(ledger: Ledger, tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    _plan(ledger, config, 50, Begin("Lino"), state="reported")
+    assert isinstance(_decide(ledger, config, 50), Finished)
+    assert isinstance(_decide(ledger, config, 10, more=True), Add)
+    assert _decide(ledger, config, 50, new=True) == Begin("Lino 2")
+    assert _decide(ledger, _config(tmp_path, name="Other"), 50) == Begin("Other")
+
+
+def test_every_finished_run_of_the_collection_can_be_asked_for_again(ledger: Ledger, tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    first = _plan(ledger, config, 50, Begin("Lino"), state="reported")
+    _plan(ledger, config, 10, _decide(ledger, config, 10, more=True), state="reported")
+    decision = _decide(ledger, config, 50)
+    assert isinstance(decision, Finished) and decision.run.id == first
+
+
+def test_something_else_than_a_finished_run_needs_a_word(ledger: Ledger, tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    _plan(ledger, config, 50, Begin("Lino"), state="reported")
+    with pytest.raises(CollectionExists, match="--count 60 instead of 50") as caught:
+        _decide(ledger, config, 60)
+    assert "--more" in caught.value.hint and "--new" in caught.value.hint
+
+
+def test_settings_fixed_at_deployment_cannot_be_changed_by_adding(ledger: Ledger, tmp_path: Path) -> None:
+    _plan(ledger, _config(tmp_path), 50, Begin("Lino"), state="reported")
+    with pytest.raises(CollectionExists, match="royalty_bps 7 instead of 500"):
+        _decide(ledger, _config(tmp_path, royalty_bps="7"), 10, more=True)
+
+
+def test_adding_to_nothing_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="--more"):
+        _decide(ledger, _config(tmp_path), 10, more=True)
+    _plan(ledger, _config(tmp_path), 50, Begin("Lino"), state="reported")
+    with pytest.raises(BadArgument, match="'Lino'"):
+        _decide(ledger, _config(tmp_path, name="Lion"), 10, more=True)
+
+
+def test_a_taken_name_is_refused_for_a_new_collection(ledger: Ledger, tmp_path: Path) -> None:
+    config = _config(tmp_path, name="Mine")
+    _plan(ledger, config, 50, Begin("Mine"), state="reported")
+    with pytest.raises(CollectionExists):
+        _decide(ledger, config, 50, new=True)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 32, "é" * 16])
+def test_names_that_the_contract_cannot_hold_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadArgument, match="1 to 31 bytes"):
+        collection_settings(_config(tmp_path), name, OWNER, "default")
+
+
+def test_batches_are_small_for_small_runs(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    assert [batch_size(config, count) for count in (1, 500, 501)] == [50, 50, 500]
+    assert batch_size(_config(tmp_path, batch="7"), 501) == 7
+
+
+def test_a_token_has_the_same_seed_whatever_its_run(tmp_path: Path) -> None:
+    whole = list(token_specs(9, 1, [OWNER] * 20))
+    parts = [*token_specs(9, 1, [OWNER] * 5), *token_specs(9, 6, [OWNER] * 15)]
+    assert whole == parts
+    assert len({spec.seed for spec in whole}) == 20
+
+
+def test_the_command_that_continues_says_everything_that_was_chosen(ledger: Ledger, tmp_path: Path) -> None:
+    config = _config(tmp_path, size="64", name="My Art", pin="embedded,kubo")
+    _plan(ledger, config, 5, Begin("My Art"))
+    run = Plans(ledger).unfinished_run()
+    assert run and command(run) == 'pipeline mint --count 5 --name "My Art" --size 64 --pin embedded,kubo'
+
+
+# ── the plan in the ledger ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _artwork(token_id: int, path: Path) -> Artwork:
+    return Artwork(token_id, 1, path, b"i" * 32, b"p" * 32, 7, (Attribute("palette", "dusk"), Attribute("inks", 3)))
+
+
+def _sealed(plan: BatchPlan) -> PinnedBatch:
+    images, metadata = (PinnedRoot(CID.dag_pb(byte * 32), 2, 10, b"c" * 32) for byte in (b"a", b"b"))
+    return PinnedBatch(plan, images, metadata, (Pin(images.cid, "embedded", "proved"),))
+
+
+def test_a_plan_is_cut_into_batches_that_hold_all_its_tokens(ledger: Ledger, tmp_path: Path) -> None:
+    run = _plan(ledger, _config(tmp_path, batch="20"), 50, Begin("Lino"))
+    plans = Plans(ledger)
+    batches = plans.undrawn_batches(run)
+    assert [(batch.start, batch.quantity) for batch in batches] == [(1, 20), (21, 20), (41, 10)]
+    assert [spec.token_id for batch in batches for spec in plans.specs(batch)] == list(range(1, 51))
+    plans.check()
+
+
+def test_progress_is_kept_artwork_by_artwork_and_batch_by_batch(ledger: Ledger, tmp_path: Path) -> None:
+    run = _plan(ledger, _config(tmp_path, batch="2"), 4, Begin("Lino"))
+    plans = Plans(ledger)
+    first, second = plans.undrawn_batches(run)
+    for token_id in first.token_ids:
+        plans.record_artwork(1, _artwork(token_id, tmp_path / "x"))
+    drawn = plans.drawn(first, lambda token_id: tmp_path / "x")
+    assert [artwork.attributes for artwork in drawn.values()] == [_artwork(1, tmp_path).attributes] * 2
+    plans.seal(_sealed(first), "Lino")
+    assert plans.undrawn_batches(run) == [second]
+    assert plans.unminted_batches(run) == [replace(_sealed(first), pins=())]
+    assert plans.counts(1) == {"sealed": 2, "planned": 2}
+    assert pinned_at(ledger, _sealed(first).images.cid) == ("embedded",)
+    plans.check()
+
+
+def test_a_sealed_batch_can_never_be_sealed_with_other_content(ledger: Ledger, tmp_path: Path) -> None:
+    run = _plan(ledger, _config(tmp_path, batch="2"), 2, Begin("Lino"))
+    plans = Plans(ledger)
+    (batch,) = plans.undrawn_batches(run)
+    plans.seal(_sealed(batch), "Lino")
+    other = PinnedBatch(batch, _sealed(batch).metadata, _sealed(batch).images)
+    with pytest.raises(sqlite3.IntegrityError, match="keeps its content"):
+        plans.seal(other, "Lino")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE token SET seed = seed + 1 WHERE token_id = 2",
+        "UPDATE token SET recipient = 'x' || recipient WHERE token_id = 2",
+        "UPDATE token SET image_sha256 = randomblob(32) WHERE token_id = 2",
+        "UPDATE token SET attributes = '[]' WHERE token_id = 2",
+        "UPDATE run SET arguments = '{}'",
+        "UPDATE run SET weights_sha256 = 'x'",
+        "UPDATE collection SET royalty_bps = 501",
+        "UPDATE collection SET seed = seed + 1",
+    ],
+)
+def test_a_changed_row_no_longer_matches_the_event_chain(ledger: Ledger, tmp_path: Path, damage: str) -> None:
+    run = _plan(ledger, _config(tmp_path, batch="2", seed="5"), 2, Begin("Lino"))
+    plans = Plans(ledger)
+    (batch,) = plans.undrawn_batches(run)
+    for token_id in batch.token_ids:
+        plans.record_artwork(1, _artwork(token_id, tmp_path))
+    plans.seal(_sealed(batch), "Lino")
+    plans.check()
+    with ledger.atomic():
+        ledger.execute(damage)
+    with pytest.raises(Corrupt, match="event chain"):
+        plans.check()
+
+
+def test_one_ledger_holds_many_collections_and_one_unfinished_run(ledger: Ledger, tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    for name in ("One", "Two"):
+        _plan(ledger, config, 3, Begin(name), state="reported")
+    plans = Plans(ledger)
+    assert [len(list(plans.tokens(collection.id))) for collection in plans.collections()] == [3, 3]
+    _plan(ledger, config, 3, Begin("Three"))
+    with pytest.raises(sqlite3.IntegrityError):
+        _plan(ledger, config, 3, Begin("Four"))
