@@ -47,16 +47,15 @@ class Ended:
 Pipeline = Callable[..., Ended]
 
 
-@pytest.fixture
-def pipeline(tmp_path: Path) -> Pipeline:
-    """Run `python -m pipeline` as a process of its own, in the test's folder."""
+def pipeline_in(folder: Path) -> Pipeline:
+    """`python -m pipeline` as a process of its own, in a folder."""
 
     def run(
         *words: str | Path, env: dict[str, str] | None = None, timeout: float = 240, cwd: Path | None = None
     ) -> Ended:
         process = subprocess.run(
             [sys.executable, "-m", "pipeline", *map(str, words)],
-            cwd=cwd or tmp_path,
+            cwd=cwd or folder,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -66,6 +65,12 @@ def pipeline(tmp_path: Path) -> Pipeline:
         return Ended(process.returncode, process.stdout, process.stderr)
 
     return run
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Pipeline:
+    """The program as its user runs it, in the test's folder."""
+    return pipeline_in(tmp_path)
 
 
 @pytest.fixture(scope="module")  # not longer: while it is open, nothing else in this thread may run an event loop
