@@ -1,3 +1,5 @@
 """From seed to pixels to CID to token, and back."""
 
-__version__ = "0.1.0"
+from pipeline.base import __version__
+
+__all__ = ["__version__"]

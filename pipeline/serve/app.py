@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
-from pipeline import __version__
+from pipeline.base import __version__
 from pipeline.base.errors import KeyReused, PipelineError
 from pipeline.base.workspace import Workspace
 from pipeline.ledger.access import Access

@@ -1,0 +1,110 @@
+"""The order of the rooms: every import, inside functions too, is read against what docs/design.md says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conftest import REPOSITORY
+
+PACKAGE = REPOSITORY / "pipeline"
+
+# Arrows that point up today. Each is to go; none is to come.
+UPWARD: set[tuple[str, str]] = {
+    ("art.artworks", "flow.run"),
+    ("art.folder", "flow.plan"),
+    ("art.folder", "flow.run"),
+    ("art.folder", "pin.metadata"),
+    ("ledger.plans", "art.draw.seeds"),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import of a module of ours by another."""
+
+    importer: str
+    line: int
+    imported: str
+    in_function: bool
+
+    def __str__(self) -> str:
+        return f"pipeline/{self.importer.replace('.', '/')}.py:{self.line} imports {self.imported}"
+
+
+def modules() -> dict[str, Path]:
+    """Every module below the package, by its name without `pipeline.`."""
+    files = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in PACKAGE.rglob("*.py")}
+    return {".".join(parts).removesuffix(".__init__"): path for parts, path in files.items()}
+
+
+MODULES = modules()
+
+
+def imports(name: str) -> Iterator[Import]:
+    """Every import of our own modules that a module makes."""
+
+    def walk(node: ast.AST, inside: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ImportFrom) and child.module and child.module.split(".")[0] == "pipeline":
+                base = child.module.removeprefix("pipeline").lstrip(".")
+                for alias in child.names:
+                    longer = f"{base}.{alias.name}".lstrip(".")
+                    yield Import(name, child.lineno, longer if longer in MODULES else base or "__init__", inside)
+            elif isinstance(child, ast.Import):
+                for alias in child.names:
+                    if alias.name.split(".")[0] == "pipeline":
+                        yield Import(name, child.lineno, alias.name.partition(".")[2] or "__init__", inside)
+            yield from walk(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+    return walk(ast.parse(MODULES[name].read_text()), False)
+
+
+IMPORTS = [found for name in MODULES for found in imports(name)]
+
+
+def floors() -> list[list[str]]:
+    """The rooms from the ground up, read from the line of docs/design.md that orders them."""
+    page = (REPOSITORY / "docs" / "design.md").read_text()
+    order = re.search(r"^    (base < .*)$", page, re.MULTILINE)
+    assert order, "docs/design.md has no line `base < …`"
+    return [re.findall(r"[\w/]+", floor) for floor in order[1].split("<")]
+
+
+FLOORS = floors()
+
+
+def room(module: str) -> str:
+    """The longest name of a room that a module lies in; the module itself where it lies in none."""
+    path = module.replace(".", "/")
+    rooms = [name for floor in FLOORS for name in floor if path == name or path.startswith(f"{name}/")]
+    return max(rooms, key=len, default=path)
+
+
+def floor(name: str) -> int:
+    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def test_every_room_of_the_package_stands_in_the_order_and_the_other_way_round() -> None:
+    standing = {name for rooms in FLOORS for name in rooms}
+    loose = {"__init__", "__main__"}  # the door of the package and of `python -m`
+    assert {room(name) for name in MODULES} - loose - {"generate"} == standing  # generate: an old name, for one release
+
+
+def test_imports_point_down() -> None:
+    upward = [
+        found
+        for found in IMPORTS
+        if room(found.importer) not in ("__init__", "__main__", "generate")
+        and room(found.importer) != room(found.imported)
+        and (found.importer, found.imported) not in UPWARD
+        and (room(found.imported) == "__init__" or floor(room(found.importer)) <= floor(room(found.imported)))
+    ]
+    assert not upward, "\n".join(map(str, upward))
+
+
+def test_no_exception_is_kept_that_nobody_needs() -> None:
+    assert {pair for pair in UPWARD if pair[0] in MODULES} <= {(found.importer, found.imported) for found in IMPORTS}
