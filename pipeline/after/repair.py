@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING, Any
 from pipeline.art.artworks import taken_from
 from pipeline.art.draw.seeds import attempt_of, token_seed
 from pipeline.art.draw.stage import determinism_by
-from pipeline.art.formats import ANIMATIONS, IMAGES, MAX_FILE, look
+from pipeline.art.formats import look
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.base.files import sync_folder, write_whole
-from pipeline.base.records import MAX_SEED, Address, Artwork, Attribute, Found, Pin, Provenance
+from pipeline.base.limits import IMAGE_BYTES, MAX_SEED
+from pipeline.base.media import ANIMATIONS, IMAGES
+from pipeline.base.observer import Observer
+from pipeline.base.records import Address, Artwork, Attribute, Found, Pin, Provenance
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, kind_here, reach
 from pipeline.flow.plan import arguments_of
-from pipeline.flow.run import Observer
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
 
 PINNER = "embedded"  # the CARs of the workspace: nothing else was asked
-MAX_IMAGE = 64 << 20  # bytes of a drawing, as in verifying
 FORGOTTEN = "a folder that was forgotten with the ledger"  # what a run of existing images was called with
 _DRAWN = {"model", "weights_sha256", "renderer", "encoder", "seed", "size"}  # what metadata says of a generator
 
@@ -350,7 +351,7 @@ class _Rebuild:
             raise Corrupt(what=f"metadata of token {token_id}", reason="it was made in another way than its batch")
         drawn = self._batch.provenance
         suffix = PurePosixPath(document["image"]).suffix
-        data = self._store.read(self._batch.images, f"{token_id}{suffix}", MAX_IMAGE if drawn else MAX_FILE)
+        data = self._store.read(self._batch.images, f"{token_id}{suffix}", IMAGE_BYTES)
         digest = hashlib.sha256(data).digest()
         if digest.hex() != document["image_sha256"] or _image_root(document) != self._batch.images:
             raise Corrupt(what=what, reason="its metadata is of another image")
@@ -398,7 +399,7 @@ class _Rebuild:
         url, animation, animation_sha256 = own.pop("animation_url", ""), None, None
         suffix = PurePosixPath(url).suffix
         if url.startswith(prefix) and suffix in ANIMATIONS:
-            data = self._store.read(self._batch.images, f"{token_id}{suffix}", MAX_FILE)
+            data = self._store.read(self._batch.images, f"{token_id}{suffix}", IMAGE_BYTES)
             animation, animation_sha256, url = path.with_suffix(suffix), hashlib.sha256(data).digest(), ""
             _write(animation, data)
         return Found(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline.after.report import reading
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, ContentMissing, Corrupt, LastPlace, PinError
+from pipeline.base.observer import Observer
 from pipeline.base.records import PinnedRoot
 from pipeline.base.workspace import Workspace
-from pipeline.flow.run import Observer
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pins import KnownRoot, forget_pin, known_root, record_pins
 from pipeline.ledger.plans import Collection, Plans

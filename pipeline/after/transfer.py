@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.after.report import reading
 from pipeline.base.errors import BadArgument
+from pipeline.base.observer import Observer
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
 from pipeline.flow.consent import confirmations
-from pipeline.flow.run import Observer, spending_limits
+from pipeline.flow.run import spending_limits
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.plans import Collection, Plans

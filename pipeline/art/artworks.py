@@ -17,7 +17,7 @@ from pipeline.ledger.plans import Plans, Run
 
 if TYPE_CHECKING:
     from pipeline.art.draw import Generator
-    from pipeline.flow.run import Observer
+    from pipeline.base.observer import Observer
 
 
 class Artworks:

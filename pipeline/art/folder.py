@@ -21,15 +21,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.art.formats import ANIMATIONS, FORMATS, IMAGES, SVG, check_animation, content, look, refused
+from pipeline.art.formats import check_animation, content, look, refused
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import whole_file
+from pipeline.base.limits import DOCUMENT_BYTES, MAX_DESCRIPTION, MAX_NAME, MAX_TEXT
+from pipeline.base.media import ANIMATIONS, DECODED, IMAGES, SVG
 from pipeline.base.records import Artwork, Attribute, Found, TokenSpec
-from pipeline.flow.plan import MAX_NAME
 from pipeline.settings.config import Config, Value
 
 if TYPE_CHECKING:
-    from pipeline.flow.run import Observer
+    from pipeline.base.observer import Observer
 
 COLLECTION = "collection"  # Sugar's name for what is about the collection and is no token
 CARRIED = frozenset(
@@ -67,7 +68,7 @@ class ImageFolder:
     @property
     def cover(self) -> str:
         """The collection's picture unless another is given: `collection.png`, else the first token's that can be one."""
-        pictures = [tokens.image for tokens in self.tokens if tokens.image.suffix.lower() in FORMATS]
+        pictures = [tokens.image for tokens in self.tokens if tokens.image.suffix.lower() in DECODED]
         if self._cover is None and not pictures:
             raise BadArgument(
                 name="--cover", value="", expected="an image file: no token of the folder can be the cover"
@@ -160,7 +161,7 @@ class ImageFolder:
         of_stem = {path.stem: path for path in documents.values()}
         if COLLECTION in of_stem:
             self._about = _document(of_stem.pop(COLLECTION))
-            pictures = [path for path in by_stem.pop(COLLECTION, []) if path.suffix.lower() in FORMATS]
+            pictures = [path for path in by_stem.pop(COLLECTION, []) if path.suffix.lower() in DECODED]
             self._cover = pictures[0] if pictures else None
         named = {stem: _named_animation(path, media) for stem, path in of_stem.items()}
         taken = {path.name for stem, path in named.items() if path is not None and path.stem != stem}
@@ -265,10 +266,10 @@ def _read(files: _Files, document: Mapping[str, Any]) -> Found:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    from pipeline.pin.metadata import MAX_JSON, BadJson, parse_json_strict
+    from pipeline.pin.metadata import BadJson, parse_json_strict
 
     with path.open("rb") as file:
-        data = file.read(MAX_JSON + 1)
+        data = file.read(DOCUMENT_BYTES + 1)
     try:
         document = parse_json_strict(data, path.name)
     except BadJson as error:
@@ -280,8 +281,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _words(document: Mapping[str, Any], files: _Files) -> dict[str, Any]:
     """All that a token's document says and its metadata carries, as our own metadata takes it."""
-    from pipeline.pin.metadata import MAX_DESCRIPTION, clean_text
-    from pipeline.pin.metadata import MAX_NAME as MAX_TEXT
+    from pipeline.pin.metadata import clean_text
 
     path = files.document
     if path is None:
@@ -323,7 +323,6 @@ def _must_suit(path: Path, fields: dict[str, Any]) -> None:
 
 
 def _attribute(entry: Any, path: Path) -> Attribute:
-    from pipeline.pin.metadata import MAX_NAME as MAX_TEXT
     from pipeline.pin.metadata import clean_text
 
     if not isinstance(entry, dict) or not isinstance(entry.get("trait_type"), str):

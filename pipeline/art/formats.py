@@ -13,14 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import BadArgument
-
-MAX_FILE = 100 << 20  # bytes: what OpenSea takes from a browser; gateways and wallets give up far earlier
-MAX_SVG = 2 << 20  # bytes: it is parsed as a whole
-MAX_PIXELS = 1 << 26  # 8192 by 8192: a quarter of a gigabyte once it is decoded
-MAX_FRAME_PIXELS = 1 << 30  # of all frames of an animation
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".gif": "GIF", ".webp": "WEBP"}
-SVG = ".svg"
-IMAGES = (*FORMATS, SVG)
+from pipeline.base.limits import FRAME_PIXELS, IMAGE_BYTES, IMAGE_PIXELS, SVG_BYTES
+from pipeline.base.media import DECODED, DECODERS, SVG
 
 _SVG = "http://www.w3.org/2000/svg"
 
@@ -47,7 +41,7 @@ def look(path: Path, data: bytes) -> Look:
 
 def check_animation(path: Path, data: bytes) -> None:
     """Look at the beginning and the frame of a video, a sound, a model or a page. Raises BadArgument."""
-    ANIMATIONS[path.suffix.lower()](path, data)
+    _CHECKS[path.suffix.lower()](path, data)
 
 
 def refused(path: Path, expected: str, why: str) -> BadArgument:
@@ -57,7 +51,7 @@ def refused(path: Path, expected: str, why: str) -> BadArgument:
 
 
 def content(path: Path) -> bytes:
-    limit = MAX_SVG if path.suffix.lower() == SVG else MAX_FILE
+    limit = SVG_BYTES if path.suffix.lower() == SVG else IMAGE_BYTES
     with path.open("rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -75,17 +69,17 @@ def _pixels(path: Path, data: bytes) -> Any:
     import numpy as np
     from PIL import Image
 
-    wanted = FORMATS[path.suffix.lower()]
+    wanted = DECODED[path.suffix.lower()]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter, and an error
-            with Image.open(io.BytesIO(data), formats=tuple(dict.fromkeys(FORMATS.values()))) as image:
+            with Image.open(io.BytesIO(data), formats=DECODERS) as image:
                 if image.format != wanted:
                     raise refused(path, f"a {wanted}, as its name says", f"it is a {image.format}: rename it")
                 frames, area = getattr(image, "n_frames", 1), image.width * image.height
-                if area > MAX_PIXELS or area * frames > MAX_FRAME_PIXELS:
+                if area > IMAGE_PIXELS or area * frames > FRAME_PIXELS:
                     told = f"{image.width} by {image.height}" + (f", {frames} times" if frames > 1 else "")
-                    raise refused(path, f"at most {MAX_PIXELS:,} pixels", f"it has {told}")
+                    raise refused(path, f"at most {IMAGE_PIXELS:,} pixels", f"it has {told}")
                 for frame in range(frames - 1, -1, -1):
                     image.seek(frame)
                     image.load()
@@ -173,7 +167,7 @@ def _begins(kind: str, pattern: bytes) -> Callable[[Path, bytes], None]:
 
 
 # What OpenSea shows of an animation_url, by suffix. A glTF in several files is none of them: a GLB holds it in one.
-ANIMATIONS: dict[str, Callable[[Path, bytes], None]] = {
+_CHECKS: dict[str, Callable[[Path, bytes], None]] = {
     ".mp4": _check_mp4,
     ".m4v": _check_mp4,
     ".webm": _check_webm,

@@ -14,8 +14,6 @@ Determinism = Literal["A", "B", "C"]
 """How far an image can be drawn again: A, byte for byte (a CPU and the same build); B, to a level or two (another kind
 of device); C, not by us (a generator of others, or a file that existed): the image itself is what counts."""
 
-MAX_SEED = 2**53 - 1  # metadata is JSON, and JavaScript reads integers exactly only up to here
-
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -43,7 +41,7 @@ class TokenSpec:
     """A token as planned, before anything is drawn."""
 
     token_id: int
-    seed: int  # 0 to MAX_SEED
+    seed: int  # 0 to limits.MAX_SEED
     recipient: Address
     attempt: int = 0  # the seed is the hash of the collection's seed, the token id and this
 

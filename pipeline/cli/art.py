@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument
-from pipeline.base.records import MAX_SEED
-from pipeline.cli.call import MAX_TOKEN_ID, Call, Verb, chosen_name, next_command, number, say
+from pipeline.base.limits import MAX_SEED, MAX_TOKEN_ID
+from pipeline.cli.call import Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:

@@ -13,8 +13,6 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.workspace import Workspace
 from pipeline.settings.config import SETTINGS, Config, Expected, whole
 
-MAX_TOKEN_ID = 2**48 - 1  # of the contract
-
 CONTINUES = "everything so far is recorded. Give the same command again: it continues."
 
 PIN_SETTINGS = ("pin", "ipfs_api", "psa_url", "psa_origins", "s3_endpoint", "s3_bucket", "pinata_url", "gateway")

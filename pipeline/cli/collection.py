@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.cli.call import LIMITS, MAX_TOKEN_ID, Call, Verb, chosen_name, next_command, number, say
+from pipeline.base.limits import MAX_TOKEN_ID
+from pipeline.cli.call import LIMITS, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table, ranges, short
 
 MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000 years

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base.limits import MAX_PORT
 from pipeline.cli.call import Call, Verb, number, say
 from pipeline.cli.tables import print_json
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pipeline.pin.gateway import Gateway
 
 DEFAULT_PORT = 8088
-MAX_PORT = 65_535
 
 
 def _gateway(call: Call) -> int:

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pipeline.cli.call import MAX_TOKEN_ID, PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
+from pipeline.base.limits import MAX_TOKEN_ID
+from pipeline.cli.call import PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:

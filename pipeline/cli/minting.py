@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from pipeline.base.limits import MAX_COUNT
 from pipeline.cli.art import tell_sheets
 from pipeline.cli.call import LIMITS, PIN_SETTINGS, Call, Verb, next_command, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
 from pipeline.mint.fees import GWEI
-from pipeline.settings.config import MAX_COUNT
 
 LONG_TABLE = 100  # rows after which nobody reads on
 

@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.limits import MAX_EXACT, MAX_PORT
 from pipeline.cli.call import LIMITS, Call, Verb, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
 
 DEFAULT_PORT, DEFAULT_GATEWAY_PORT = 8089, 8088
-MAX_PORT = 65_535
 MAX_LABEL = 100
 
 SERVE_SETTINGS = (
@@ -68,7 +68,7 @@ def _access(call: Call) -> int:
             _show_secret(call, token.id, secret)
             return 0
         if action == "revoke":
-            access.revoke(number("token", words.token, 1, 2**53))
+            access.revoke(number("token", words.token, 1, MAX_EXACT))
         _list(call, access.all())
     return 0
 

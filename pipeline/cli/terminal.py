@@ -16,7 +16,7 @@ from pipeline.flow.consent import Person
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from pipeline.flow.run import Observer
+    from pipeline.base.observer import Observer
 
 LINE_EVERY_S = 5.0  # often enough to see that it lives, seldom enough for a log
 LABELS = {

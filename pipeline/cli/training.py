@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.limits import MAX_SEED
 from pipeline.cli.call import Call, Verb, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
 
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from pipeline.art.train.data import Pictures
     from pipeline.art.train.processes import Processes
     from pipeline.art.train.runs import Report, Settings, Told, Until
-    from pipeline.flow.run import Observer
+    from pipeline.base.observer import Observer
 
 DEFAULT_MINUTES = 10.0
 MAX_STEPS = 100_000_000
 MAX_MINUTES = 60 * 24 * 30
 LINE_EVERY_S = 10.0  # between two lines of losses
-WHOLE = {"batch": (2, 1 << 24), "seed": (0, 2**53 - 1)}
+WHOLE = {"batch": (2, 1 << 24), "seed": (0, MAX_SEED)}
 DECIMAL = ("lr", "critic_lr", "gamma")
 QUIET = ("step", "seconds", "generator_gradient", "penalty")  # not in the lines: they are in log.jsonl
 SHOWN_REASONS = 5  # of files that were set aside; data.txt has them all

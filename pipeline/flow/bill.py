@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.art.folder import ImageFolder
 from pipeline.base.errors import ChainError, KeyRefused, RpcError
+from pipeline.base.limits import MAX_AIRDROP, MAX_GAS
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach
 from pipeline.flow.consent import check_network, wanted_network
 from pipeline.flow.plan import (
-    MAX_AIRDROP,
     Continue,
     Decision,
     Finished,
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 # Stands for every digest of content: nothing is drawn, and a digest's own bytes change the bill by a few gas.
 SOME_DIGEST = hashlib.sha256(b"content that is not drawn yet").digest()
 SOMEBODY = Address("0x5eeD5EED5eeD5EEd5eed5eEd5eEd5eed5EeD5EEd")  # pays where the account is not known
-MOST_GAS = 1 << 24  # of a transaction (EIP-7825)
 MINED_S, LOOK_S = 30.0, 0.005  # Anvil makes a block at once, and answers a little earlier than that
 OTHER_RULES = 0.02  # a node whose estimate differs by more counts gas in another way
 
@@ -288,7 +287,7 @@ def _done(chain: Chain, account: Address, to: Address | None, data: bytes) -> tu
     from pipeline.mint.collection import predicted_address
 
     contract = to or predicted_address(account, chain.nonce(account))
-    request = {"from": account, "data": hex_data(data), "gas": hex(MOST_GAS)} | ({"to": to} if to else {})
+    request = {"from": account, "data": hex_data(data), "gas": hex(MAX_GAS)} | ({"to": to} if to else {})
     tx_hash = fixed_bytes(chain.rpc.call("eth_sendTransaction", [request]))
     deadline = time.monotonic() + MINED_S
     while (receipt := chain.receipt(tx_hash)) is None and time.monotonic() < deadline:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from pipeline.art.draw.seeds import token_seed
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
+from pipeline.base.limits import IMAGE_BYTES
+from pipeline.base.media import DECODERS, suffix_of
 from pipeline.base.records import Pin, PinnedRoot, TokenSpec
 from pipeline.base.workspace import Workspace
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
 
 COVER_ID = 0  # token ids begin at 1, so seed 0 of a collection is free for its cover
-MAX_COVER = 20 << 20  # bytes; marketplaces show covers far below this
-SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif"}
 
 
 def read_cover(path: Path) -> tuple[bytes, str]:
@@ -30,14 +30,14 @@ def read_cover(path: Path) -> tuple[bytes, str]:
     from PIL import Image
 
     try:
-        data = path.read_bytes() if path.stat().st_size <= MAX_COVER else b""
-        with Image.open(path, formats=tuple(SUFFIXES)) as image:
+        data = path.read_bytes() if path.stat().st_size <= IMAGE_BYTES else b""
+        with Image.open(path, formats=DECODERS) as image:
             image.verify()
-            suffix = SUFFIXES[image.format or ""]
+            suffix = suffix_of(image.format or "")
     except (OSError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
         raise BadArgument(name="--cover", value=str(path), expected="a PNG, JPEG, WebP or GIF file") from error
     if not data:
-        raise BadArgument(name="--cover", value=str(path), expected=f"a file of at most {MAX_COVER >> 20} MiB")
+        raise BadArgument(name="--cover", value=str(path), expected=f"a file of at most {IMAGE_BYTES >> 20} MiB")
     return data, suffix
 
 

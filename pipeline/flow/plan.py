@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.art.draw.seeds import token_seed
 from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers
-from pipeline.base.records import MAX_SEED, Address, TokenSpec
+from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED
+from pipeline.base.records import Address, TokenSpec
 from pipeline.flow.recipients import Recipients
 from pipeline.ledger.plans import Collection, Plans, Run
 from pipeline.settings.config import DEFAULTS, Config
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from pipeline.art.folder import ImageFolder
 
 SMALL_RUN = 500  # tokens: up to here batches of 50, so that the first is on the chain early
-MAX_AIRDROP = 300  # tokens of one transaction with many recipients: 47,000 gas each, and EIP-7825 allows 2^24
-MAX_NAME = 31  # bytes: the contract keeps name and symbol in one word each
 
 # Everything that decides which tokens come to be. Fees, addresses of nodes and devices may change between two calls.
 _ARGUMENTS = (

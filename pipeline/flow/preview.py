@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from pipeline.art.draw import Drawing, Generator
-    from pipeline.flow.run import Observer
+    from pipeline.base.observer import Observer
 
 MAX_SHEET = 1_000  # drawings of one `generate`: ten pages; a collection that is larger is looked at in its run
 NOBODY = Address("0x" + "00" * 20)  # these pictures are nobody's tokens

@@ -14,10 +14,9 @@ from itertools import repeat
 from pathlib import Path
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.limits import MAX_COUNT, RECIPIENTS_BYTES
 from pipeline.base.records import Address
-from pipeline.settings.config import MAX_COUNT, Expected, whole
-
-MAX_FILE = 128 << 20  # bytes: twice a million lines
+from pipeline.settings.config import Expected, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,12 @@ def resolved_count(count: int | None, recipients: Recipients | None) -> int:
 def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+            data = file.read(RECIPIENTS_BYTES + 1)
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadArgument(name="--to", value=str(path), expected=f"an address or a CSV file ({reason})") from error
-    if len(data) > MAX_FILE:
-        raise BadArgument(name="--to", value=str(path), expected=f"a file of at most {MAX_FILE >> 20} MiB")
+    if len(data) > RECIPIENTS_BYTES:
+        raise BadArgument(name="--to", value=str(path), expected=f"a file of at most {RECIPIENTS_BYTES >> 20} MiB")
     return data
 
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from pipeline.art.artworks import Artworks, drawn_with, encoder_of, must_draw_the_same, provenance_of
 from pipeline.art.folder import ImageFolder
 from pipeline.base.cid import CID
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument
+from pipeline.base.observer import Observer
 from pipeline.base.records import Artwork, BatchPlan, Found, PinnedBatch
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
@@ -62,19 +63,6 @@ T = TypeVar("T")
 
 DRAWN_AHEAD = 16  # artworks waiting to be pinned: paths and digests, never pixels
 ROUTINE = ("signed", "sent", "mined")  # what happens to every transaction: the bars show it
-
-
-class Observer(Protocol):
-    """Is told how a run goes; may be called from any thread, and must return at once.
-
-    It may raise Interrupted: the run ends there, with everything so far recorded.
-    """
-
-    def notice(self, text: str) -> None:
-        """A sentence for the reader: what was found, what was decided."""
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` tokens have passed the stage: draw, pin or mint."""
 
 
 @dataclass(frozen=True, slots=True)

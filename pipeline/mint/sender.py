@@ -26,6 +26,7 @@ from pipeline.base.errors import (
     RpcError,
     RpcUnavailable,
 )
+from pipeline.base.limits import MAX_GAS
 from pipeline.base.records import Address, MintedBatch, PinnedBatch
 from pipeline.ledger import Ledger
 from pipeline.ledger.journal import Attempt, Intent, Journal, Signed, Slot
@@ -43,7 +44,6 @@ from pipeline.mint.signer import Signer, signed
 from pipeline.mint.watcher import ChainEvent, Look, Watcher, call_of, reason_of, short
 
 WINDOW = 16  # transactions in flight: bounds what a lost nonce can hold up
-MAX_GAS = 1 << 24  # EIP-7825: no transaction may have more
 GAS_MARGIN = 6, 5  # 20 % above the estimate: the state may have moved until it is mined
 START_DIGITS_GAS = 32 * 12  # an estimate with another start: at most 32 bytes of call data turn from zero to non-zero
 TRANSFER_GAS = 21_000

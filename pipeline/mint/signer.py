@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.base.errors import BadArgument, KeyRefused, SignerMismatch
+from pipeline.base.limits import KEYSTORE_BYTES
 from pipeline.base.records import Address
 from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import Chain, checksummed, hex_data, plain_bytes
@@ -30,7 +31,6 @@ KEY_VARIABLE = "PIPELINE_PRIVATE_KEY"
 PASSWORD_VARIABLE = "PIPELINE_KEYSTORE_PASSWORD"
 
 ETHEREUM = 1  # here a key in the environment is refused
-MAX_KEYSTORE = 64 << 10  # bytes; a keystore of version 3 has about 500
 MAX_WORK = {  # of each parameter of a key derivation; geth's own files have n = 2^18, r = 8, p = 1: a second and 256 MiB
     "scrypt": {"n": 1 << 20, "r": 32, "p": 32},
     "pbkdf2": {"c": 10_000_000},
@@ -344,11 +344,11 @@ def _read_private(path: Path) -> dict[str, Any]:
                     reason=f"others can read it (mode {stat.S_IMODE(status.st_mode):04o})",
                     hint=f"chmod 600 {path}",
                 )
-            data = file.read(MAX_KEYSTORE + 1)
+            data = file.read(KEYSTORE_BYTES + 1)
     except OSError as error:
         raise KeyRefused(what=path, reason=error.strerror or str(error), hint="check the path") from error
     try:
-        content = parse_json(data) if len(data) <= MAX_KEYSTORE else None
+        content = parse_json(data) if len(data) <= KEYSTORE_BYTES else None
     except ValueError:
         content = None
     if not isinstance(content, dict):

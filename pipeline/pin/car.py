@@ -22,12 +22,12 @@ from typing import BinaryIO, Protocol, Self
 
 from pipeline.base.cid import CID, DAG_PB, IDENTITY, MAX_VARINT, RAW, varint
 from pipeline.base.errors import BadCar
+from pipeline.base.limits import BLOCK_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.pin.unixfs import BadDag, Put, decode_block
 
-MAX_BLOCK = 2 << 20  # bytes: Kubo hands no larger block to its peers
 MAX_HEADER = 1 << 16  # bytes: one root needs 58, a thousand roots 40,000
-_MAX_SECTION = MAX_BLOCK + 256  # a block and its CID
+_MAX_SECTION = BLOCK_BYTES + 256  # a block and its CID
 _BEFORE_ROOTS = b"\xa2\x65roots"  # DAG-CBOR: a map of 2, "roots"
 _AFTER_ROOTS = b"\x67version\x01"
 _CID_TAG = b"\xd8\x2a"  # tag 42
@@ -130,8 +130,8 @@ class CarReader:
             except ValueError as error:
                 raise self._bad(str(error)) from error
             block = section[start:]
-            if len(block) > MAX_BLOCK:
-                raise self._bad(f"block {cid} has {len(block)} bytes, the limit is {MAX_BLOCK}")
+            if len(block) > BLOCK_BYTES:
+                raise self._bad(f"block {cid} has {len(block)} bytes, the limit is {BLOCK_BYTES}")
             if not cid.matches(block):
                 raise self._bad(f"the bytes of block {cid} do not hash to it")
             yield cid, self._offset - len(block), block

@@ -19,9 +19,10 @@ from urllib.parse import quote
 
 from pipeline.base.cid import CID, IDENTITY
 from pipeline.base.errors import BadCar, DigestMismatch, GatewayUnavailable, PinError
+from pipeline.base.limits import BLOCK_BYTES, FILE_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.pin import unixfs
-from pipeline.pin.car import MAX_BLOCK, CarCut, CarReader, check_car
+from pipeline.pin.car import CarCut, CarReader, check_car
 from pipeline.pin.http import Answer, Caps, HttpFault, check_url, request, shown
 from pipeline.pin.unixfs import BadDag, NotInDag, Put
 
@@ -83,7 +84,7 @@ def read_back(root: PinnedRoot, gateway: str, whole_s: float = 600.0) -> str:
 
 def fetch_file(root: CID, path: str, gateway: str, limits: Limits | None = None) -> bytes:
     """Get one file below `root`, and only the blocks that lead to it. Raises as `fetch` does, and NotInDag."""
-    limits = limits or Limits(max_bytes=256 << 20, whole_s=120.0)
+    limits = limits or Limits(max_bytes=FILE_BYTES, whole_s=120.0)
     source = _Gateway(gateway, limits, root)
     blocks: dict[CID, bytes] = {}
     try:
@@ -140,7 +141,7 @@ class _Gateway:
 
     def block(self, cid: CID) -> bytes:
         """One block, hashed."""
-        with self._asked(f"{cid}", "raw", _RAW, min(MAX_BLOCK, self._bytes_left)) as answer:
+        with self._asked(f"{cid}", "raw", _RAW, min(BLOCK_BYTES, self._bytes_left)) as answer:
             data = answer.read_all()
         if not cid.matches(data):
             raise self.mismatch(f"other bytes for block {cid}")

@@ -25,10 +25,11 @@ from urllib.parse import urlsplit
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
+from pipeline.base.limits import BLOCK_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.base.untrusted import parse_json
 from pipeline.pin import Pinner, Rung
-from pipeline.pin.car import MAX_BLOCK, check_car
+from pipeline.pin.car import check_car
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class KuboPinner(Pinner):
         with self._translated("block/get"), self._request("block/get", cid, offline="true") as parts:
             for part in parts:
                 block += part
-                if len(block) > MAX_BLOCK:
+                if len(block) > BLOCK_BYTES:
                     break
         if not cid.matches(block):
             raise DigestMismatch(where=f"{self.name}, block/get", got=f"{len(block)} other bytes", expected=cid)

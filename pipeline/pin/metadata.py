@@ -18,15 +18,11 @@ from urllib.parse import urlsplit
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, PinError
-from pipeline.base.records import MAX_SEED, Artwork, Attribute, Provenance
+from pipeline.base.limits import DOCUMENT_BYTES, MAX_ATTRIBUTES, MAX_DESCRIPTION, MAX_SEED, MAX_TEXT, MAX_URL
+from pipeline.base.records import Artwork, Attribute, Provenance
 from pipeline.base.untrusted import parse_json
 
-MAX_JSON = 64 << 10  # bytes per document: wallets fetch it for every token they show
 MAX_DEPTH = 16  # levels of nesting: four are used
-MAX_NAME = 256  # characters of a name, a trait type or a trait value: more does not fit on any card
-MAX_DESCRIPTION = 10_000  # characters
-MAX_URL = 2_048  # characters: what browsers agree on
-MAX_ATTRIBUTES = 100
 
 _DISPLAY_TYPES = ("number", "boost_number", "boost_percentage", "date")
 # They reorder or hide what stands around them, so that a name can show as another one (Unicode TR 36 and TR 55).
@@ -59,7 +55,7 @@ def token_metadata(
     kinds than `https:`, `http:` and, for the image, `ipfs:`.
     """
     document: dict[str, Any] = {
-        "name": clean_text("name", name, MAX_NAME),
+        "name": clean_text("name", name, MAX_TEXT),
         "description": clean_text("description", description, MAX_DESCRIPTION, lines=True),
         "image": image,
         "image_sha256": artwork.image_sha256.hex(),
@@ -67,10 +63,10 @@ def token_metadata(
     }
     if provenance is not None:
         document["generator"] = {
-            "model": clean_text("model", provenance.model, MAX_NAME),
+            "model": clean_text("model", provenance.model, MAX_TEXT),
             "weights_sha256": provenance.weights_sha256,
-            "renderer": clean_text("renderer", provenance.renderer, MAX_NAME),
-            "encoder": clean_text("encoder", provenance.encoder, MAX_NAME),
+            "renderer": clean_text("renderer", provenance.renderer, MAX_TEXT),
+            "encoder": clean_text("encoder", provenance.encoder, MAX_TEXT),
             "seed": artwork.seed,
             "size": provenance.size,
         }
@@ -93,8 +89,8 @@ def collection_metadata(
     Raises BadArgument as `token_metadata` does.
     """
     document = {
-        "name": clean_text("name", name, MAX_NAME),
-        "symbol": clean_text("symbol", symbol, MAX_NAME),
+        "name": clean_text("name", name, MAX_TEXT),
+        "symbol": clean_text("symbol", symbol, MAX_TEXT),
         "description": clean_text("description", description, MAX_DESCRIPTION, lines=True),
         "image": image,
     }
@@ -119,7 +115,7 @@ def check_collection_metadata(data: bytes, what: str = "collection metadata") ->
     return dict(document)
 
 
-def parse_json_strict(data: bytes, what: str = "document", limit: int = MAX_JSON) -> Any:
+def parse_json_strict(data: bytes, what: str = "document", limit: int = DOCUMENT_BYTES) -> Any:
     """Parse JSON that leaves no room for two readings.
 
     Raises BadJson for more than `limit` bytes, other encodings than UTF-8, keys given twice, NaN and infinities,
@@ -165,9 +161,9 @@ def clean_text(field: str, text: str, limit: int, *, lines: bool = False) -> str
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:
     value = attribute.value
-    entry: dict[str, Any] = {"trait_type": clean_text("trait_type", attribute.trait_type, MAX_NAME), "value": value}
+    entry: dict[str, Any] = {"trait_type": clean_text("trait_type", attribute.trait_type, MAX_TEXT), "value": value}
     if isinstance(value, str):
-        entry["value"] = clean_text(attribute.trait_type, value, MAX_NAME)
+        entry["value"] = clean_text(attribute.trait_type, value, MAX_TEXT)
     if attribute.display_type is not None:
         entry["display_type"] = attribute.display_type
     if attribute.max_value is not None:
@@ -191,7 +187,7 @@ def _written(document: dict[str, Any], what: str, check: Any) -> bytes:
 
 def _check_token(document: Any, what: str) -> None:
     fields = _object(document, what)
-    _text(fields, "name", what, MAX_NAME)
+    _text(fields, "name", what, MAX_TEXT)
     _url(fields, "image", what, ("ipfs", "https", "http", "data", "ar"))
     if "description" in fields:
         _text(fields, "description", what, MAX_DESCRIPTION, lines=True)
@@ -225,9 +221,9 @@ def _check_attribute(attribute: Mapping[str, Any], what: str) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     _require(is_number or isinstance(value, str), what, "value", "text or a number")
     if isinstance(value, str):
-        _text(attribute, "value", what, MAX_NAME)
+        _text(attribute, "value", what, MAX_TEXT)
     if "trait_type" in attribute:
-        _text(attribute, "trait_type", what, MAX_NAME)
+        _text(attribute, "trait_type", what, MAX_TEXT)
     if "display_type" in attribute:
         known = attribute["display_type"] in _DISPLAY_TYPES
         _require(known and is_number, what, "display_type", f"one of {', '.join(_DISPLAY_TYPES)}, beside a number")
@@ -239,7 +235,7 @@ def _check_attribute(attribute: Mapping[str, Any], what: str) -> None:
 
 def _check_collection(document: Any, what: str) -> None:
     fields = _object(document, what)
-    _text(fields, "name", what, MAX_NAME)
+    _text(fields, "name", what, MAX_TEXT)
     for name in ("image", "banner_image", "featured_image", "external_link"):
         if name in fields:
             _url(fields, name, what, ("ipfs", "https", "http"))

@@ -20,6 +20,7 @@ from pipeline.base.cid import CID, DAG_PB
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, BadCar, Corrupt, WorkspaceUnwritable
 from pipeline.base.files import sync_folder
+from pipeline.base.limits import FILE_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.pin import Pinner, Rung, unixfs
 from pipeline.pin.car import Car, CarWriter, Index, check_car, index_car
@@ -27,7 +28,6 @@ from pipeline.pin.car import Car, CarWriter, Index, check_car, index_car
 log = logging.getLogger(__name__)
 
 MAX_INDEXES = 64  # kept in memory: a few hundred bytes per block
-MAX_READ = 256 << 20  # bytes of one file read into memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class CarStore(Pinner):
         except BadCar as error:
             raise Corrupt(what=path, reason=error.fields["reason"]) from error
 
-    def read(self, root: CID, path: str, limit: int = MAX_READ) -> bytes:
+    def read(self, root: CID, path: str, limit: int = FILE_BYTES) -> bytes:
         """Read one file below `root`. Raises unixfs.NotInDag, unixfs.BadDag when over the limit, Corrupt, BadCar."""
         with self.open(root) as car:
             return unixfs.read_bytes(unixfs.resolve(root, path, car.get_block), car.get_block, limit)

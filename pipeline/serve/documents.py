@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from pipeline.base.limits import MAX_EXACT
+
 Hex = Annotated[str, Field(pattern="^0x[0-9a-f]+$")]
 AddressText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
 Wei = Annotated[str, Field(pattern="^[0-9]+$")]
-TokenId = Annotated[int, Field(ge=1, le=2**53 - 1)]
+TokenId = Annotated[int, Field(ge=1, le=MAX_EXACT)]
 Count = Annotated[int, Field(ge=0)]
 Value = str | int | float
 State = Literal["planned", "generated", "sealed", "live", "mined", "final"]

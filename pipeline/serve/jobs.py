@@ -13,16 +13,23 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.base.errors import NoSuch, PipelineError
-from pipeline.base.records import MAX_SEED
-from pipeline.flow.plan import MAX_NAME
+from pipeline.base.limits import (
+    MAX_BATCH,
+    MAX_COUNT,
+    MAX_EXACT,
+    MAX_NAME,
+    MAX_ROYALTY_BPS,
+    MAX_SEED,
+    MAX_SIDE,
+    MAX_TOKEN_ID,
+    MIN_SIDE,
+)
 from pipeline.ledger.jobs import Job, Jobs
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Plans
 from pipeline.serve.door import Refused
 from pipeline.serve.worker import Worker
-from pipeline.settings.config import MAX_BATCH, MAX_COUNT, MAX_ROYALTY_BPS
 
-MAX_ID = 2**53 - 1  # JSON numbers are exact up to here
 MAX_PAGE = 100  # jobs of one answer
 MAX_FOLLOWERS = 100  # connections that follow jobs: each is held open
 EVENT_S = 0.2  # between two looks at a job that is followed
@@ -64,7 +71,7 @@ _URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$"
 Whole = Annotated[int, BeforeValidator(_whole)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=_LINE), AfterValidator(_short)]
 Address = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$"), AfterValidator(_address)]
-JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
+JobId = Annotated[int, Path(ge=1, le=MAX_EXACT)]
 Key = Annotated[
     str,
     Header(
@@ -101,9 +108,9 @@ class NewCollection(MoreTokens):
     external_url: str | None = Field(None, max_length=2_000, pattern=_URL)
     royalty_bps: Whole | None = Field(None, ge=0, le=MAX_ROYALTY_BPS, description="hundredths of a percent")
     royalty_receiver: Address | None = None
-    max_supply: Whole | None = Field(None, ge=0, le=2**48 - 1, description="0: no maximum")
+    max_supply: Whole | None = Field(None, ge=0, le=MAX_TOKEN_ID, description="0: no maximum")
     seed: Whole | None = Field(None, ge=0, le=MAX_SEED, description="drawn at random unless given")
-    size: Whole | None = Field(None, ge=16, le=4096, description="width and height in pixels")
+    size: Whole | None = Field(None, ge=MIN_SIDE, le=MAX_SIDE, description="width and height in pixels")
 
 
 class Stage(BaseModel):
@@ -199,7 +206,7 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
     @router.get("/jobs", summary="Jobs, the newest first")
     def list_jobs(
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
-        before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
+        before: Annotated[int | None, Query(ge=1, le=MAX_EXACT)] = None,
     ) -> JobList:
         page = jobs.newest(limit, before)
         more = len(page) == limit and page[-1].id > 1

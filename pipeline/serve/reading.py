@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
 from pipeline.base.errors import BadArgument, NoSuch, PipelineError
+from pipeline.base.limits import MAX_EXACT
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
@@ -36,15 +37,14 @@ if TYPE_CHECKING:
 
 Verifier = Callable[[Collection, int], "Iterator[Step]"]
 
-MAX_ID = 2**53 - 1
 MAX_PAGE = 500
 MAX_INDEX = 100_000  # tokens of one grid: a browser's page can be no higher than some 30 million pixels
 MAX_TEXT = 200  # characters of a search
 MAX_TRAITS = 100  # conditions of a query
 MAX_VERIFICATIONS = 4  # that wait their turn: each draws an image again
 
-CollectionId = Annotated[int, Path(ge=1, le=MAX_ID, description="as `/v1/collections` tells it")]
-TokenId = Annotated[int, Path(ge=1, le=MAX_ID)]
+CollectionId = Annotated[int, Path(ge=1, le=MAX_EXACT, description="as `/v1/collections` tells it")]
+TokenId = Annotated[int, Path(ge=1, le=MAX_EXACT)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Cursor = Annotated[str | None, Query(max_length=64, pattern="^[0-9]{1,16}([.-][0-9a-zA-Z]{1,42})?$")]
 _EVENTS: dict[str, Any] = {streams.MEDIA_TYPE: {"schema": {"type": "string"}}}

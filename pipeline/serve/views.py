@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.base.errors import NoSuch
+from pipeline.base.media import ANIMATIONS
 from pipeline.base.records import BatchPlan, Found
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Catalogue
@@ -22,7 +23,6 @@ from pipeline.serve.gallery.addresses import (
     image_path,
     thumbnail_path,
 )
-from pipeline.serve.gallery.media import ANIMATIONS
 from pipeline.serve.index import VERSION_DIGITS, Index
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -182,7 +182,7 @@ def _animation(own: Found, collection: Collection, token: Token, gateway: str | 
     path = None
     if token.state != "planned":
         path = animation_path(collection.id, token.token_id, own.animation_sha256.hex()[:VERSION_DIGITS])
-    return doc.Animation(kind=ANIMATIONS[suffix].kind, uri=uri, path=path, web_page=_at(gateway, uri))
+    return doc.Animation(kind=ANIMATIONS[suffix], uri=uri, path=path, web_page=_at(gateway, uri))
 
 
 def _transfer(event: Transfer, network: Network | None) -> doc.TransferEvent:

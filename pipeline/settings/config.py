@@ -16,10 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.base.errors import BadArgument, UnknownSetting
+from pipeline.base.limits import MAX_BATCH, MAX_ROYALTY_BPS, MAX_SEED, MAX_TOKEN_ID
 
-MAX_COUNT = 1_000_000  # a plan is written before anything is drawn; a larger one is a typing error
-MAX_BATCH = 500  # one transaction of about 1 M gas, well below every block gas limit
-MAX_ROYALTY_BPS = 10_000
 FILE_NAME = "pipeline.toml"
 
 
@@ -129,12 +127,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("collection", "royalty_receiver", "ADDRESS", text, "", "who gets royalties; empty: the owner"),
     Setting("collection", "cover", "FILE", text, "", "image file for the collection; empty: drawn by the model"),
-    Setting("collection", "max_supply", "N", whole(0, 2**48 - 1), 0, "greatest number of tokens ever; 0: no maximum"),
+    Setting(
+        "collection", "max_supply", "N", whole(0, MAX_TOKEN_ID), 0, "greatest number of tokens ever; 0: no maximum"
+    ),
     Setting("generate", "images", "FOLDER", text, "", "mint the images of a folder, with JSON beside them or not"),
     Setting("generate", "model", "NAME|FILE", text, "default", "generator: a built-in name or a checkpoint file"),
     Setting("generate", "size", "PX", whole(16, 4096), 512, "width and height of the artworks in pixels"),
     Setting(
-        "generate", "seed", "INT", optional(whole(0, 2**53 - 1)), "", "seed of the collection; empty: drawn at random"
+        "generate", "seed", "INT", optional(whole(0, MAX_SEED)), "", "seed of the collection; empty: drawn at random"
     ),
     Setting("generate", "device", "NAME", text, "auto", "cpu, cuda, cuda:1, mps; auto: the best there is"),
     Setting("generate", "threads", "N", whole(0, 1024), 0, "CPU threads of the generator; 0: one for each core"),

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline.base.cid import CID, DAG_PB, IDENTITY, RAW, varint
 from pipeline.base.errors import BadCar
+from pipeline.base.limits import BLOCK_BYTES
 from pipeline.pin import unixfs
-from pipeline.pin.car import MAX_BLOCK, Car, CarReader, CarWriter, car_header, check_car, index_car
+from pipeline.pin.car import Car, CarReader, CarWriter, car_header, check_car, index_car
 from pipeline.pin.unixfs import PROFILES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -122,7 +123,7 @@ def test_the_same_block_twice_counts_once() -> None:
 
 
 def test_blocks_over_the_limit_are_refused() -> None:
-    refused(SOUND + section(CID.raw(bytes(MAX_BLOCK + 1)), bytes(MAX_BLOCK + 1)), "the limit is 2097152")
+    refused(SOUND + section(CID.raw(bytes(BLOCK_BYTES + 1)), bytes(BLOCK_BYTES + 1)), "the limit is 2097152")
     refused(SOUND + varint(1 << 40) + b"x", "is no length")
     with pytest.raises(BadCar, match="more than 2 blocks"):
         check_car(io.BytesIO(SOUND), "test.car", max_blocks=2)
@@ -195,7 +196,7 @@ def test_memory_is_not_spent_on_announced_lengths() -> None:
             self.asked = max(self.asked, size or 0)
             return super().read(size)
 
-    file: Any = Counting(HEADER + varint(MAX_BLOCK) + b"x")
+    file: Any = Counting(HEADER + varint(BLOCK_BYTES) + b"x")
     with pytest.raises(BadCar, match="too early"):
         check_car(file, "test.car")
-    assert file.asked <= MAX_BLOCK + 256
+    assert file.asked <= BLOCK_BYTES + 256

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument
+from pipeline.base.limits import DOCUMENT_BYTES
 from pipeline.base.records import Artwork, Attribute, Provenance
 from pipeline.pin.metadata import (
-    MAX_JSON,
     BadJson,
     canonical_json,
     check_token_metadata,
@@ -186,7 +186,7 @@ def test_what_wallets_would_not_show_is_refused(changes: dict[str, Any]) -> None
         b"\xef\xbb\xbf{}",
         b"[" * 20 + b"]" * 20,
         b"[" * 30_000 + b"]" * 30_000,
-        b'"' + b"x" * MAX_JSON + b'"',
+        b'"' + b"x" * DOCUMENT_BYTES + b'"',
         b"{} {}",
         b"'a'",
         b"[1,]",

@@ -12,27 +12,17 @@ from dataclasses import dataclass
 from pipeline.after.doctor.finding import Finding, State, worst
 from pipeline.after.doctor.token import File, Seen, ipfs_root, is_animated_webp
 from pipeline.base.errors import BadArgument
+from pipeline.base.media import BY_SUFFIX, MEDIA
 
 Answer = tuple[State, str, str]  # state, what was found, what to do
 
 METAMASK, MOBILE, OPENSEA = "MetaMask extension", "MetaMask mobile", "OpenSea"
 STANDARDS = "standards"
 
-SHOWN_BY_BROWSERS = frozenset(
-    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml", "image/avif", "image/bmp"}
+SHOWN_BY_BROWSERS = frozenset(media.type for media in MEDIA if media.seen and media.kind in ("picture", "drawing"))
+ANIMATION_SUFFIXES = frozenset(
+    media.suffix[1:] for media in MEDIA if media.seen and media.kind not in ("picture", "drawing")
 )
-SUFFIXES = {
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "svg": "image/svg+xml",
-    "avif": "image/avif",
-    "bmp": "image/bmp",
-    "json": "application/json",
-}
-ANIMATION_SUFFIXES = frozenset({"gltf", "glb", "webm", "mp4", "m4v", "ogv", "ogg", "mp3", "wav", "oga", "html", "htm"})
 MUCH_MEDIA = 200 << 20  # bytes, advised by OpenSea; its limit is token.MOST_MEDIA
 ADVISED_SIDE = 3_000  # pixels, by OpenSea
 DISPLAY_TYPES = ("number", "boost_number", "boost_percentage", "date")
@@ -171,7 +161,8 @@ def _schema(seen: Seen) -> Answer:
 def _kind(seen: Seen) -> Answer:
     """Gateways take the Content-Type from the suffix, or from the first bytes where there is none."""
     for file in (seen.metadata, seen.image):
-        expected = SUFFIXES.get(file.suffix)
+        named = BY_SUFFIX.get(f".{file.suffix}")
+        expected = named.type if named and named.kind in ("picture", "drawing", "document") else ""
         if file.data is not None and expected and file.kind and expected != file.kind:
             return "warning", f"{file.uri} ends in .{file.suffix} and is {file.kind}", "name the file by what it is"
     suffixes = [f".{file.suffix}" if file.suffix else "no suffix" for file in (seen.metadata, seen.image) if file.uri]

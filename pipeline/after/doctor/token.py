@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-from pipeline.after.verify.walk import MAX_DOCUMENT, Content
+from pipeline.after.verify.walk import Content
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, PipelineError, RpcError, RpcUnavailable
+from pipeline.base.limits import DOCUMENT_BYTES
+from pipeline.base.media import sniffed
 
 if TYPE_CHECKING:
     from pipeline.base.records import Address
@@ -127,7 +129,7 @@ def look(contract: Contract, token_id: int, content: Content, gateway: str | Non
         knows_unlikely_token=_asked(chain, address, "tokenURI(uint256)", word(UNLIKELY_TOKEN), "string") is not None,
         contract_uri=_asked(chain, address, "contractURI()", b"", "string"),
         minted=_minted(contract, token_id),
-        metadata=_file(content, uri or "", MAX_DOCUMENT),
+        metadata=_file(content, uri or "", DOCUMENT_BYTES),
         gateway=gateway or "",
     )
     _read_document(seen)
@@ -135,33 +137,6 @@ def look(contract: Contract, token_id: int, content: Content, gateway: str | Non
     if gateway:
         seen.reached = tuple(_reached(gateway, file) for file in (seen.metadata, seen.image) if file.data is not None)
     return seen
-
-
-def sniffed(data: bytes) -> str:
-    """The MIME type of an image or a document by its first bytes; "" for others.
-
-    Source: WHATWG MIME Sniffing, section 6.1; ISO/IEC 23000-22 for the brands of AVIF.
-    """
-    signatures = (
-        (b"\x89PNG\r\n\x1a\n", "image/png"),
-        (b"\xff\xd8\xff", "image/jpeg"),
-        (b"GIF87a", "image/gif"),
-        (b"GIF89a", "image/gif"),
-        (b"BM", "image/bmp"),
-    )
-    for signature, kind in signatures:
-        if data.startswith(signature):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
-        return "image/avif"
-    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!doctype svg")) and b"<svg" in start):
-        return "image/svg+xml"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "text/html"
-    return "application/json" if start[:1] == b"{" else ""
 
 
 def is_animated_webp(data: bytes) -> bool:

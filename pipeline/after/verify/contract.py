@@ -14,9 +14,9 @@ from pipeline.after.verify.pixels import Redraw, redraw_with
 from pipeline.after.verify.steps import Step, Tally, all_hold
 from pipeline.after.verify.walk import Source, sample_of, verify_token
 from pipeline.base.errors import BadArgument
+from pipeline.base.observer import Observer
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, kind_here, open_chain, reach
-from pipeline.flow.run import Observer
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:

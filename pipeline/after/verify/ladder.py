@@ -20,8 +20,9 @@ from pipeline.after.verify.steps import Tally
 from pipeline.after.verify.walk import Found, follow_uri, sample_of
 from pipeline.art.artworks import image_files
 from pipeline.base.errors import Corrupt, DigestMismatch, PipelineError
+from pipeline.base.limits import FILE_BYTES
+from pipeline.base.observer import Observer
 from pipeline.base.workspace import Workspace
-from pipeline.flow.run import Observer
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pins import KnownRoot, known_root
 from pipeline.ledger.plans import Collection, Plans
@@ -31,8 +32,6 @@ from pipeline.settings.config import Config
 if TYPE_CHECKING:
     from pipeline.base.cid import CID
     from pipeline.pin.store import CarStore
-
-MAX_FILE = 256 << 20  # bytes of one file, cut anew in memory chunk by chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def _recompute(root: CID, files: list[Path], store: CarStore) -> None:
                 (
                     name,
                     unixfs.add_file(
-                        _cut(unixfs.read_bytes(cid, car.get_block, MAX_FILE), profile.chunk), _drop, profile
+                        _cut(unixfs.read_bytes(cid, car.get_block, FILE_BYTES), profile.chunk), _drop, profile
                     ),
                 )
                 for name, cid in unixfs.entries(root, car.get_block)

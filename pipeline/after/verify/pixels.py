@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import PipelineError
-from pipeline.base.records import MAX_SEED
+from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
@@ -144,12 +144,11 @@ class NotDrawn(PipelineError):
 
 def _check(made: Any) -> None:
     """Raise NotDrawn unless the document says all that drawing needs, within what may be drawn."""
-    from pipeline.art.draw.stage import MAX_SIZE, MIN_SIZE
 
     sound = isinstance(made, dict) and all(type(made.get(name)) is kind for name, kind in _NEEDED.items())
     if not sound:
         raise NotDrawn(reason=f"the metadata does not say {', '.join(_NEEDED)} of its generator")
-    if not (MIN_SIZE <= made["size"] <= MAX_SIZE and 0 <= made["seed"] <= MAX_SEED):
+    if not (MIN_SIDE <= made["size"] <= MAX_SIDE and 0 <= made["seed"] <= MAX_SEED):
         raise NotDrawn(reason=f"size {made['size']} or seed {made['seed']} is out of range")
 
 

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.after.verify.steps import Step
 from pipeline.base.cid import CID
 from pipeline.base.errors import PipelineError
+from pipeline.base.limits import DOCUMENT_BYTES, IMAGE_BYTES
 
 if TYPE_CHECKING:
     from pipeline.after.verify.pixels import Redraw
     from pipeline.base.records import Address
     from pipeline.mint.collection import Collection as Contract
-
-MAX_DOCUMENT = 64 << 10  # bytes: what metadata.MAX_JSON accepts
-MAX_IMAGE = 64 << 20  # bytes
 
 
 class Content(Protocol):
@@ -142,7 +140,7 @@ def _metadata(content: Content, found: Found) -> tuple[bool | None, str]:
     from pipeline.pin.metadata import check_token_metadata
 
     root, path = ipfs_path(found.uri)
-    data = content.read(root, path, MAX_DOCUMENT)
+    data = content.read(root, path, DOCUMENT_BYTES)
     found.document = check_token_metadata(data, f"metadata of token {found.token_id}")
     return (
         True,
@@ -152,7 +150,7 @@ def _metadata(content: Content, found: Found) -> tuple[bool | None, str]:
 
 def _image(content: Content, found: Found) -> tuple[bool | None, str]:
     root, path = ipfs_path(found.document["image"])
-    found.image = content.read(root, path, MAX_IMAGE)
+    found.image = content.read(root, path, IMAGE_BYTES)
     return True, f"{len(found.image):,} bytes below {root}, every block hashed"
 
 

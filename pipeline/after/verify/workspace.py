@@ -10,10 +10,10 @@ from pipeline.after.verify.ladder import Ladder, climb
 from pipeline.after.verify.steps import Report, Tally
 from pipeline.after.verify.walk import Found, follow_uri
 from pipeline.base.cid import CID
+from pipeline.base.observer import Observer
 from pipeline.base.records import BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
-from pipeline.flow.run import Observer
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plans import Collection, Plans, Token
 from pipeline.settings.config import Config

@@ -16,9 +16,9 @@ from pipeline.art.models.blueprint import Blueprint, Sizes, blueprint
 from pipeline.art.models.painter import PainterConfig
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.files import write_whole
+from pipeline.base.limits import MODEL_BYTES
 from pipeline.base.untrusted import parse_json
 
-MAX_BYTES = 1 << 30  # far above any model here: what is larger is not a model of this kind
 MAX_HEADER = 1 << 20  # safetensors allows 100 MB of JSON, which a parser would have to hold
 FORMAT = "nft-pipeline/vocabulary-gan/v1"
 MODEL_FORMAT = "nft-pipeline/model/v1"  # any model of `blueprint.py`
@@ -163,7 +163,7 @@ def read_weights(path: Path) -> Weights:
 def _read(path: Path) -> bytes:
     try:
         size = path.stat().st_size
-        if size > MAX_BYTES:
+        if size > MODEL_BYTES:
             raise _refused(path, f"{size} bytes are more than any model here has")
         return path.read_bytes()
     except FileNotFoundError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from pipeline.base.records import MAX_SEED
+from pipeline.base.limits import MAX_SEED
 
 if TYPE_CHECKING:  # numpy is loaded on the first draw: this module is imported by everything that plans
     import numpy as np

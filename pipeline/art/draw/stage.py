@@ -16,6 +16,7 @@ from pipeline.art.draw.encode import DEFAULT_ENCODER, encode_png, encoder_id
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.files import write_whole
+from pipeline.base.limits import MAX_SIDE, MIN_SIDE
 from pipeline.base.records import Artwork, Determinism, Provenance, TokenSpec
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MIN_SIZE, MAX_SIZE = 16, 4096  # below, a picture cannot be told from another; above, one takes a minute and 50 MB
 WORKERS = min(4, os.cpu_count() or 1)  # PNG compression releases the GIL
 IN_FLIGHT = WORKERS + 1  # drawings held while they are encoded: at 4096 px each is 50 MB
 BATCH_PIXELS = 16 << 20  # of all pictures of a batch: 16 of 1024 px, and one of 4096, which fills a GPU by itself
@@ -43,7 +43,7 @@ def generate(
     next attempt. Drawing overlaps with encoding; at most IN_FLIGHT + 1 specs are taken ahead of the consumer, and with a
     BatchGenerator a batch more. An existing image is replaced. Closing the iterator early leaves only whole files behind.
 
-    Raises BadArgument for a size that is not within MIN_SIZE and MAX_SIZE, NothingPasses for a token whose attempts were
+    Raises BadArgument for a size that is not within MIN_SIDE and MAX_SIDE, NothingPasses for a token whose attempts were
     all refused, GenerationError for a generator that gives no pixels of that size, or for which memory is too small.
     """
     check_size(size)
@@ -214,5 +214,5 @@ def determinism_by(renderer: str) -> Determinism:
 
 
 def check_size(size: int) -> None:
-    if not MIN_SIZE <= size <= MAX_SIZE:
-        raise BadArgument(name="size", value=size, expected=f"{MIN_SIZE} to {MAX_SIZE} pixels")
+    if not MIN_SIDE <= size <= MAX_SIDE:
+        raise BadArgument(name="size", value=size, expected=f"{MIN_SIDE} to {MAX_SIDE} pixels")

@@ -20,14 +20,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.base.errors import GenerationError
+from pipeline.base.limits import IMAGE_BYTES, IMAGE_PIXELS
+from pipeline.base.media import MEDIA
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-KINDS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # each has a decoder that is widely fuzzed
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-MAX_FILE_BYTES = 64 << 20  # a 64-megapixel photograph has about 30 MB
-MAX_PIXELS = 64_000_000  # 192 MB once decoded; a small file can claim any size
+_LEARNT = [media for media in MEDIA if media.trained]
+_SUFFIXES = tuple(media.suffix for media in _LEARNT)
+_DECODERS = tuple({media.decoder for media in _LEARNT})
 MAX_PICTURES = 100_000
 MAX_BYTES = 4 << 30  # all pictures together, as bytes, in memory
 MIN_SIDE = 16  # below, there is nothing to learn from
@@ -148,7 +149,7 @@ def _picture_files(folder: Path) -> list[Path]:
     found = []
     for place, folders, files in os.walk(folder):  # does not follow links out of the folder
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place, name) for name in sorted(files) if name.lower().endswith(SUFFIXES) and name[0] != "."]
+        found += [Path(place, name) for name in sorted(files) if name.lower().endswith(_SUFFIXES) and name[0] != "."]
     return found
 
 
@@ -156,7 +157,9 @@ def _too_few(folder: Path, count: int, refused: list[str]) -> GenerationError:
     reason = f"{folder} holds {count or 'no'} picture{'' if count == 1 else 's'} that can be used"
     if refused:
         reason += f"; {len(refused)} cannot: {'; '.join(refused[:3])}{' …' if len(refused) > 3 else ''}"
-    hint = f"at least {FEWEST} are needed and {ADVISED} or more advised: {', '.join(kind.lower() for kind in KINDS)}"
+    hint = (
+        f"at least {FEWEST} are needed and {ADVISED} or more advised: {', '.join(kind.lower() for kind in _DECODERS)}"
+    )
     return GenerationError(reason=reason, hint=hint)
 
 
@@ -168,14 +171,14 @@ def _read_picture(path: Path, size: int, channels: int) -> tuple[np.ndarray, lis
         length = path.stat().st_size
         if not path.is_file():
             raise _Refused("it is no plain file")
-        if length > MAX_FILE_BYTES:
-            raise _Refused(f"its {length:,} bytes are more than {MAX_FILE_BYTES:,}")
+        if length > IMAGE_BYTES:
+            raise _Refused(f"its {length:,} bytes are more than {IMAGE_BYTES:,}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and large sizes; both are judged here
-            with Image.open(path, formats=KINDS) as opened:
+            with Image.open(path, formats=_DECODERS) as opened:
                 width, height = opened.size
-                if width * height > MAX_PIXELS:
-                    raise _Refused(f"it claims {width} by {height} pixels, more than {MAX_PIXELS:,}")
+                if width * height > IMAGE_PIXELS:
+                    raise _Refused(f"it claims {width} by {height} pixels, more than {IMAGE_PIXELS:,}")
                 if min(width, height) < MIN_SIDE:
                     raise _Refused(f"it has {width} by {height} pixels; {MIN_SIDE} are the fewest")
                 notes = _notes(opened, size)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from pipeline.base.cid import CID, CODECS, DAG_PB, IDENTITY, RAW
+from pipeline.base.media import MEDIA, sniffed
 from pipeline.pin import unixfs
 from pipeline.pin.car import car_header, car_section
 from pipeline.pin.gateway.library import NotHere
@@ -36,29 +37,10 @@ _SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:;
 _LIST_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox allow-top-navigation-by-user-activation"
 
 _TYPES = mimetypes.MimeTypes()  # Python's own table and no file of the machine's: the same answers everywhere
-for _suffix, _type in (
-    (".avif", "image/avif"),
-    (".glb", "model/gltf-binary"),
-    (".gltf", "model/gltf+json"),
-    (".mjs", "text/javascript"),
-    (".js", "text/javascript"),
-    (".webp", "image/webp"),
-    (".woff2", "font/woff2"),
-):
-    _TYPES.add_type(_type, _suffix)
+for _media in MEDIA:
+    _TYPES.add_type(_media.type, _media.suffix)
 
 _decoded = functools.lru_cache(maxsize=64)(unixfs.decode_block)  # directories on the way: some MB each at most
-
-_BEGINNINGS = (  # of files whose name has no suffix
-    (rb"\x89PNG\r\n\x1a\n", "image/png"),
-    (rb"\xff\xd8\xff", "image/jpeg"),
-    (rb"GIF8[79]a", "image/gif"),
-    (rb"RIFF.{4}WEBP", "image/webp"),
-    (rb".{4}ftyp", "video/mp4"),
-    (rb"\s*[{\[]", "application/json"),
-    (rb"\s*(<\?xml[^>]*>\s*)?<svg", "image/svg+xml"),
-    (rb"\s*<(!doctype html|html)", "text/html"),
-)
 
 
 @dataclass(slots=True)
@@ -219,11 +201,10 @@ def _type_of(name: str, target: CID, get_block: GetBlock) -> str:
         return "application/gzip" if encoding == "gzip" else "application/octet-stream"
     if not kind:
         try:
-            beginning = next(unixfs.read_file(target, get_block, 0, 256), b"")
+            beginning = next(unixfs.read_file(target, get_block, 0, 1024), b"")
         except NotHere:  # a range of the file may still be here
             beginning = b""
-        found = (kind for start, kind in _BEGINNINGS if re.match(start, beginning, re.IGNORECASE | re.DOTALL))
-        kind = next(found, "application/octet-stream")
+        kind = sniffed(beginning) or "application/octet-stream"
     return f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
 
 

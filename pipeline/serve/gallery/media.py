@@ -7,18 +7,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, Response
 
-from pipeline.art.formats import MAX_FILE, SVG
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadCar, Corrupt, NoSuch, PinError
+from pipeline.base.limits import IMAGE_BYTES, MAX_EXACT
+from pipeline.base.media import BY_SUFFIX, SVG, SVG_TYPE, picture_type
 from pipeline.base.records import BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
@@ -27,10 +27,9 @@ from pipeline.ledger.plans import Plans
 from pipeline.pin import unixfs
 from pipeline.pin.store import CarStore
 from pipeline.serve.gallery.addresses import WIDTHS
-from pipeline.serve.gallery.thumbnails import MAX_BYTES, NotAnImage, Thumbnails, media_type
+from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails
 from pipeline.serve.problems import PROBLEMS, ProblemRoute
 
-MAX_ID = 2**53 - 1
 # What is opened by itself, as a page, runs nothing, loads nothing and has an origin of its own.
 HEADERS = {
     "Cache-Control": "private, max-age=31536000, immutable",
@@ -38,8 +37,6 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
-SVG_TYPE = "image/svg+xml"  # looked into when it was planned; as an image it runs and loads nothing
 
 # A token's page may run what it holds itself and reach nothing: no other origin, no server, no window but its own.
 PAGE_HEADERS = {
@@ -52,27 +49,8 @@ PAGE_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Animation:
-    """How a kind of animation is shown and served."""
-
-    kind: Literal["video", "audio", "page", "model"]
-    media_type: str
-
-
-ANIMATIONS = {
-    ".mp4": Animation("video", "video/mp4"),
-    ".m4v": Animation("video", "video/mp4"),
-    ".webm": Animation("video", "video/webm"),
-    ".glb": Animation("model", "model/gltf-binary"),
-    ".html": Animation("page", "text/html; charset=utf-8"),
-    ".mp3": Animation("audio", "audio/mpeg"),
-    ".wav": Animation("audio", "audio/wav"),
-    ".ogg": Animation("audio", "audio/ogg"),
-}
-
-CollectionId = Annotated[int, InPath(ge=1, le=MAX_ID)]
-TokenId = Annotated[int, InPath(ge=1, le=MAX_ID)]
+CollectionId = Annotated[int, InPath(ge=1, le=MAX_EXACT)]
+TokenId = Annotated[int, InPath(ge=1, le=MAX_EXACT)]
 Version = Annotated[str, InPath(pattern="^[0-9a-f]{8}$")]
 Root = Annotated[str, InPath(pattern="^[a-zA-Z0-9]{46,100}$")]
 
@@ -134,12 +112,12 @@ class Media:
         path = self.workspace.image(collection_id, token_id, suffix)
         if _holds(path, sha256):
             with path.open("rb") as file:
-                kind = SVG_TYPE if suffix == SVG else media_type(file.read(12))
+                kind = SVG_TYPE if suffix == SVG else picture_type(file.read(12))
             return FileResponse(
                 path, headers=headers | _attachment(kind), media_type=kind or "application/octet-stream"
             )
         data = self._from_car(collection_id, token_id, sha256, suffix)
-        kind = SVG_TYPE if suffix == SVG else media_type(data[:12])
+        kind = SVG_TYPE if suffix == SVG else picture_type(data[:12])
         return Response(data, headers=headers | _attachment(kind), media_type=kind or "application/octet-stream")
 
     def read(self, collection_id: int, token_id: int, sha256: str) -> bytes:
@@ -158,15 +136,16 @@ class Media:
             raise NoSuch(what=f"animation {version} of token {token_id} in collection {collection_id}")
         assert own.animation_sha256 is not None
         suffix, sha256 = own.animation.suffix.lower(), own.animation_sha256.hex()
-        shown = ANIMATIONS[suffix]
+        shown = BY_SUFFIX[suffix]
+        content_type = f"{shown.type}; charset=utf-8" if shown.kind == "page" else shown.type
         headers = HEADERS | {"ETag": f'"{sha256}"'} | (PAGE_HEADERS if shown.kind == "page" else {})
         if _known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         path = self.workspace.image(collection_id, token_id, suffix)
         if _holds(path, sha256):
-            return FileResponse(path, headers=headers, media_type=shown.media_type)
+            return FileResponse(path, headers=headers, media_type=content_type)
         data = self._from_car(collection_id, token_id, sha256, suffix)
-        return Response(data, headers=headers, media_type=shown.media_type)
+        return Response(data, headers=headers, media_type=content_type)
 
     def cover(self, collection_id: int, root: str) -> tuple[str, Callable[[], bytes]]:
         """What names the cover in the cache, and what reads it. Raises NoSuch for another root than the collection's."""
@@ -190,7 +169,7 @@ class Media:
         with self._ledger() as ledger:
             token = next(Plans(ledger).tokens(collection_id, token_id, 1))
         if token.images_root is not None:
-            data = self.store.read(token.images_root, f"{token_id}{suffix}", MAX_FILE)
+            data = self.store.read(token.images_root, f"{token_id}{suffix}", IMAGE_BYTES)
             if hashlib.sha256(data).hexdigest() == sha256:
                 return data
         path = self.workspace.image(collection_id, token_id, suffix)
@@ -200,7 +179,7 @@ class Media:
         try:
             with self.store.open(root) as car:
                 _, target = next(iter(unixfs.entries(root, car.get_block)))
-                return unixfs.read_bytes(target, car.get_block, MAX_BYTES)
+                return unixfs.read_bytes(target, car.get_block, IMAGE_BYTES)
         except (BadCar, PinError, StopIteration) as error:
             raise NotAnImage(what=f"the cover in {root}", reason="its CAR holds no file") from error
 
@@ -216,7 +195,7 @@ def _holds(path: Path, sha256: str) -> bool:
         state = path.stat()
     except OSError:
         return False
-    return state.st_size <= MAX_FILE and _hash(path, state.st_ino, state.st_size, state.st_mtime_ns) == sha256
+    return state.st_size <= IMAGE_BYTES and _hash(path, state.st_ino, state.st_size, state.st_mtime_ns) == sha256
 
 
 @lru_cache(maxsize=4096)

@@ -18,11 +18,10 @@ from pathlib import Path
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_whole
+from pipeline.base.limits import IMAGE_BYTES, IMAGE_PIXELS
+from pipeline.base.media import DECODERS
 from pipeline.serve.problems import Busy
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-MAX_BYTES = 64 << 20  # of an image, as in verifying
-MAX_PIXELS = 1 << 25  # 4096 × 4096 twice over; 100 MiB when decoded
 MAX_WAITING = 512  # thumbnails that wait to be made: a screen has some dozens
 QUALITY = 88  # flat colours and sharp edges: below this their borders fray visibly
 WORKERS = max(1, min(4, (os.cpu_count() or 2) - 1))  # a mint beside us needs a processor too
@@ -80,11 +79,11 @@ def thumbnail(data: bytes, width: int) -> bytes:
     """An image as WebP of at most `width` by `width` pixels, never larger than it was. Raises NotAnImage."""
     from PIL import Image
 
-    if len(data) > MAX_BYTES:
-        raise NotAnImage(what="the image", reason=f"it has {len(data):,} bytes, the limit is {MAX_BYTES:,}")
+    if len(data) > IMAGE_BYTES:
+        raise NotAnImage(what="the image", reason=f"it has {len(data):,} bytes, the limit is {IMAGE_BYTES:,}")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+        with Image.open(io.BytesIO(data), formats=DECODERS) as image:
+            if image.width * image.height > IMAGE_PIXELS:
                 raise NotAnImage(what="the image", reason=f"{image.width} × {image.height} pixels are too many")
             image.draft("RGB", (2 * width, 2 * width))  # JPEG decodes at a fraction; others ignore it
             picture = image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -92,19 +91,8 @@ def thumbnail(data: bytes, width: int) -> bytes:
         out = io.BytesIO()
         picture.save(out, "WEBP", quality=QUALITY, method=4, use_sharp_yuv=True)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise NotAnImage(what="the image", reason=f"it is no {', '.join(FORMATS)} that decodes") from error
+        raise NotAnImage(what="the image", reason=f"it is no {', '.join(DECODERS)} that decodes") from error
     return out.getvalue()
-
-
-def media_type(first: bytes) -> str | None:
-    """The type of an image by its first 12 bytes; None for what is no image of FORMATS."""
-    if first.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if first.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if first[:6] in (b"GIF87a", b"GIF89a"):
-        return "image/gif"
-    return "image/webp" if first[:4] == b"RIFF" and first[8:12] == b"WEBP" else None
 
 
 def _be_nice() -> None:

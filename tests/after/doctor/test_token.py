@@ -16,9 +16,10 @@ from pin.test_fetch import Liar
 
 from pipeline.after.doctor.finding import Finding
 from pipeline.after.doctor.rules import METAMASK, MOBILE, OPENSEA, STANDARDS, judge, verdicts
-from pipeline.after.doctor.token import INTERFACES, File, look, sniffed
+from pipeline.after.doctor.token import INTERFACES, File, look
 from pipeline.art.draw.encode import encode_png
 from pipeline.base.errors import BadArgument
+from pipeline.base.media import sniffed
 from pipeline.base.records import Address
 from pipeline.mint.chain import Chain, connect
 from pipeline.mint.collection import Collection

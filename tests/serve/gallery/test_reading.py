@@ -18,10 +18,11 @@ from PIL import Image
 
 from pipeline.after.verify import Step
 from pipeline.base.errors import RpcUnavailable
+from pipeline.base.media import picture_type
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.serve import streams
-from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails, media_type, thumbnail
+from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails, thumbnail
 from pipeline.serve.problems import Busy
 from pipeline.serve.reading import MAX_VERIFICATIONS, reading_router
 from pipeline.settings.config import load_config
@@ -343,4 +344,4 @@ def test_what_is_no_image_or_too_many_pixels_is_not_decoded() -> None:
     for data in (bomb.getvalue(), b"<svg onload='alert(1)'/>", b"", b"\x89PNG\r\n\x1a\n broken", b"x" * 100):
         with pytest.raises(NotAnImage):
             thumbnail(data, 320)
-    assert media_type(b"<svg onload=") is None and media_type(b"RIFF\x00\x00\x00\x00WEBP") == "image/webp"
+    assert picture_type(b"<svg onload=") is None and picture_type(b"RIFF\x00\x00\x00\x00WEBP") == "image/webp"
