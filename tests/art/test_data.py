@@ -94,7 +94,7 @@ def test_a_picture_that_claims_to_be_huge_is_never_decoded(folder: Path, side: i
 
 def test_a_large_file_is_never_opened(folder: Path) -> None:
     with (folder / "large.png").open("wb") as file:
-        file.truncate(data.MAX_FILE_BYTES + 1)
+        file.truncate(data.IMAGE_BYTES + 1)
     assert "bytes are more than" in read(folder).refused[0]
 
 
