@@ -16,7 +16,7 @@ from pathlib import Path
 
 from conftest import REPOSITORY, Ended
 
-from pipeline.mint.devnet import find_anvil
+from pipeline.mint.programs import find_anvil
 
 
 def free_port() -> int:

@@ -22,6 +22,7 @@ from typing import Any
 from pipeline.after.report import reading
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import whole_file
+from pipeline.base.installation import extra
 from pipeline.base.records import Attribute
 from pipeline.base.workspace import Workspace
 from pipeline.ledger.plans import Plans
@@ -107,7 +108,8 @@ def rarity_report(workspace: Workspace, name: str | None) -> dict[str, Any]:
 
 def plot_rarity(ranked: Sequence[Rarity], share: Mapping[str, Mapping[str, float]], title: str, path: Path) -> None:
     """Write a PNG: scores by rank above, below it how each trait's values are spread over the tokens."""
-    from matplotlib.figure import Figure
+    with extra("plot"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4 + 0.42 * len(share)), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(2.6, 0.42 * len(share) + 0.4))

@@ -9,7 +9,9 @@ PipelineError                         exit 1
 │   ├── CollectionExists
 │   ├── NotConfirmed
 │   ├── KeyRefused
-│   └── KeyReused
+│   ├── KeyReused
+│   ├── MissingExtra                  an optional package that is not installed
+│   └── BrokenPlugin                  another package's generator or pinner that cannot be used
 ├── WorkspaceError                    the folder that holds everything
 │   ├── WorkspaceLocked
 │   ├── WorkspaceUnwritable
@@ -124,6 +126,20 @@ class KeyReused(UsageError):
 
     sentence = "this Idempotency-Key belongs to job {job}, which was asked for something else"
     next_step = "send the request of that job again, or choose another key"
+
+
+class MissingExtra(UsageError):
+    """Something was asked for that belongs to an extra of the package."""
+
+    sentence = "{what} needs {package}, which is not installed"
+    next_step = "pip install 'nft-pipeline[{extra}]'; in a checkout scripts/setup installs all"
+
+
+class BrokenPlugin(UsageError):
+    """A plug-in of another package that cannot be imported, or is not what its entry point claims."""
+
+    sentence = "{name} is a plug-in of the package {package} and cannot be used: {reason}"
+    next_step = "mend {package}, install another version of it, or do without {name}"
 
 
 # ── workspace ────────────────────────────────────────────────────────────────────────────────────────────────

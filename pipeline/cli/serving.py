@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_EXACT, MAX_PORT
 from pipeline.cli.call import LIMITS, Call, Verb, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
@@ -21,7 +22,8 @@ SERVE_SETTINGS = (
 
 
 def _serve(call: Call) -> int:
-    from pipeline.serve.server import Wish, running
+    with extra("serve"):
+        from pipeline.serve.server import Wish, running
 
     words = call.arguments
     wish = Wish(

@@ -1,7 +1,7 @@
 """The collection contract as it ships: ABI, bytecode and sources in one file, and the compiler run that made it.
 
 At run time only `load_artifact` and what hangs on it are used: JSON, no compiler, no web3. `compile_contracts` makes
-the same artifact from contracts/ with py-solc-x; `scripts/build-contracts --check` fails when the two differ by a byte.
+the same artifact again from the sources in it, or from contracts/, with py-solc-x; `scripts/build-contracts --check` fails when the two differ by a byte.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import Corrupt, PipelineError
+from pipeline.base.installation import extra
+from pipeline.mint.programs import find_solc
 
 __all__ = [
     "ARTIFACT",
@@ -26,15 +28,13 @@ __all__ = [
     "standard_json_input",
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
-ARTIFACT = Path(__file__).parent / "artifacts" / "Collection.json"
+ARTIFACT = files("pipeline.mint") / "artifacts" / "Collection.json"
 
 SOURCES = ("contracts/Collection.sol", "contracts/ICollection.sol")
 CONTRACT = "contracts/Collection.sol", "Collection"
 
 # This version and no other: a later one may order the same code differently, and the artifact is compared byte by byte.
 SOLC_VERSION = "0.8.37"
-SOLC_SHIM = ROOT / "hardhat-free-env" / "solc"
 
 SETTINGS: dict[str, Any] = {
     "evmVersion": "shanghai",  # the newest that Ganache runs
@@ -101,7 +101,7 @@ class Artifact:
 @cache
 def load_artifact() -> Artifact:
     """Read the artifact that ships with the package. Raises Corrupt when it is not whole."""
-    path = files("pipeline.mint") / "artifacts" / ARTIFACT.name
+    path = ARTIFACT
     try:
         content = json.loads(path.read_bytes())
         artifact = Artifact(
@@ -130,16 +130,20 @@ def standard_json_input() -> dict[str, Any]:
     return load_artifact().standard_json_input
 
 
-def compile_contracts(root: Path = ROOT) -> Artifact:
-    """Compile the contracts under `root`. Raises PipelineError when there is no compiler, or it refuses them."""
+def compile_contracts(root: Path | None = None) -> Artifact:
+    """Compile the sources that the artifact holds, or those under `root`.
+
+    Raises PipelineError when there is no compiler, or it refuses them.
+    """
     return compile_with_metadata(root)[0]
 
 
-def compile_with_metadata(root: Path = ROOT) -> tuple[Artifact, str]:
+def compile_with_metadata(root: Path | None = None) -> tuple[Artifact, str]:
     """Compile as `compile_contracts` does; beside the artifact, solc's metadata: what Sourcify compares."""
+    sources = {path: {"content": (root / path).read_text()} for path in SOURCES} if root else None
     compiler_input = {
         "language": "Solidity",
-        "sources": {path: {"content": (root / path).read_text()} for path in SOURCES},
+        "sources": sources or standard_json_input()["sources"],
         "settings": SETTINGS,
     }
     output, version = _solc(compiler_input)
@@ -159,12 +163,13 @@ def compile_with_metadata(root: Path = ROOT) -> tuple[Artifact, str]:
 
 def _solc(compiler_input: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The compiler's output, with the metadata that the artifact leaves out, and its version."""
-    import solcx
-    from solcx.exceptions import SolcError
+    with extra("compile"):
+        import solcx
+        from solcx.exceptions import SolcError
 
     selection = [*SETTINGS["outputSelection"]["*"]["*"], "metadata"]
     asked = compiler_input | {"settings": SETTINGS | {"outputSelection": {"*": {"*": selection}}}}
-    solc = _find_solc()
+    solc = find_solc(SOLC_VERSION)
     try:
         output: dict[str, Any] = solcx.compile_standard(asked, solc_binary=solc)
         return output, solcx.wrapper.get_version_str_from_solc_binary(solc)
@@ -173,17 +178,6 @@ def _solc(compiler_input: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 
 _REBUILD = "restore the file, or run scripts/build-contracts"
-
-
-def _find_solc() -> Path:
-    """A native compiler that py-solc-x has installed, else the JavaScript one: both give the same bytes."""
-    import solcx
-
-    if SOLC_VERSION in map(str, solcx.get_installed_solc_versions()):
-        return Path(solcx.install.get_executable(SOLC_VERSION))
-    if not (SOLC_SHIM.parent / "node_modules" / "solc").is_dir():
-        raise PipelineError(reason=f"there is no solc {SOLC_VERSION}", hint="run `npm ci` in hardhat-free-env/")
-    return SOLC_SHIM
 
 
 def _masked(code: bytes, places: tuple[tuple[int, int], ...]) -> bytes:

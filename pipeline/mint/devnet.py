@@ -23,7 +23,6 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -39,14 +38,12 @@ from typing import IO, Literal
 from pipeline.base.errors import ChainError, RpcError, RpcUnavailable, WorkspaceUnwritable
 from pipeline.base.files import write_whole
 from pipeline.mint.chain import quantity
+from pipeline.mint.programs import find_anvil, find_ganache
 from pipeline.mint.rpc import Rpc
 
 log = logging.getLogger(__name__)
 
 Kind = Literal["anvil", "ganache"]
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ROOT / "hardhat-free-env" / "node_modules"
 
 CHAIN_IDS: dict[Kind, int] = {"anvil": 31337, "ganache": 1337}
 ACCOUNTS = 20
@@ -153,47 +150,6 @@ def _command(folder: Path, kind: Kind, port: int) -> list[str]:
         *("--wallet.deterministic", "--wallet.totalAccounts", str(ACCOUNTS)),
         *("--wallet.defaultBalance", str(BALANCE_ETHER), "--database.dbPath", str(folder / "ganache")),
     ]
-
-
-def find_anvil() -> Path:
-    """The native Anvil binary: npm's own `anvil` is a Node wrapper that does not pass signals on."""
-    wanted = os.environ.get("PIPELINE_ANVIL")
-    if wanted:
-        return _executable(wanted, "PIPELINE_ANVIL")
-    for binary in sorted((PACKAGES / "@foundry-rs").glob("anvil-*/bin/anvil*")):
-        if os.access(binary, os.X_OK):
-            return binary
-    found = shutil.which("anvil")
-    if found and not _is_script(Path(found)):
-        return Path(found)
-    raise ChainError(
-        reason="there is no Anvil on this machine to run the embedded chain",
-        hint="run scripts/setup, or set PIPELINE_ANVIL to Foundry's anvil, or set an RPC URL",
-    )
-
-
-def find_ganache() -> tuple[Path, Path]:
-    """Node.js and Ganache's entry script."""
-    beside_python = str(Path(sys.executable).parent)  # where scripts/setup puts it on a machine without Node.js
-    node = shutil.which("node") or shutil.which("node", path=beside_python)
-    script = PACKAGES / "ganache" / "dist" / "node" / "cli.js"
-    if node is None or not script.exists():
-        raise ChainError(
-            reason="there is no Ganache on this machine", hint="run scripts/setup, or use the default chain, Anvil"
-        )
-    return Path(node), script
-
-
-def _executable(path: str, source: str) -> Path:
-    found = shutil.which(path)
-    if found is None:
-        raise ChainError(reason=f"{source} is {path!r}, which is not a program", hint=f"correct {source}")
-    return Path(found)
-
-
-def _is_script(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"#!"
 
 
 def _spawn(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:

@@ -30,6 +30,7 @@ from pipeline.base.errors import (
     PinError,
     PinnerUnavailable,
 )
+from pipeline.base.installation import extra
 from pipeline.base.records import PinnedRoot
 from pipeline.base.untrusted import parse_json
 from pipeline.pin import Pinner, Rung, Settings
@@ -392,13 +393,9 @@ class _NoObject(Exception):
 
 
 def _s3_client(endpoint: str, access_key: str, secret_key: str, read_s: float) -> Any:
-    try:
+    with extra("s3"):
         import boto3
         from botocore.config import Config
-    except ImportError as error:
-        raise BadArgument(
-            name="--pin", value="filebase", expected="boto3 beside it: pip install 'nft-pipeline[s3]'"
-        ) from error
     logging.getLogger("botocore").setLevel(logging.WARNING)  # below that it logs signed headers
     config = Config(
         connect_timeout=5,

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.art.draw.encode import ENCODERS, encode_png, encoder_id
-from pipeline.base.errors import GenerationError
+from pipeline.base.errors import GenerationError, MissingExtra
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -82,6 +82,6 @@ def test_an_encoder_that_changes_a_pixel_is_found_out(monkeypatch: pytest.Monkey
 
 def test_an_encoder_that_is_not_installed_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fpng", None)
-    with pytest.raises(GenerationError, match="fpng is not installed") as caught:
+    with pytest.raises(MissingExtra, match="fpng, which is not installed") as caught:
         encoder_id("fpng")
     assert "nft-pipeline[fast]" in caught.value.hint

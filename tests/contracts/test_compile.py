@@ -16,11 +16,13 @@ from pipeline.base.errors import Corrupt, PipelineError
 from pipeline.mint import compile as module
 from pipeline.mint.compile import (
     ARTIFACT,
+    SOLC_VERSION,
     compile_contracts,
     load_artifact,
     matches_source,
     standard_json_input,
 )
+from pipeline.mint.programs import find_solc
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +35,7 @@ def fresh_cache() -> Iterator[None]:
 
 
 def test_a_fresh_compile_is_the_artifact_byte_by_byte() -> None:
-    assert compile_contracts().to_json() == ARTIFACT.read_bytes()
+    assert compile_contracts(ROOT).to_json() == ARTIFACT.read_bytes()
 
 
 def test_what_is_read_is_what_is_written() -> None:
@@ -81,7 +83,7 @@ def test_a_damaged_artifact_is_refused(
 ) -> None:
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts" / ARTIFACT.name).write_bytes(damage)
-    monkeypatch.setattr(module, "files", lambda package: tmp_path)
+    monkeypatch.setattr(module, "ARTIFACT", tmp_path / "artifacts" / ARTIFACT.name)
     with pytest.raises(Corrupt) as caught:
         load_artifact()
     assert "scripts/build-contracts" in caught.value.hint
@@ -94,7 +96,7 @@ def test_an_artifact_with_another_source_is_refused(
     content["standardJsonInput"]["sources"]["contracts/Collection.sol"]["content"] += "\n"
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts" / ARTIFACT.name).write_text(json.dumps(content))
-    monkeypatch.setattr(module, "files", lambda package: tmp_path)
+    monkeypatch.setattr(module, "ARTIFACT", tmp_path / "artifacts" / ARTIFACT.name)
     with pytest.raises(Corrupt):
         load_artifact()
 
@@ -110,11 +112,26 @@ def test_a_source_that_does_not_compile_gives_the_compilers_words(tmp_path: Path
 def test_without_a_compiler_the_next_step_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import solcx
 
-    monkeypatch.setattr(module, "SOLC_SHIM", tmp_path / "solc")
+    monkeypatch.setattr("pipeline.mint.programs.tools", lambda: tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(solcx, "get_installed_solc_versions", list)
     with pytest.raises(PipelineError) as caught:
         compile_contracts()
     assert "npm ci" in caught.value.hint
+
+
+def test_a_compiler_on_the_path_is_used_if_it_is_that_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pipeline.mint.programs.tools", lambda: None)
+    solc = tmp_path / "solc"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for version, fits in (("0.8.36", False), (SOLC_VERSION, True)):
+        solc.write_text(f"#!/bin/sh\necho 'Version: {version}+commit.f401782d'\n")
+        solc.chmod(0o755)
+        if fits:
+            assert find_solc(SOLC_VERSION) == solc
+        else:
+            with pytest.raises(PipelineError, match="no solc"):
+                find_solc(SOLC_VERSION)
 
 
 def test_reading_the_artifact_imports_neither_web3_nor_the_compiler() -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from pipeline.base.errors import ChainError
 from pipeline.mint.chain import Chain, connect
-from pipeline.mint.devnet import Kind, devnet, find_anvil
+from pipeline.mint.devnet import Kind, devnet
+from pipeline.mint.programs import find_anvil
 from pipeline.mint.signer import open_signer, signed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,7 +195,7 @@ def test_a_chain_without_any_state_left_is_born_again_with_the_same_genesis(tmp_
 
 
 def test_a_missing_anvil_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.mint.devnet.PACKAGES", tmp_path)
+    monkeypatch.setattr("pipeline.mint.programs.tools", lambda: tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ChainError, match="no Anvil") as caught:
         find_anvil()
@@ -207,6 +208,22 @@ def test_a_missing_anvil_says_what_to_run(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PIPELINE_ANVIL", str(tmp_path / "absent"))
     with pytest.raises(ChainError, match="PIPELINE_ANVIL"):
         find_anvil()
+
+
+def test_npms_wrapper_on_the_path_leads_to_the_native_anvil_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.mint.programs.tools", lambda: None)
+    packages = tmp_path / "lib" / "node_modules" / "@foundry-rs"
+    wrapper, native = packages / "anvil" / "bin.mjs", packages / "anvil-linux-amd64" / "bin" / "anvil"
+    for file in (wrapper, native):
+        file.parent.mkdir(parents=True)
+        file.write_text("#!/usr/bin/env node\n")
+        file.chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "anvil").symlink_to(wrapper)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert find_anvil() == native
 
 
 def test_the_node_listens_on_this_machine_only(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pipeline.after.doctor.finding import Finding, State
 from pipeline.base.errors import PipelineError
+from pipeline.base.installation import in_checkout
 from pipeline.base.workspace import Workspace
 from pipeline.settings.config import SETTINGS, Config
 
@@ -35,6 +36,8 @@ SECRETS = (
     "PIPELINE_PINATA_TOKEN",
 )
 PLACES_OF_TOOLS = ("PIPELINE_ANVIL",)
+
+REPAIR = in_checkout("run scripts/setup", "`pip install nft-pipeline`")
 
 Answer = tuple[State, str, str]  # state, what was found, what to do
 
@@ -64,7 +67,7 @@ def examine(workspace: Workspace, config: Config, environ: Mapping[str, str]) ->
         except PipelineError as error:
             yield Finding("installation", name, "failed", str(error), error.hint)
         except Exception as error:  # a broken package may raise anything when it is imported: that is a finding too
-            yield Finding("installation", name, "failed", f"{type(error).__name__}: {error}", "run scripts/setup")
+            yield Finding("installation", name, "failed", f"{type(error).__name__}: {error}", REPAIR)
 
 
 def _python() -> Answer:
@@ -89,7 +92,7 @@ def _packages() -> Answer:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        return "failed", f"missing: {', '.join(missing)}", "run scripts/setup, or `pip install nft-pipeline` again"
+        return "failed", f"missing: {', '.join(missing)}", f"{REPAIR} again"
     return "ok", f"{len(names)} of {len(names)} are installed", ""
 
 
@@ -127,14 +130,14 @@ def _weights(config: Config) -> Answer:
 
 
 def _anvil(config: Config) -> Answer:
-    from pipeline.mint.devnet import find_anvil
+    from pipeline.mint.programs import find_anvil
 
     return _tool([str(find_anvil()), "--version"], needed=config["chain"] == "anvil" and not config["rpc_url"])
 
 
 def _ganache(config: Config) -> Answer:
     from pipeline.base.errors import ChainError
-    from pipeline.mint.devnet import find_ganache
+    from pipeline.mint.programs import find_ganache
 
     needed = config["chain"] == "ganache" and not config["rpc_url"]
     try:
@@ -155,7 +158,7 @@ def _tool(command: list[str], *, needed: bool) -> Answer:
     except (OSError, subprocess.TimeoutExpired, IndexError) as error:
         line, failure = "", f"{type(error).__name__}"
     if failure:
-        return "failed" if needed else "warning", f"{command[0]}: {failure}", "run scripts/setup"
+        return "failed" if needed else "warning", f"{command[0]}: {failure}", REPAIR
     return "ok", line, ""
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import GenerationError
+from pipeline.base.installation import extra
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,12 +48,8 @@ def encoder_id(encoder: str = DEFAULT_ENCODER) -> str:
 
 
 def _fpng() -> Any:
-    try:
+    with extra("fast"):
         return import_module("fpng")
-    except ImportError as error:
-        raise GenerationError(
-            reason="the encoder fpng is not installed", hint="`pip install 'nft-pipeline[fast]'`, or `--encoder pillow`"
-        ) from error
 
 
 def _checked(png: bytes, pixels: NDArray[np.uint8]) -> bytes:

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.base.errors import GenerationError
+from pipeline.base.installation import extra
 from pipeline.base.limits import IMAGE_BYTES, IMAGE_PIXELS
 from pipeline.base.media import MEDIA
 
@@ -116,13 +117,8 @@ def read_folder(
 
 def read_digits(size: int, channels: int) -> tuple[Pictures, Tensor, Pictures, Tensor]:
     """Real handwritten digits (8 by 8, Alpaydin and Kaynak 1998, CC BY 4.0), enlarged: train, labels, test, labels."""
-    try:
+    with extra("digits"):
         from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise GenerationError(
-            reason="the digits come with scikit-learn, which is not installed",
-            hint="pip install scikit-learn, or give --data a folder of pictures",
-        ) from error
     found, labels = load_digits(return_X_y=True)
     small = torch.tensor(found, dtype=torch.float32).view(-1, 1, 8, 8) / 16
     large = F.interpolate(small, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)

@@ -31,6 +31,7 @@ from pipeline.art.train.trainer import Trainer, out_of_memory, write_state
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError, Interrupted, WorkspaceUnwritable
 from pipeline.base.files import write_whole
+from pipeline.base.installation import extra
 from pipeline.base.untrusted import parse_json
 
 if TYPE_CHECKING:
@@ -288,7 +289,8 @@ def _step_of(line: str) -> float:
 
 
 def _tensorboard(folder: Path, step: int) -> SummaryWriter:
-    from torch.utils.tensorboard import SummaryWriter
+    with extra("train"):
+        from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=step + 1)
 

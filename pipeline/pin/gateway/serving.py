@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.installation import extra
 
 if TYPE_CHECKING:
     from pipeline.pin.gateway.app import Gateway
@@ -24,7 +25,8 @@ def serve_gateway(app: Gateway, port: int) -> Iterator[str]:
 
     Raises BadArgument when the port is taken or not for this user.
     """
-    import uvicorn
+    with extra("serve"):
+        import uvicorn
 
     # Without the protocol by name, asyncio leaves Nagle's algorithm on: 40 ms for each small answer.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -23,7 +23,8 @@ from pipeline.base.media import sniffed
 from pipeline.base.records import Address
 from pipeline.mint.chain import Chain, connect
 from pipeline.mint.collection import Collection
-from pipeline.mint.compile import SETTINGS, SOLC_SHIM
+from pipeline.mint.compile import SETTINGS, SOLC_VERSION
+from pipeline.mint.programs import find_solc
 from pipeline.pin.store import CarStore
 
 ALL = tuple(name for name in INTERFACES if name != "none")
@@ -44,7 +45,7 @@ def odd_token(chain: Chain) -> Callable[..., Address]:
     source = REPOSITORY / "contracts" / "mocks" / "OddToken.sol"
     compiled = solcx.compile_standard(
         {"language": "Solidity", "sources": {"Odd": {"content": source.read_text()}}, "settings": SETTINGS},
-        solc_binary=SOLC_SHIM,
+        solc_binary=find_solc(SOLC_VERSION),
     )["contracts"]["Odd"]["OddToken"]
     w3 = Web3(Web3.HTTPProvider(chain.rpc._target))
     factory = w3.eth.contract(abi=compiled["abi"], bytecode=compiled["evm"]["bytecode"]["object"])

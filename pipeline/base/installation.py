@@ -1,0 +1,51 @@
+"""What this installation has beside the package: the extras that were installed, and the checkout that it runs from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from pipeline.base.errors import MissingExtra
+
+# Extra of pyproject.toml -> what needs it
+EXTRAS = {
+    "compile": "compiling the contract",
+    "digits": "the training set `digits`",
+    "fast": "the encoder fpng",
+    "plot": "a plot",
+    "s3": "pinning at S3-style services",
+    "serve": "serving over HTTP",
+    "train": "training",
+}
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Import optional packages in this block. Raises MissingExtra with the line that installs them."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == __name__.partition(".")[0]:  # no package of somebody else
+            raise
+        raise MissingExtra(what=EXTRAS[name], package=package, extra=name) from error
+
+
+@cache
+def checkout() -> Path | None:
+    """The folder of the repository that the package is imported from; None where it was installed without one."""
+    folder = Path(__file__).resolve().parents[2]
+    return folder if (folder / "hardhat-free-env" / "package.json").is_file() else None
+
+
+def tools() -> Path | None:
+    """Where a checkout's scripts/setup puts programs of Node.js; None without a checkout."""
+    folder = checkout()
+    return folder and folder / "hardhat-free-env" / "node_modules"
+
+
+def in_checkout(step: str, otherwise: str) -> str:
+    """A next step that is `step` for who has the repository's scripts, and something else for who has not."""
+    return step if checkout() else otherwise
