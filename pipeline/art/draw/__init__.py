@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 ENTRY_POINTS = "pipeline.generators"
+COMPOSED = "compose"  # and `compose:VOICE:…`: see composed.py
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +101,10 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
     Raises GenerationError for an unknown name, weights that are missing or unsound, and a device that is not there.
     """
     name = str(name_or_path)
+    if name.partition(":")[0] == COMPOSED:
+        from pipeline.art.draw.composed import composer
+
+        return composer(name)
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         factory: Factory = getattr(import_module(module), attribute)
@@ -112,7 +117,7 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
         from pipeline.art.draw.sampler import open_checkpoint
 
         return open_checkpoint(Path(name), device, threads)
-    known = [*BUILT_IN, *plugins]
+    known = [*BUILT_IN, COMPOSED, *plugins]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, or give the path of a checkpoint"
     raise GenerationError(reason=f"there is no model {name!r}", hint=hint)

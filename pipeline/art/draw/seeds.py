@@ -12,6 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pipeline.base.limits import MAX_SEED
+from pipeline.base.philox import words
 
 if TYPE_CHECKING:  # numpy is loaded on the first draw: this module is imported by everything that plans
     import numpy as np
@@ -37,24 +38,14 @@ def uniform(seed: int, name: str, count: int) -> NDArray[np.float32]:
     """`count` multiples of 2^-24 in [0, 1), the same on every machine."""
     import numpy as np
 
-    return ((_words(seed, name, count) >> 8) * 2.0**-24).astype(np.float32)
+    return ((words(seed, name, count) >> 8) * 2.0**-24).astype(np.float32)
 
 
 def normal(seed: int, name: str, count: int) -> NDArray[np.float32]:
     """`count` standard normals by Box and Muller (1958), in float64, rounded to a grid of 2^-12."""
     import numpy as np
 
-    unit = ((_words(seed, name, 2 * count) >> 8) + 0.5) * 2.0**-24  # never 0, whose logarithm is infinite
+    unit = ((words(seed, name, 2 * count) >> 8) + 0.5) * 2.0**-24  # never 0, whose logarithm is infinite
     radius, angle = np.sqrt(-2 * np.log(unit[0::2])), 2 * np.pi * unit[1::2]
     normals: NDArray[np.float32] = (np.rint(radius * np.cos(angle) * NORMAL_GRID) / NORMAL_GRID).astype(np.float32)
     return normals
-
-
-def _words(seed: int, name: str, count: int) -> NDArray[np.uint32]:
-    """The first `count` 32-bit words of the stream `name` of `seed`."""
-    import numpy as np
-
-    digest = hashlib.sha256(f"nft-pipeline/stream/v1\0{seed}\0{name}".encode()).digest()
-    philox = np.random.Philox(key=int.from_bytes(digest[:16], "big"), counter=0)
-    wide = philox.random_raw((count + 1) // 2).astype("<u8")  # (count / 2,), little-endian on every machine
-    return wide.view("<u4")[:count]

@@ -1,0 +1,171 @@
+"""What a material is told of a layout, pixel by pixel: which ink, and where on which stroke.
+
+Drawn once for a whole canvas, at twice the pixels of the picture; tiles are cut from it. Every number of a pixel is exact
+for its piece: nothing is read back from a raster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.art.compose.marks import Composition, Shape
+from pipeline.art.compose.raster import Pieces, numbers, pieces
+from pipeline.base.philox import words
+
+Field = NDArray[np.float32]  # (H, W)
+
+FINER = 2  # pixels of a plane, across and down, for each of the picture
+FEATURES = (
+    "heading x",  # unit vector along the stroke
+    "heading y",
+    "along",  # how far from where the brush was set down, in canvas widths
+    "rest",  # how far to where it is lifted
+    "across",  # -1 at one side of the stroke, 1 at the other
+    "edge",  # distance to the nearest edge of the stroke, in canvas widths
+    "half width",
+    "load",  # of paint
+    "bristle",  # noise that runs with the stroke, 0 to 1
+    "paper",  # noise of the ground, 0 to 1
+    "painted",  # 1 where a mark lies
+    "hand",  # a number of the stroke's own, 0 to 1
+)
+TEXTURE = 512  # side of the noises, which repeat without a seam
+BRISTLE, GRAIN = TEXTURE * 0.9, TEXTURE * 0.8  # texels for each canvas width
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """A layout at some number of pixels."""
+
+    ink: NDArray[np.uint8]  # (H, W): on top
+    under: NDArray[np.uint8]  # (H, W): what a dry brush on top shows
+    features: Field  # (len(FEATURES), H, W)
+
+
+def planes(composition: Composition, size: int, finer: int = FINER) -> Planes:
+    """The planes for a picture of `size` pixels."""
+    found, side = pieces(composition.marks), size * finer
+    on_top, below = numbers(found, side), numbers(found, side, bodies=True)
+    inks = np.concatenate([np.zeros(1, np.uint8), found.ink])
+    return Planes(inks[on_top], inks[below], _features(composition, found, on_top, side))
+
+
+def _features(composition: Composition, found: Pieces, on_top: NDArray[np.int32], side: int) -> Field:
+    rows, columns = np.nonzero(on_top)
+    piece = on_top[rows, columns] - 1
+    mark = found.mark[piece]
+    start, whole, pace, load, hand = (values.astype(np.float32) for values in _of_strokes(composition, found))
+
+    x, y = ((axis + np.float32(0.5)) / np.float32(side) for axis in (columns, rows))
+    (x0, y0), (ux, uy) = (table.astype(np.float32).T[:, piece] for table in (found.origin, found.along))
+    rx, ry = x.astype(np.float32) - x0, y.astype(np.float32) - y0
+    forward, sideways = rx * ux + ry * uy, ry * ux - rx * uy
+    begin, end = found.width.astype(np.float32).T[:, piece]
+    part = np.clip(forward / found.length.astype(np.float32)[piece], 0, 1)
+    half = (begin + (end - begin) * part) / 2 + np.float32(1e-6)
+    along = start[mark] + (found.reached.astype(np.float32)[piece] + forward) * pace[mark]
+    rest = whole[mark] - along
+    edge = np.minimum(half - np.abs(sideways), np.minimum(along, rest))
+    _shape_edges(composition, mark, x.astype(np.float32), y.astype(np.float32), edge)
+
+    bristle, paper = _textures()
+    first, second = hand[:, mark] * (TEXTURE - 1)
+    spread = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side) * np.float32(GRAIN)
+    features = np.zeros((len(FEATURES), side, side), np.float32)
+    painted = {
+        "heading x": ux,
+        "heading y": uy,
+        "along": along,
+        "rest": rest,
+        "across": np.clip(sideways / half, -1.2, 1.2),
+        "edge": np.clip(edge, -0.02, 0.06),
+        "half width": half,
+        "load": load[mark],
+        "bristle": _read(bristle, sideways * np.float32(BRISTLE) + first, along * np.float32(BRISTLE) + second),
+        "painted": np.float32(1),
+        "hand": hand[0, mark],
+    }
+    features[FEATURES.index("bristle")] = features[FEATURES.index("hand")] = 0.5
+    for name, values in painted.items():
+        features[FEATURES.index(name), rows, columns] = values
+    features[FEATURES.index("paper")] = _read(paper, *np.broadcast_arrays(spread[None], spread[:, None]))
+    return features
+
+
+def _of_strokes(composition: Composition, found: Pieces) -> tuple[NDArray[np.float64], ...]:
+    """Of each mark (M,): where on its long stroke it begins, how long that is, its pace, its load; and its hand (2, M)."""
+    marks = composition.marks
+    start, pace = np.zeros(len(marks)), np.ones(len(marks))
+    whole = np.zeros(len(marks))
+    np.maximum.at(whole, found.mark, found.reached + found.length)
+    own = np.asarray(words(len(marks), "hand", 2 * len(marks)).reshape(2, -1), np.float64) * 2.0**-32
+    for i, mark in enumerate(marks):
+        if isinstance(mark, Shape):
+            continue
+        start[i], pace[i] = mark.start, mark.pace
+        whole[i] = mark.start + whole[i] * mark.pace if mark.whole is None else mark.whole
+        if mark.key is not None:
+            own[:, i] = mark.key * 0.61803 % 1, mark.key * 0.75488 % 1
+    load = np.array([mark.load for mark in marks], np.float64)
+    return start, whole, pace, load, own
+
+
+def _shape_edges(composition: Composition, mark: NDArray[np.int64], x: Field, y: Field, edge: Field) -> None:
+    """Put the distance to a shape's own outline where a shape lies."""
+    order = np.argsort(mark, kind="stable")
+    ranges = np.searchsorted(mark[order], np.arange(len(composition.marks) + 1))
+    for i, shape in enumerate(composition.marks):
+        if isinstance(shape, Shape) and ranges[i] < ranges[i + 1]:
+            where = order[ranges[i] : ranges[i + 1]]
+            edge[where] = _to_outline(shape.points.astype(np.float32), x[where], y[where])
+
+
+def _to_outline(points: Field, x: Field, y: Field) -> Field:
+    nearest = np.full(len(x), 4.0, np.float32)
+    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, 0), strict=True):
+        dx, dy = x1 - x0, y1 - y0
+        along = np.clip(((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy + np.float32(1e-12)), 0, 1)
+        ox, oy = x - x0 - along * dx, y - y0 - along * dy
+        np.minimum(nearest, ox * ox + oy * oy, out=nearest)
+    distance: Field = np.sqrt(nearest)
+    return distance
+
+
+@cache
+def _textures() -> tuple[Field, Field]:
+    """Two noises (TEXTURE, TEXTURE), even from 0 to 1: bristles, long down the rows, and the grain of paper."""
+    turns = np.fft.fftfreq(TEXTURE) * TEXTURE
+    across, down = np.meshgrid(turns, turns)
+
+    def noise(name: str, *parts: tuple[float, float, float]) -> Field:
+        """White noise through filters, each a weight and a width in both directions; ranked, so that it is even."""
+        total = np.zeros((TEXTURE, TEXTURE))
+        for i, (weight, wide, tall) in enumerate(parts):
+            white = words(7, f"{name} {i}", 4 * TEXTURE * TEXTURE).reshape(4, TEXTURE, TEXTURE).sum(0, dtype=np.int64)
+            kept = np.exp(-((across / wide) ** 2 + (down / tall) ** 2) / 2)
+            part = np.fft.ifft2(np.fft.fft2(white - white.mean()) * kept).real
+            total += weight * part / part.std()
+        ranks = np.argsort(np.argsort(total, axis=None, kind="stable"), kind="stable")
+        even: Field = (ranks / total.size).reshape(total.shape).astype(np.float32)
+        return even
+
+    bristle = noise("bristle", (0.8, 120, 5), (0.6, 30, 2))
+    paper = noise("paper", (0.4, 14, 14), (0.8, 110, 110), (-0.3, 50, 50))
+    return bristle, paper
+
+
+def _read(texture: Field, x: Field, y: Field) -> Field:
+    """The texture between its texels, over and over."""
+    low_x, low_y = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
+    part_x, part_y = (x - low_x).astype(np.float32), (y - low_y).astype(np.float32)
+    flat = texture.ravel()
+    here, below = ((row & (TEXTURE - 1)) * TEXTURE for row in (low_y, low_y + 1))
+    left, right = low_x & (TEXTURE - 1), (low_x + 1) & (TEXTURE - 1)
+    upper = flat[here + left] + (flat[here + right] - flat[here + left]) * part_x
+    lower = flat[below + left] + (flat[below + right] - flat[below + left]) * part_x
+    between: Field = upper + (lower - upper) * part_y
+    return between

@@ -1,0 +1,129 @@
+"""The composed generator: a collection's choice of voice, law, palettes and material, and the pictures that it gives.
+
+The choice is the generator's name, written out: `compose:braid:flat:4711:Kiln,Tide,Moss,Lido`. Whoever has the name can
+draw the collection's tokens again. A name may stop early; what it leaves open is drawn from a seed, the collection's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.art.compose.chance import Chance
+from pipeline.art.compose.flat import Colours, flat
+from pipeline.art.compose.palettes import KNOWN
+from pipeline.art.compose.voices import VOICES
+from pipeline.art.draw import COMPOSED as NAME
+from pipeline.art.draw import Drawing
+from pipeline.art.draw.stage import check_size
+from pipeline.base.errors import GenerationError
+from pipeline.base.limits import MAX_SEED
+from pipeline.base.records import Attribute
+
+MATERIALS = ("flat",)
+RENDERER = "compose-1"  # goes up whenever this code gives other pixels for the same choice and seed
+FEWEST, MOST = 4, 6  # palettes of a collection that nobody chose any for
+LONGEST = 256  # characters of a choice's name: it is written into every token's metadata
+OWN = re.compile(r"[A-Za-z0-9 _-]{1,24}=[0-9a-f]{30}")
+FORM = "Name=COLOURS, five colours of six hex digits each without a space: ground, three inks, contrast"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a collection decided once."""
+
+    voice: str
+    material: str
+    law: int
+    palettes: tuple[str, ...]  # names, or NAME=colours of one's own
+
+    @property
+    def name(self) -> str:
+        return ":".join([NAME, self.voice, self.material, str(self.law), ",".join(self.palettes)])
+
+
+def choice_of(name: str, seed: int = 0) -> Choice:
+    """The choice that a name stands for; what it leaves open is drawn from `seed`.
+
+    Raises GenerationError for a voice, a material or a palette that is not there.
+    """
+    chance = Chance(seed, f"{NAME}/choice")
+    voice_drawn, material_drawn = chance.of(tuple(VOICES)), chance.of(MATERIALS)
+    parts = name.split(":")[1:]
+    if len(parts) > 4:
+        raise _refused(name, "it has more than four parts")
+    voice, material, law, palettes = [*parts, "", "", "", ""][:4]
+    voice = _known(voice or voice_drawn, VOICES, "voice")
+    if law and not (law.isascii() and law.isdigit() and int(law) <= MAX_SEED):
+        raise _refused(name, f"its law {law!r} is no number up to {MAX_SEED}")
+    chosen = tuple(_palette(one) for one in palettes.split(",") if one)
+    suited = VOICES[voice].palettes or tuple(KNOWN)
+    drawn = tuple(chance.shuffled(suited)[: chance.whole(FEWEST, MOST)])
+    found = Choice(voice, _known(material or material_drawn, MATERIALS, "material"), int(law or seed), chosen or drawn)
+    if len(found.name) > LONGEST:
+        raise _refused(name, f"written out it has {len(found.name)} characters, {LONGEST} at most; give fewer palettes")
+    return found
+
+
+def composer(name: str, seed: int = 0) -> Composer:
+    return Composer(choice_of(name, seed))
+
+
+class Composer:
+    """Draws the tokens of one choice. Its numbers are whole, so the pixels are the same on every machine."""
+
+    device = "cpu"
+    dtype = "int64"
+    threads = 1
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+        self.name = choice.name
+        self.weights_sha256 = hashlib.sha256(
+            choice.name.encode()
+        ).hexdigest()  # there are no weights: the choice decides
+        self.renderer = f"{RENDERER}/{choice.material}/cpu"
+        self._compose = VOICES[choice.voice].bound(choice.law)
+        self._palettes = [(one.partition("=")[0], colours_of(one)) for one in choice.palettes]
+
+    def draw(self, seed: int, size: int) -> Drawing:
+        check_size(size)
+        palette, colours = Chance(seed, "palette").of(self._palettes)
+        composition = self._compose(seed)
+        pixels = flat(composition, colours, size)
+        return Drawing(seed, pixels, (Attribute("Palette", palette), *composition.attributes))
+
+
+def colours_of(palette: str) -> Colours:
+    """The five colours of a palette's name, or of NAME=colours."""
+    _, own, colours = palette.partition("=")
+    levels = bytes.fromhex(colours if own else KNOWN[palette])
+    return list(zip(levels[0::3], levels[1::3], levels[2::3], strict=True))
+
+
+def _palette(text: str) -> str:
+    """A palette as it is recorded. Raises GenerationError for one that is neither known nor five colours."""
+    if "=" not in text:
+        return _known(text, KNOWN, "palette")
+    if not OWN.fullmatch(text):
+        raise GenerationError(reason=f"{text!r} is no palette", hint=f"write {FORM}")
+    return text
+
+
+def _known(name: str, among: Iterable[str], what: str) -> str:
+    names = list(among)
+    found = next((one for one in names if one.lower() == name.lower()), None)
+    if found is None:
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+        raise GenerationError(reason=f"there is no {what} {name!r}", hint=hint)
+    return found
+
+
+def _refused(name: str, reason: str) -> GenerationError:
+    return GenerationError(
+        reason=f"cannot read the choice {name!r}: {reason}", hint=f"write {NAME}:VOICE, or only {NAME}"
+    )

@@ -1,0 +1,60 @@
+"""The composed generator: a name that says all, and pictures that follow from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.art.compose import VOICES
+from pipeline.art.compose.palettes import KNOWN
+from pipeline.art.draw import load_generator
+from pipeline.art.draw.composed import choice_of, composer
+from pipeline.base.errors import GenerationError
+
+
+def test_a_name_written_out_opens_the_same_generator_again() -> None:
+    for seed in range(20):
+        drawn = choice_of("compose", seed)
+        assert choice_of(drawn.name, seed + 1) == drawn
+    again, other = load_generator(choice_of("compose", 4).name), composer("compose", 4)
+    assert np.array_equal(again.draw(9, 64).pixels, other.draw(9, 64).pixels)
+
+
+def test_what_a_name_leaves_open_is_drawn_from_the_seed() -> None:
+    found = [choice_of("compose:braid", seed) for seed in range(8)]
+    assert {choice.voice for choice in found} == {"braid"}
+    assert len({(choice.law, choice.palettes) for choice in found}) == 8
+    assert all(4 <= len(choice.palettes) <= 6 for choice in found)
+
+
+def test_a_palette_of_ones_own_colours_every_token() -> None:
+    own = "compose:raked:flat:1:Mine=fafafa102030405060708090000000"
+    drawing = composer(own).draw(3, 64)
+    assert drawing.attributes[0].value == "Mine"
+    assert {tuple(pixel) for pixel in drawing.pixels.reshape(-1, 3)[:1]} == {(250, 250, 250)}
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        ("compose:brade", "'braid'"),
+        ("compose:braid:oil", "known are flat"),
+        ("compose:braid:flat:minus", "no number"),
+        ("compose:braid:flat:1:Kiln,Oops", "palette 'Oops'"),
+        ("compose:braid:flat:1:Mine=123", "five colours"),
+        ("compose:braid:flat:1:Kiln:more", "more than four parts"),
+        ("compose:braid:flat:1:" + ",".join(KNOWN), "256 at most"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused_by_what_is_wrong(name: str, told: str) -> None:
+    with pytest.raises(GenerationError) as caught:
+        load_generator(name)
+    assert told in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("voice", VOICES)
+def test_tokens_of_a_voice_are_no_two_alike_and_counted(voice: str) -> None:
+    generator = composer(f"compose:{voice}", 11)
+    drawings = [generator.draw(seed, 48) for seed in range(6)]
+    assert len({drawing.pixels.tobytes() for drawing in drawings}) == 6
+    assert all(any(a.display_type == "number" for a in drawing.attributes) for drawing in drawings)
