@@ -57,7 +57,7 @@ def choice_of(name: str, seed: int = 0) -> Choice:
         raise _refused(name, "it has more than four parts")
     voice, material, law, palettes = [*parts, "", "", "", ""][:4]
     voice = _known(voice or voice_drawn, VOICES, "voice")
-    if law and not (law.isascii() and law.isdigit() and int(law) <= MAX_SEED):
+    if law and not (law.isascii() and law.isdigit() and len(law) < 17 and int(law) <= MAX_SEED):
         raise _refused(name, f"its law {law!r} is no number up to {MAX_SEED}")
     chosen = tuple(_palette(one) for one in palettes.split(",") if one)
     suited = VOICES[voice].palettes or tuple(KNOWN)
