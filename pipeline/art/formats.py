@@ -10,11 +10,16 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from pipeline.art.pictures import BadPicture, decode, plain_bytes, shown
 from pipeline.base.errors import BadArgument
-from pipeline.base.limits import FRAME_PIXELS, IMAGE_BYTES, IMAGE_PIXELS, SVG_BYTES
-from pipeline.base.media import DECODED, DECODERS, SVG
+from pipeline.base.limits import IMAGE_BYTES, SVG_BYTES
+from pipeline.base.media import DECODED, SVG
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 
 _SVG = "http://www.w3.org/2000/svg"
 
@@ -30,12 +35,14 @@ class Look:
 
 def look(path: Path, data: bytes) -> Look:
     """Look at the bytes of an image whose name is `path`. Raises BadArgument for one that is not what its name says."""
+    import numpy as np
+
     from pipeline.art.draw.gates import is_blank, phash
 
     if path.suffix.lower() == SVG:
         _check_svg(path, data)
         return Look(hashlib.sha256(data).digest(), None, False)
-    seen = _pixels(path, data)
+    seen = np.asarray(shown(_decoded(path, data)))
     return Look(hashlib.sha256(seen.tobytes()).digest(), phash(seen), is_blank(seen))
 
 
@@ -52,40 +59,22 @@ def refused(path: Path, expected: str, why: str) -> BadArgument:
 
 def content(path: Path) -> bytes:
     limit = SVG_BYTES if path.suffix.lower() == SVG else IMAGE_BYTES
-    with path.open("rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise refused(path, f"a file of at most {limit >> 20} MiB", "it is larger")
-    if not data:
-        raise refused(path, "a picture", "it is empty")
-    return data
+    try:
+        return plain_bytes(path, limit)
+    except BadPicture as error:
+        raise refused(path, f"a file of at most {limit >> 20} MiB", error.reason) from error
 
 
-def _pixels(path: Path, data: bytes) -> Any:
-    """The first frame as (H, W, 3) pixels, after every frame was decoded."""
-    import io
-    import warnings
-
-    import numpy as np
-    from PIL import Image
-
+def _decoded(path: Path, data: bytes) -> Image:
+    """The first frame, after every frame was decoded."""
     wanted = DECODED[path.suffix.lower()]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter, and an error
-            with Image.open(io.BytesIO(data), formats=DECODERS) as image:
-                if image.format != wanted:
-                    raise refused(path, f"a {wanted}, as its name says", f"it is a {image.format}: rename it")
-                frames, area = getattr(image, "n_frames", 1), image.width * image.height
-                if area > IMAGE_PIXELS or area * frames > FRAME_PIXELS:
-                    told = f"{image.width} by {image.height}" + (f", {frames} times" if frames > 1 else "")
-                    raise refused(path, f"at most {IMAGE_PIXELS:,} pixels", f"it has {told}")
-                for frame in range(frames - 1, -1, -1):
-                    image.seek(frame)
-                    image.load()
-                return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise refused(path, f"a sound {wanted}", str(error).splitlines()[0][:120] or "it cannot be decoded") from error
+        seen = decode(data, every_frame=True)
+    except BadPicture as error:
+        raise refused(path, f"a sound {wanted}", error.reason) from error
+    if seen.format != wanted:
+        raise refused(path, f"a {wanted}, as its name says", f"it is a {seen.format}: rename it")
+    return seen.image
 
 
 def _check_svg(path: Path, data: bytes) -> None:

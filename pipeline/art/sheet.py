@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.art.pictures import shown
 from pipeline.base.files import whole_file
 
 if TYPE_CHECKING:
@@ -21,13 +22,14 @@ PAPER, INK = (250, 250, 247), (70, 70, 70)
 def contact_sheets(pictures: Iterable[tuple[str, Image]], path: Path, side: int = 160) -> list[Path]:
     """Lay pictures out in reading order, `side` pixels wide at most, and return the pages as PNG files.
 
-    One page is written to `path`; more become `<stem>-1.png`, `<stem>-2.png`, … beside it. Memory holds one page.
+    One page is written to `path`; more become `<stem>-1.png`, `<stem>-2.png`, … beside it. Memory holds one page, and
+    each picture only as large as it stands there.
     """
     for old in path.parent.glob(f"{path.stem}*.png"):
         if old.stem == path.stem or old.stem.removeprefix(f"{path.stem}-").isdigit():
             old.unlink()
     written: list[Path] = []
-    for number, page in enumerate(_pages(pictures), 1):
+    for number, page in enumerate(_pages(pictures, side), 1):
         if number == 2:
             first = path.with_stem(f"{path.stem}-1")
             written[0].rename(first)
@@ -39,8 +41,8 @@ def contact_sheets(pictures: Iterable[tuple[str, Image]], path: Path, side: int 
     return written
 
 
-def _pages(pictures: Iterable[tuple[str, Image]]) -> Iterator[list[tuple[str, Image]]]:
-    remaining = iter(pictures)
+def _pages(pictures: Iterable[tuple[str, Image]], side: int) -> Iterator[list[tuple[str, Image]]]:
+    remaining = ((label, _small(picture, side)) for label, picture in pictures)
     while page := list(islice(remaining, COLUMNS * ROWS)):
         yield page
 
@@ -52,11 +54,17 @@ def _laid_out(pictures: Sequence[tuple[str, Image]], side: int) -> Image:
     rows = -(-len(pictures) // columns)
     page = Image.new("RGB", (GAP + columns * (side + GAP), GAP + rows * (side + LABEL + GAP)), PAPER)
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(12)
-    for number, (label, picture) in enumerate(pictures):
+    for number, (label, small) in enumerate(pictures):
         row, column = divmod(number, columns)
         left, top = GAP + column * (side + GAP), GAP + row * (side + LABEL + GAP)
-        small = picture.convert("RGB")
-        small.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
         page.paste(small, (left + (side - small.width) // 2, top + (side - small.height) // 2))
         pen.text((left + side / 2, top + side + LABEL / 2), label, INK, font, anchor="mm")
     return page
+
+
+def _small(picture: Image, side: int) -> Image:
+    from PIL.Image import Resampling
+
+    small = shown(picture).copy()
+    small.thumbnail((side, side), Resampling.BOX, reducing_gap=None)
+    return small

@@ -33,7 +33,7 @@ MEDIA = (
     Media(".jpeg", "image/jpeg", "picture", "JPEG", minted=True, trained=True, seen=True),
     Media(".gif", "image/gif", "picture", "GIF", minted=True, trained=True, seen=True),
     Media(".webp", "image/webp", "picture", "WEBP", minted=True, trained=True, seen=True),
-    Media(".avif", "image/avif", "picture", seen=True),
+    Media(".avif", "image/avif", "picture", "AVIF", minted=True, trained=True, seen=True),
     Media(".bmp", "image/bmp", "picture", "BMP", trained=True, seen=True),
     Media(".tif", "image/tiff", "picture", "TIFF", trained=True),
     Media(".tiff", "image/tiff", "picture", "TIFF", trained=True),

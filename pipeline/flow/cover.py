@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.art.draw.seeds import token_seed
+from pipeline.art.pictures import BadPicture, decode, plain_bytes
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES
@@ -25,20 +26,15 @@ COVER_ID = 0  # token ids begin at 1, so seed 0 of a collection is free for its 
 def read_cover(path: Path) -> tuple[bytes, str]:
     """The bytes of a cover image and the suffix that its content asks for.
 
-    Raises BadArgument for a file that is missing, too large, or no PNG, JPEG, WebP or GIF.
+    Raises BadArgument for a file that is missing, no plain file, too large, or no sound PNG, JPEG, WebP or GIF.
     """
-    from PIL import Image
-
     try:
-        data = path.read_bytes() if path.stat().st_size <= IMAGE_BYTES else b""
-        with Image.open(path, formats=DECODERS) as image:
-            image.verify()
-            suffix = suffix_of(image.format or "")
-    except (OSError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
-        raise BadArgument(name="--cover", value=str(path), expected="a PNG, JPEG, WebP or GIF file") from error
-    if not data:
-        raise BadArgument(name="--cover", value=str(path), expected=f"a file of at most {IMAGE_BYTES >> 20} MiB")
-    return data, suffix
+        data = plain_bytes(path, IMAGE_BYTES)
+        seen = decode(data, DECODERS, every_frame=True)
+    except BadPicture as error:
+        expected = f"a PNG, JPEG, WebP or GIF file ({error.reason})"
+        raise BadArgument(name="--cover", value=str(path), expected=expected) from error
+    return data, suffix_of(seen.format)
 
 
 def pin_info(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.art.artworks import Artworks, must_draw_the_same
+from pipeline.art.pictures import decode
 from pipeline.art.sheet import contact_sheets
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
@@ -151,13 +152,10 @@ def _nothing_to_reject(workspace: Workspace) -> BadArgument:
 
 
 def _drawn(plans: Plans, run: Run, workspace: Workspace) -> Iterator[tuple[str, Image]]:
-    from PIL import Image
-
     for token in plans.tokens(run.collection, run.start, run.count):
         path = workspace.image(run.collection, token.token_id, token.suffix)
         if path.exists() and token.suffix != ".svg":
-            with Image.open(path) as picture:
-                yield str(token.token_id), picture.copy()
+            yield str(token.token_id), decode(path.read_bytes()).image
 
 
 def _generator(config: Config) -> Generator:

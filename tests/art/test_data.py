@@ -66,7 +66,7 @@ def test_a_broken_file_is_set_aside_and_named(folder: Path, cut: int) -> None:
     (folder / "broken.png").write_bytes(buffer.getvalue()[:cut])
     found = read(folder)
     assert len(found.images) == FEWEST
-    assert len(found.refused) == 1 and found.refused[0].startswith("broken.png: it cannot be decoded")
+    assert len(found.refused) == 1 and found.refused[0].startswith("broken.png: it ")
     assert str(folder) not in found.refused[0]
 
 
@@ -84,7 +84,7 @@ def test_a_tiny_picture_is_set_aside_and_a_small_one_enlarged(folder: Path) -> N
     assert "small.png: enlarged from 20 by 20" in found.changed
 
 
-@pytest.mark.parametrize(("side", "said"), [(9_000, "it claims 9000 by 9000 pixels"), (60_000, "exceeds limit")])
+@pytest.mark.parametrize(("side", "said"), [(9_000, "it has 9000 by 9000 pixels"), (60_000, "it has more than")])
 def test_a_picture_that_claims_to_be_huge_is_never_decoded(folder: Path, side: int, said: str) -> None:
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
@@ -95,7 +95,7 @@ def test_a_picture_that_claims_to_be_huge_is_never_decoded(folder: Path, side: i
 def test_a_large_file_is_never_opened(folder: Path) -> None:
     with (folder / "large.png").open("wb") as file:
         file.truncate(data.IMAGE_BYTES + 1)
-    assert "bytes are more than" in read(folder).refused[0]
+    assert "more than 100 MiB" in read(folder).refused[0]
 
 
 def test_cmyk_becomes_rgb(folder: Path) -> None:
@@ -155,7 +155,7 @@ def test_too_few_pictures_are_refused(tmp_path: Path, count: int, said: str) -> 
 
 def test_a_refusal_names_the_files_that_could_not_be_used(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"broken")
-    with pytest.raises(GenerationError, match="1 cannot: a.png: it cannot be decoded"):
+    with pytest.raises(GenerationError, match="1 cannot: a.png: it does not begin as"):
         read(tmp_path)
 
 

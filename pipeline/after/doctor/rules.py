@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from pipeline.after.doctor.finding import Finding, State, worst
 from pipeline.after.doctor.token import File, Seen, ipfs_root, is_animated_webp
+from pipeline.art.pictures import BadPicture, measure
 from pipeline.base.errors import BadArgument
-from pipeline.base.media import BY_SUFFIX, MEDIA
 
 Answer = tuple[State, str, str]  # state, what was found, what to do
 
@@ -367,18 +367,11 @@ def _opensea_refresh(seen: Seen) -> Answer:
 
 def _pixels(data: bytes) -> tuple[int, int]:
     """Width and height, read from the header alone; zeros where Pillow knows no such image."""
-    import io
-    import warnings
-
-    from PIL import Image
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a decompression bomb: nothing is decompressed
-            with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP", "BMP")) as picture:
-                return picture.size
-    except Exception:  # Pillow's readers raise whatever a broken header leads them to
+        head = measure(data, (*DECODERS, "BMP"))
+    except BadPicture:
         return 0, 0
+    return head.width, head.height
 
 
 # ── others ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.pictures import BadPicture, decode, flat, measure
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
 from pipeline.settings.config import Config
@@ -155,14 +155,13 @@ def _check(made: Any) -> None:
 def _decoded(image: bytes, size: int) -> NDArray[np.uint8]:
     """The pixels (size, size, 3) of a PNG. Raises NotDrawn for another file, or another size, before decoding it."""
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(image), formats=("PNG",)) as picture:
-            if picture.size != (size, size):
-                raise NotDrawn(reason=f"the image is {picture.width} by {picture.height} pixels, not {size} by {size}")
-            return np.asarray(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        head = measure(image, ("PNG",))
+        if (head.width, head.height) != (size, size):
+            raise NotDrawn(reason=f"the image is {head.width} by {head.height} pixels, not {size} by {size}")
+        return np.asarray(flat(decode(image, ("PNG",)).image))
+    except BadPicture as error:
         raise NotDrawn(reason="the image is no sound PNG") from error
 
 

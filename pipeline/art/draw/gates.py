@@ -151,8 +151,8 @@ def colour_entropy(pixels: NDArray[np.uint8]) -> float:
     """Entropy, in nats, of the colours of (H, W, 3) pixels in steps of 16 levels, at no more than 128 by 128 points."""
     import numpy as np
 
-    step = max(1, len(pixels) // 128)
-    coarse = (pixels[::step, ::step] >> 4).astype(np.int64) @ np.array([256, 16, 1])
+    down, across = (max(1, side // 128) for side in pixels.shape[:2])
+    coarse = (pixels[::down, ::across] >> 4).astype(np.int64) @ np.array([256, 16, 1])
     _, counts = np.unique(coarse, return_counts=True)
     share = counts / counts.sum()
     return float(-(share * np.log(share)).sum())

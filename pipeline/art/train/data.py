@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pipeline.art.pictures import BadPicture, Decoded, decode, flat, measure, plain_bytes
 from pipeline.base.errors import GenerationError
 from pipeline.base.installation import extra
-from pipeline.base.limits import IMAGE_BYTES, IMAGE_PIXELS
+from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.media import MEDIA
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
 
 _LEARNT = [media for media in MEDIA if media.trained]
 _SUFFIXES = tuple(media.suffix for media in _LEARNT)
-_DECODERS = tuple({media.decoder for media in _LEARNT})
+_DECODERS = tuple(dict.fromkeys(media.decoder for media in _LEARNT))
 MAX_PICTURES = 100_000
 MAX_BYTES = 4 << 30  # all pictures together, as bytes, in memory
 MIN_SIDE = 16  # below, there is nothing to learn from
@@ -164,60 +160,24 @@ def _read_picture(path: Path, size: int, channels: int) -> tuple[np.ndarray, lis
     from PIL import Image, ImageOps
 
     try:
-        length = path.stat().st_size
-        if not path.is_file():
-            raise _Refused("it is no plain file")
-        if length > IMAGE_BYTES:
-            raise _Refused(f"its {length:,} bytes are more than {IMAGE_BYTES:,}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and large sizes; both are judged here
-            with Image.open(path, formats=_DECODERS) as opened:
-                width, height = opened.size
-                if width * height > IMAGE_PIXELS:
-                    raise _Refused(f"it claims {width} by {height} pixels, more than {IMAGE_PIXELS:,}")
-                if min(width, height) < MIN_SIDE:
-                    raise _Refused(f"it has {width} by {height} pixels; {MIN_SIDE} are the fewest")
-                notes = _notes(opened, size)
-                opened.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded small right away
-                turned = ImageOps.exif_transpose(opened)
-                if turned.size != opened.size or _orientation(opened) != 1:
-                    notes.append("turned as its EXIF says")
-                square = ImageOps.fit(_flat(turned), (size, size), Image.Resampling.LANCZOS)
-                pixels = np.asarray(square.convert("RGB" if channels == 3 else "L"))
-    except _Refused:
-        raise
-    except Exception as error:  # decoders raise whatever they like at a broken file: none of it ends the run
-        raise _Refused(
-            f"it cannot be decoded ({str(error) or type(error).__name__})".replace(str(path), path.name)
-        ) from error
-    return pixels.reshape(size, size, channels).copy(), notes
+        data = plain_bytes(path, IMAGE_BYTES)
+        head = measure(data, _DECODERS)
+        if min(head.width, head.height) < MIN_SIDE:
+            raise _Refused(f"it has {head.width} by {head.height} pixels; {MIN_SIDE} are the fewest")
+        seen = decode(data, _DECODERS, side=2 * size)
+    except BadPicture as error:
+        raise _Refused(error.reason) from error
+    square = ImageOps.fit(flat(seen.image), (size, size), Image.Resampling.LANCZOS)
+    pixels = np.asarray(square.convert("RGB" if channels == 3 else "L"))
+    return pixels.reshape(size, size, channels).copy(), list(_notes(seen, size))
 
 
-def _orientation(picture: Picture) -> int:
-    return int(picture.getexif().get(0x0112, 1) or 1)
-
-
-def _notes(picture: Picture, size: int) -> list[str]:
-    notes = []
-    if getattr(picture, "n_frames", 1) > 1:
-        notes.append(f"the first of its {picture.n_frames} frames")  # type: ignore[attr-defined]
-    if picture.mode not in ("RGB", "L", "P", "1"):
-        notes.append(f"converted from {picture.mode}")
-    if min(picture.size) < size:
-        notes.append(f"enlarged from {picture.size[0]} by {picture.size[1]}")
-    return notes
-
-
-def _flat(picture: Picture) -> Picture:
-    """RGB without transparency: on white, as most viewers show it."""
-    from PIL import Image
-
-    if picture.mode.startswith(("I", "F")):  # 16 bits or more: Pillow's own conversion would cut them off at 255
-        values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if picture.mode.startswith("I") else max(1.0, float(values.max()))
-        return Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture).convert("RGB")
-    return picture.convert("RGB")
+def _notes(seen: Decoded, size: int) -> Iterator[str]:
+    if seen.frames > 1:
+        yield f"the first of its {seen.frames} frames" if seen.format != "TIFF" else "the first of its pages"
+    if seen.mode not in ("RGB", "L", "P", "1"):
+        yield f"converted from {seen.mode}"
+    if min(seen.stored) < size:
+        yield f"enlarged from {seen.stored[0]} by {seen.stored[1]}"
+    if seen.turned:
+        yield "turned as its EXIF says"

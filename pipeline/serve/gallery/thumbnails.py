@@ -13,19 +13,21 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from pipeline.art.pictures import BadPicture, decode, measure
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_whole
-from pipeline.base.limits import IMAGE_BYTES, IMAGE_PIXELS
-from pipeline.base.media import DECODERS
+from pipeline.base.limits import IMAGE_BYTES
 from pipeline.serve.problems import Busy
 
+LARGE = 1 << 24  # pixels: above, images are decoded one at a time, or a few threads would take gigabytes
 MAX_WAITING = 512  # thumbnails that wait to be made: a screen has some dozens
 QUALITY = 88  # flat colours and sharp edges: below this their borders fray visibly
 WORKERS = max(1, min(4, (os.cpu_count() or 2) - 1))  # a mint beside us needs a processor too
 NICE = 10
+_large = threading.Lock()
 
 
 class NotAnImage(PipelineError):
@@ -77,21 +79,19 @@ class Thumbnails:
 
 def thumbnail(data: bytes, width: int) -> bytes:
     """An image as WebP of at most `width` by `width` pixels, never larger than it was. Raises NotAnImage."""
-    from PIL import Image
+    from PIL.Image import Resampling
 
     if len(data) > IMAGE_BYTES:
         raise NotAnImage(what="the image", reason=f"it has {len(data):,} bytes, the limit is {IMAGE_BYTES:,}")
     try:
-        with Image.open(io.BytesIO(data), formats=DECODERS) as image:
-            if image.width * image.height > IMAGE_PIXELS:
-                raise NotAnImage(what="the image", reason=f"{image.width} × {image.height} pixels are too many")
-            image.draft("RGB", (2 * width, 2 * width))  # JPEG decodes at a fraction; others ignore it
-            picture = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        picture.thumbnail((width, width), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        out = io.BytesIO()
-        picture.save(out, "WEBP", quality=QUALITY, method=4, use_sharp_yuv=True)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise NotAnImage(what="the image", reason=f"it is no {', '.join(DECODERS)} that decodes") from error
+        head = measure(data)
+        with _large if head.width * head.height > LARGE else nullcontext():
+            picture = decode(data, side=2 * width).image
+            picture.thumbnail((width, width), Resampling.LANCZOS, reducing_gap=3.0)
+    except BadPicture as error:
+        raise NotAnImage(what="the image", reason=error.reason) from error
+    out = io.BytesIO()
+    picture.save(out, "WEBP", quality=QUALITY, method=4, use_sharp_yuv=True)
     return out.getvalue()
 
 
