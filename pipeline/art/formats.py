@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.art.pictures import BadPicture, decode, plain_bytes, shown
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import IMAGE_BYTES, SVG_BYTES
 from pipeline.base.media import DECODED, SVG
+from pipeline.base.pictures import BadPicture, decode, plain_bytes, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image

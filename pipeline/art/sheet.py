@@ -7,8 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.art.pictures import shown
 from pipeline.base.files import whole_file
+from pipeline.base.pictures import shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.art.draw.seeds import token_seed
-from pipeline.art.pictures import BadPicture, decode, plain_bytes
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.media import DECODERS, suffix_of
+from pipeline.base.pictures import BadPicture, decode, plain_bytes
 from pipeline.base.records import Pin, PinnedRoot, TokenSpec
 from pipeline.base.workspace import Workspace
 

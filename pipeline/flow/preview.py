@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.art.artworks import Artworks, must_draw_the_same
-from pipeline.art.pictures import decode
 from pipeline.art.sheet import contact_sheets
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
+from pipeline.base.pictures import decode
 from pipeline.base.records import Address, Artwork, TokenSpec
 from pipeline.base.workspace import Workspace
 from pipeline.ledger.ledger import Ledger

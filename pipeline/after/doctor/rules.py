@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from pipeline.after.doctor.finding import Finding, State, worst
 from pipeline.after.doctor.token import File, Seen, ipfs_root, is_animated_webp
-from pipeline.art.pictures import BadPicture, measure
 from pipeline.base.errors import BadArgument
 from pipeline.base.media import BY_SUFFIX, DECODERS, MEDIA
+from pipeline.base.pictures import BadPicture, measure
 
 Answer = tuple[State, str, str]  # state, what was found, what to do
 

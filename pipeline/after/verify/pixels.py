@@ -8,9 +8,9 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from pipeline.art.pictures import BadPicture, decode, flat, measure
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
+from pipeline.base.pictures import BadPicture, decode, flat, measure
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.art.pictures import BadPicture, Decoded, decode, flat, measure, plain_bytes
 from pipeline.base.errors import GenerationError
 from pipeline.base.installation import extra
 from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.media import MEDIA
+from pipeline.base.pictures import BadPicture, Decoded, decode, flat, measure, plain_bytes
 
 _LEARNT = [media for media in MEDIA if media.trained]
 _SUFFIXES = tuple(media.suffix for media in _LEARNT)

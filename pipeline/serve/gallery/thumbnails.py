@@ -16,10 +16,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from pipeline.art.pictures import BadPicture, decode, measure
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES
+from pipeline.base.pictures import BadPicture, decode, measure
 from pipeline.serve.problems import Busy
 
 LARGE = 1 << 24  # pixels: above, images are decoded one at a time, or a few threads would take gigabytes

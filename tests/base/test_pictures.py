@@ -13,8 +13,8 @@ import pytest
 from folders import picture
 from PIL import Image
 
-from pipeline.art.pictures import BadPicture, decode, measure, plain_bytes, shown
 from pipeline.base.limits import ANIMATION_FRAMES
+from pipeline.base.pictures import BadPicture, decode, measure, plain_bytes, shown
 from pipeline.serve.gallery.thumbnails import thumbnail
 
 
