@@ -14,9 +14,7 @@ from pipeline.after.report import reading
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import whole_file, write_whole
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.owners import Owners
-from pipeline.ledger.plans import Collection, Plans
+from pipeline.ledger import Collection, Ledger
 
 FORMATS = ("car", "csv", "json")
 COLUMNS = ("token_id", "owner", "token_uri", "image", "seed", "image_sha256", "tx")
@@ -41,7 +39,7 @@ def _export_cars(workspace: Workspace, ledger: Ledger, collection: Collection, f
 
     store = CarStore(workspace.cars)
     written = []
-    for root in Plans(ledger).collection_roots(collection.id):
+    for root in ledger.collections.roots(collection.id):
         store.verify(root)
         target = folder / "car" / f"{root}.car"
         with whole_file(target) as file, store.path(root).open("rb") as car:
@@ -70,7 +68,7 @@ def _export_json(workspace: Workspace, ledger: Ledger, collection: Collection, f
         "genesis_hash": "0x" + collection.genesis_hash.hex(),
         "owner": collection.owner,
         "seed": collection.seed,
-        "roots": [str(root) for root in Plans(ledger).collection_roots(collection.id)],
+        "roots": [str(root) for root in ledger.collections.roots(collection.id)],
         "tokens": _tokens(ledger, collection),
     }
     target = folder / "collection.json"
@@ -79,7 +77,7 @@ def _export_json(workspace: Workspace, ledger: Ledger, collection: Collection, f
 
 
 def _tokens(ledger: Ledger, collection: Collection) -> list[dict[str, Any]]:
-    owners = Owners(ledger)
+    owners = ledger.owners
     return [
         {
             "token_id": token.token_id,
@@ -90,5 +88,5 @@ def _tokens(ledger: Ledger, collection: Collection) -> list[dict[str, Any]]:
             "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
             "tx": "0x" + token.tx_hash.hex() if token.tx_hash else None,
         }
-        for token in Plans(ledger).tokens(collection.id)
+        for token in ledger.tokens.of(collection.id)
     ]

@@ -25,7 +25,6 @@ from pipeline.base.files import whole_file
 from pipeline.base.installation import extra
 from pipeline.base.records import Attribute
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.plans import Plans
 
 ABSENT = ""  # the value of a trait that a token lacks; no other value is empty
 SHOWN_VALUES = 8  # of a trait in the plot: what is rarer shares a bar
@@ -77,7 +76,7 @@ def rarity_report(workspace: Workspace, name: str | None) -> dict[str, Any]:
     Raises BadArgument where no token is drawn yet.
     """
     with reading(workspace, name) as (ledger, collection):
-        tokens = list(Plans(ledger).tokens(collection.id))
+        tokens = list(ledger.tokens.of(collection.id))
     traits = {token.token_id: token.attributes for token in tokens if token.state != "planned"}
     if not traits:
         raise BadArgument(

@@ -19,7 +19,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.art.artworks import taken_from
-from pipeline.art.draw.seeds import attempt_of, token_seed
 from pipeline.art.draw.stage import determinism_by
 from pipeline.art.formats import look
 from pipeline.base.cid import CID
@@ -29,13 +28,12 @@ from pipeline.base.limits import IMAGE_BYTES, MAX_SEED
 from pipeline.base.media import ANIMATIONS, IMAGES
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Artwork, Attribute, Found, Pin, Provenance
+from pipeline.base.seeds import attempt_of, token_seed
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, kind_here, reach
 from pipeline.flow.plan import arguments_of
+from pipeline.ledger import Collection, Ledger
 from pipeline.ledger.journal import MinedIn
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.owners import Owners
-from pipeline.ledger.plans import Collection, Plans
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
 from pipeline.settings.config import Config
 
@@ -81,7 +79,7 @@ def repair(workspace: Workspace, config: Config, contracts: Sequence[str], obser
         with _fresh_ledger(workspace) as ledger:
             reports = [_rebuild(ledger, workspace, config, chain, kind, address, observer) for address in addresses]
             finalize(ledger, chain)
-            Plans(ledger).check()
+            ledger.check()
     return reports
 
 
@@ -93,16 +91,18 @@ def _rebuild(
     from pipeline.mint.indexer import sync
     from pipeline.pin.store import CarStore
 
-    on_chain, store, plans = Collection(chain, address), CarStore(workspace.cars), Plans(ledger)
+    on_chain, store = Collection(chain, address), CarStore(workspace.cars)
     batches, info = _found(on_chain, store, config["gateway"])
-    settings = _settings(workspace, config, on_chain, store, batches, info, [one.id for one in plans.collections()])
-    if plans.collection(settings["name"]) is not None:
+    settings = _settings(
+        workspace, config, on_chain, store, batches, info, [one.id for one in ledger.collections.all()]
+    )
+    if ledger.collections.named(settings["name"]) is not None:
         raise BadArgument(name="--contract", value=address, expected=f"one collection called {settings['name']!r}")
     key = _write_collection(ledger, settings, on_chain, kind)
     if info is not None:
         cover = _cover_of(store, info)
         pins = [Pin(root, PINNER, "proved") for root in (cover, info)]
-        plans.set_info(key, store.verify(cover), store.verify(info), pins)
+        ledger.collections.set_info(key, store.verify(cover), store.verify(info), pins)
     block_number = sync(ledger, chain, key)
     unknown = _write_runs(ledger, workspace, config, key, batches, store, chain, observer)
     return {
@@ -111,7 +111,7 @@ def _rebuild(
         "chain_id": chain.chain_id,
         "tokens": sum(len(batch.tokens) for batch in batches),
         "batches": len(batches),
-        "owners": len(Owners(ledger).tokens_by_owner(key)),
+        "owners": len(ledger.owners.tokens_by_owner(key)),
         "block_number": block_number,
         "seed": settings["seed"],
         "seed_is_new": config["seed"] == "",
@@ -305,7 +305,7 @@ def _write_runs(
 
     Returns how many drawings are of an attempt that is not known: it follows from the collection's seed alone.
     """
-    mints, collection, unknown = Owners(ledger).mints(key), Plans(ledger).collection_by_id(key), 0
+    mints, collection, unknown = ledger.owners.mints(key), ledger.collections.get(key), 0
     for provenance, alike in groupby(batches, key=lambda batch: batch.provenance):
         group = list(alike)
         quantities = [len(batch.tokens) for batch in group]

@@ -11,9 +11,8 @@ from pipeline.base.errors import BadArgument, ContentMissing, Corrupt, LastPlace
 from pipeline.base.observer import Observer
 from pipeline.base.records import PinnedRoot
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.pins import KnownRoot, forget_pin, known_root, record_pins
-from pipeline.ledger.plans import Collection, Plans
+from pipeline.ledger import Collection, Ledger
+from pipeline.ledger.pins import KnownRoot
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def repin(
         failures = 0
         for done, pin in enumerate(places.pin_each(jobs), 1):
             with ledger.atomic():
-                record_pins(ledger, [pin])
+                ledger.pins.record([pin])
             failures += pin.state != "proved"
             if pin.state != "proved":
                 observer.notice(f"{pin.place}: {pin.reason}")
@@ -78,7 +77,7 @@ def unpin(workspace: Workspace, config: Config, name: str | None, observer: Obse
             _check_kept_elsewhere(root, others)
             for place in places.names:
                 # Forgotten first: a kill between the two leaves content that nobody counts on, never the reverse.
-                forget_pin(ledger, root.root.cid, place)
+                ledger.pins.forget(root.root.cid, place)
                 places.unpin(place, root.root)
             observer.progress("unpin", done, len(roots))
         told = [_told(root) for root in _roots(ledger, collection)]
@@ -95,15 +94,14 @@ def _opened(workspace: Workspace, config: Config) -> tuple[CarStore, Places]:
 
 
 def _roots(ledger: Ledger, collection: Collection) -> Iterator[KnownRoot]:
-    for cid in dict.fromkeys(Plans(ledger).collection_roots(collection.id)):
-        yield known_root(ledger, cid)
+    for cid in dict.fromkeys(ledger.collections.roots(collection.id)):
+        yield ledger.pins.known(cid)
 
 
 def _roots_of_others(ledger: Ledger, collection: Collection) -> set[CID]:
-    plans = Plans(ledger)
-    own = set(plans.collection_roots(collection.id))
-    others = (other.id for other in plans.collections() if other.id != collection.id)
-    return {root for other in others for root in plans.collection_roots(other)} & own
+    own = set(ledger.collections.roots(collection.id))
+    others = (other.id for other in ledger.collections.all() if other.id != collection.id)
+    return {root for other in others for root in ledger.collections.roots(other)} & own
 
 
 def _bring_back(store: CarStore, root: PinnedRoot, config: Config, observer: Observer) -> None:

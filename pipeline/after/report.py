@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import command
-from pipeline.ledger.journal import Journal
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.owners import Owners
-from pipeline.ledger.pins import pinned_at
-from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.ledger import Collection, Ledger, Token
 from pipeline.mint.networks import network_of
 
 if TYPE_CHECKING:
@@ -40,8 +36,7 @@ def reading(workspace: Workspace, name: str | None) -> Iterator[tuple[Ledger, Co
             hint="`pipeline mint --count 50` makes one",
         )
     with Ledger(workspace.ledger, readonly=True) as ledger:
-        plans = Plans(ledger)
-        collections = plans.collections()
+        collections = ledger.collections.all()
         if not collections:
             raise BadArgument(
                 name="--workspace",
@@ -57,11 +52,13 @@ def reading(workspace: Workspace, name: str | None) -> Iterator[tuple[Ledger, Co
 
 def run_report(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
     """The result of `mint`: the tokens of one run, and where their content and transactions are."""
-    plans, run, collection = Plans(ledger), outcome.run, outcome.collection
-    owners = Owners(ledger)
+    run, collection = outcome.run, outcome.collection
+    owners = ledger.owners
     in_run = range(run.start, run.start + run.count)
     network = network_of(collection.chain_id)
-    roots = [(images, metadata) for plan, images, metadata in plans.roots(collection.id) if plan.start in in_run]
+    roots = [
+        (images, metadata) for plan, images, metadata in ledger.batches.sealed(collection.id) if plan.start in in_run
+    ]
     return {
         "name": collection.name,
         "contract": collection.contract,
@@ -69,13 +66,13 @@ def run_report(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
         "rpc_url": run.rpc_url,
         "explorer": network.contract_page(collection.contract) if network and collection.contract else None,
         "deploy_tx": _hex(collection.tx_hash),
-        "transactions": [_hex(tx) for tx in plans.transactions(collection.id)],
+        "transactions": [_hex(tx) for tx in ledger.journal.transactions(collection.id)],
         "images_roots": [str(images) for images, _ in roots],
         "metadata_roots": [str(metadata) for _, metadata in roots],
         "seconds": {stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
         "tokens": [
             _token(token, owners.owner_of(collection.id, token.token_id) or token.recipient)
-            for token in plans.tokens(collection.id, run.start, run.count)
+            for token in ledger.tokens.of(collection.id, run.start, run.count)
         ],
     }
 
@@ -97,21 +94,20 @@ def status_report(workspace: Workspace, config: Config) -> dict[str, Any]:
         return {"collections": [], "unfinished": None}
     _record_finality(workspace, config)
     with Ledger(workspace.ledger, readonly=True) as ledger:
-        plans = Plans(ledger)
-        unfinished = plans.unfinished_run()
+        unfinished = ledger.runs.unfinished()
         return {
-            "collections": [_progress(plans, collection) for collection in plans.collections()],
+            "collections": [_progress(ledger, collection) for collection in ledger.collections.all()],
             "unfinished": command(unfinished) if unfinished else None,
         }
 
 
-def _progress(plans: Plans, collection: Collection) -> dict[str, Any]:
-    counts = plans.counts(collection.id)
+def _progress(ledger: Ledger, collection: Collection) -> dict[str, Any]:
+    counts = ledger.tokens.counts(collection.id)
     final = counts.get("final", 0)
     minted = final + counts.get("mined", 0)
     pinned = minted + counts.get("live", 0) + counts.get("sealed", 0)
     planned = sum(counts.values())
-    runs = plans.runs(collection.id)
+    runs = ledger.runs.of(collection.id)
     return {
         "name": collection.name,
         "contract": collection.contract,
@@ -130,12 +126,11 @@ def _progress(plans: Plans, collection: Collection) -> dict[str, Any]:
 def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[str, Any]:
     """Everything about one token. Raises BadArgument when the collection has no such token."""
     with reading(workspace, name) as (ledger, collection):
-        plans = Plans(ledger)
-        token = next(plans.tokens(collection.id, token_id, 1), None)
+        token = next(ledger.tokens.of(collection.id, token_id, 1), None)
         if token is None:
-            total = sum(plans.counts(collection.id).values())
+            total = sum(ledger.tokens.counts(collection.id).values())
             raise BadArgument(name="token id", value=token_id, expected=f"1 to {total} in {collection.name!r}")
-        owner = Owners(ledger).owner_of(collection.id, token_id) or token.recipient
+        owner = ledger.owners.owner_of(collection.id, token_id) or token.recipient
         network = network_of(collection.chain_id)
         return {
             "collection": collection.name,
@@ -150,7 +145,7 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
             "phash": f"{token.phash:016x}" if token.phash is not None else None,
             "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
             "file": str(workspace.image(collection.id, token_id, token.suffix)) if token.image_sha256 else None,
-            "pinned_at": list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
+            "pinned_at": list(ledger.pins.proved_at(token.metadata_root)) if token.metadata_root else [],
             "attributes": [
                 {"trait_type": attribute.trait_type, "value": attribute.value} for attribute in token.attributes
             ],
@@ -174,7 +169,7 @@ def owners_report(workspace: Workspace, config: Config, name: str | None, at: in
     with open_chain(config, workspace, collection) as chain, Ledger(workspace.ledger) as ledger:
         block_number = sync(ledger, chain, collection.id)
         if at is not None:
-            _check_block(at, Journal(ledger).collection(collection.id)["block_number"], block_number)
+            _check_block(at, collection.block_number, block_number)
             block_number = at
         return {
             "collection": collection.name,
@@ -182,7 +177,7 @@ def owners_report(workspace: Workspace, config: Config, name: str | None, at: in
             "block_number": block_number,
             "owners": [
                 {"owner": owner, "token_ids": token_ids}
-                for owner, token_ids in Owners(ledger).tokens_by_owner(collection.id, block_number).items()
+                for owner, token_ids in ledger.owners.tokens_by_owner(collection.id, block_number).items()
             ],
         }
 
@@ -199,8 +194,7 @@ def _check_block(at: int, deployed: int | None, newest: int) -> None:
 def _record_finality(workspace: Workspace, config: Config) -> None:
     """Note what has become final meanwhile, where the chain answers at once; the embedded one is not started for it."""
     with Ledger(workspace.ledger, readonly=True) as ledger:
-        plans = Plans(ledger)
-        waiting = [c for c in plans.collections() if plans.counts(c.id).get("mined")]
+        waiting = [c for c in ledger.collections.all() if ledger.tokens.counts(c.id).get("mined")]
     for kind, collection in {collection.chain_kind: collection for collection in waiting}.items():
         url = config["rpc_url"] if kind == "external" else _running_at(workspace.chain / kind / "port")
         if url:

@@ -10,8 +10,7 @@ from pipeline.after.report import reading
 from pipeline.base.errors import RpcUnavailable
 from pipeline.base.files import write_whole
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Collection, Plans
+from pipeline.ledger import Collection, Ledger
 from pipeline.settings.config import Config
 
 
@@ -68,7 +67,7 @@ def _collection(workspace: Workspace, name: str | None) -> Collection | None:
         if not workspace.ledger.exists():
             return None
         with Ledger(workspace.ledger, readonly=True) as ledger:
-            if not Plans(ledger).collections():
+            if not ledger.collections.all():
                 return None
     with reading(workspace, name) as (_, collection):
         return collection

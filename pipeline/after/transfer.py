@@ -13,9 +13,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
 from pipeline.flow.consent import confirmations
 from pipeline.flow.run import spending_limits
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.owners import Owners
-from pipeline.ledger.plans import Collection, Plans
+from pipeline.ledger import Collection, Ledger
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
@@ -46,7 +44,7 @@ def transfer(
     with _sender(workspace, config, collection, observer, ask_password) as sender:
         sent = sender.transfer(collection.id, token_id, to)
         sync(sender.ledger, sender.chain, collection.id)
-        last = Owners(sender.ledger).history(collection.id, token_id)[-1]
+        last = sender.ledger.owners.history(collection.id, token_id)[-1]
         return {
             "collection": collection.name,
             "contract": collection.contract,
@@ -72,8 +70,7 @@ def _sender(
     from pipeline.mint.sender import Sender
 
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
-        ledger.check_integrity()
-        Plans(ledger).check()
+        ledger.check()
         with chain_url(config, workspace, collection.chain_kind) as url:
             chain = reach(url)
             chain.check_identity(collection.chain_id, collection.genesis_hash)

@@ -12,8 +12,7 @@ from pipeline.art.folder import copied
 from pipeline.base.errors import GenerationError
 from pipeline.base.records import Artwork, BatchPlan, Found, Provenance, TokenSpec
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Plans, Run
+from pipeline.ledger import Ledger, Run
 
 if TYPE_CHECKING:
     from pipeline.art.draw import Generator
@@ -27,8 +26,8 @@ class Artworks:
         self, run: Run, ledger: Ledger, workspace: Workspace, generator: Generator | None, observer: Observer
     ) -> None:
         self._run, self._workspace, self._generator, self._observer = run, workspace, generator, observer
-        self._plans = Plans(ledger)
-        self.undrawn = self._plans.undrawn_batches(run.id)
+        self._ledger = ledger
+        self.undrawn = self._ledger.batches.undrawn(run.id)
         self._found: dict[int, Found] = {}  # of the batch at hand, where images existed before
         self.sealed = run.count - sum(plan.quantity for plan in self.undrawn)  # tokens that need no drawing any more
 
@@ -40,7 +39,7 @@ class Artworks:
             if artwork.token_id in kept:
                 kept.remove(artwork.token_id)
             else:
-                self._plans.record_artwork(run.collection, artwork)
+                self._ledger.tokens.record(run.collection, artwork)
             drawn += 1
             self._observer.progress("draw", drawn, run.count)
             yield artwork
@@ -50,8 +49,8 @@ class Artworks:
         from pipeline.art.draw import Gate, generate
 
         run = self._run
-        collection = self._plans.collection_by_id(run.collection)
-        gate = Gate(collection.seed, self._plans.hashes(run.collection), run.duplicate_bits)
+        collection = self._ledger.collections.get(run.collection)
+        gate = Gate(collection.seed, self._ledger.tokens.hashes(run.collection), run.duplicate_bits)
         return generate(tokens, generator, run.size, gate, self._image, encoder_of(run))
 
     def _copied(self, tokens: Iterator[TokenSpec | Artwork]) -> Iterator[Artwork]:
@@ -61,15 +60,15 @@ class Artworks:
     def _tokens(self, kept: set[int]) -> Iterator[TokenSpec | Artwork]:
         """Each token as its artwork where that is intact (it enters `kept`), else as it is planned."""
         for plan in self.undrawn:
-            self._found = self._plans.found(plan, self._run.collection)
+            self._found = self._ledger.tokens.found(plan, self._run.collection)
             intact = self._intact(plan)
             kept.update(intact)
-            yield from (intact.get(spec.token_id, spec) for spec in self._plans.specs(plan))
+            yield from (intact.get(spec.token_id, spec) for spec in self._ledger.tokens.specs(plan))
 
     def _intact(self, plan: BatchPlan) -> dict[int, Artwork]:
         """Recorded artworks of a batch whose files still have their digest; the others are drawn or copied again."""
         kept = {}
-        for token_id, artwork in self._plans.drawn(plan, self._image).items():
+        for token_id, artwork in self._ledger.tokens.drawn(plan, self._image).items():
             found = self._found.get(token_id)
             files = {artwork.path: artwork.image_sha256}
             if found is not None:
@@ -85,10 +84,10 @@ class Artworks:
         return self._workspace.image(self._run.collection, token_id)
 
 
-def image_files(workspace: Workspace, plans: Plans, collection_id: int, plan: BatchPlan) -> list[Path]:
+def image_files(workspace: Workspace, ledger: Ledger, collection_id: int, plan: BatchPlan) -> list[Path]:
     """Every file of a sealed batch's images directory, as the workspace has them."""
-    found, files = plans.found(plan, collection_id), list[Path]()
-    for token in plans.tokens(collection_id, plan.start, plan.quantity):
+    found, files = ledger.tokens.found(plan, collection_id), list[Path]()
+    for token in ledger.tokens.of(collection_id, plan.start, plan.quantity):
         files.append(workspace.image(collection_id, token.token_id, token.suffix))
         one = found.get(token.token_id)
         if one is not None and one.animation is not None:

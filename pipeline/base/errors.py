@@ -16,6 +16,7 @@ PipelineError                         exit 1
 │   ├── WorkspaceLocked
 │   ├── WorkspaceUnwritable
 │   ├── NewerSchema
+│   ├── ConstraintBroken              what the ledger's tables never take
 │   └── Corrupt                       bytes that no longer hash to what was recorded
 ├── GenerationError                   models, weights, devices, images
 │   └── NothingPasses                 every attempt of a token was refused by the gate
@@ -168,6 +169,13 @@ class NewerSchema(WorkspaceError):
 
     sentence = "{path} has ledger schema {found}; this version knows {known}"
     next_step = "install the newer version that wrote it"
+
+
+class ConstraintBroken(WorkspaceError):
+    """A table of the ledger did not take what was to be written: what must never happen is refused there."""
+
+    sentence = "{path} does not take this: {reason}"
+    next_step = "nothing of it was written; this is a fault of the program, please report it"
 
 
 class Corrupt(WorkspaceError):

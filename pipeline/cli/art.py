@@ -13,7 +13,7 @@ from pipeline.cli.call import Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
-    from pipeline.ledger.plans import Run
+    from pipeline.ledger import Run
 
 LONG_TABLE = 100  # rows after which nobody reads on
 

@@ -56,7 +56,6 @@ def _serve(call: Call) -> int:
 
 def _access(call: Call) -> int:
     from pipeline.ledger import Ledger
-    from pipeline.ledger.access import Access
 
     action, words = call.arguments.action, call.arguments
     if (action == "revoke") != bool(words.token):
@@ -64,7 +63,7 @@ def _access(call: Call) -> int:
             name=f"access {action}", value=words.token, expected="the number of a token, for revoke alone"
         )
     with Ledger(call.workspace.ledger) as ledger:
-        access = Access(ledger)
+        access = ledger.access
         if action == "new":
             token, secret = access.new(words.scope, words.label[:MAX_LABEL])
             _show_secret(call, token.id, secret)

@@ -36,9 +36,7 @@ from pipeline.flow.plan import (
     named_after,
 )
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.owners import Owners
-from pipeline.ledger.plans import Collection, Plans
+from pipeline.ledger import Collection, Ledger
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
@@ -88,11 +86,10 @@ def dry_run(config: Config, count: int | None, workspace: Workspace, *, more: bo
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ledger = stack.enter_context(_ledger(workspace, folder))
-        plans = Plans(ledger)
-        decision = decide(plans, config, count, recipients, more=more, new=new)
+        decision = decide(ledger, config, count, recipients, more=more, new=new)
         if images is not None:
-            config, decision = images.words(config), named_after(plans, config, decision, images)
-        known = collection_of(plans, decision)
+            config, decision = images.words(config), named_after(ledger, config, decision, images)
+        known = collection_of(ledger, decision)
         own = reach(stack.enter_context(devnet(folder / "chain")))
         kind = chain_kind(config, known)
         chain = reach(stack.enter_context(chain_url(config, workspace, kind))) if kind == "external" else own
@@ -108,7 +105,7 @@ def dry_run(config: Config, count: int | None, workspace: Workspace, *, more: bo
         if estimate is not None and abs(estimate - lines[0]["gas"]) > OTHER_RULES * lines[0]["gas"]:
             lines[0]["gas"] = estimate
         return {
-            "name": collection_name(plans, decision),
+            "name": collection_name(ledger, decision),
             "chain_id": chain_id,
             "rpc_url": chain.rpc.shown,
             "payer": payer,
@@ -174,18 +171,17 @@ def _job(
 ) -> _Job:
     from pipeline.mint.collection import parsed_address
 
-    plans = Plans(ledger)
-    known = collection_of(plans, decision)
-    owning = frozenset(Owners(ledger).tokens_by_owner(known.id)) if known else frozenset()
+    known = collection_of(ledger, decision)
+    owning = frozenset(ledger.owners.tokens_by_owner(known.id)) if known else frozenset()
     if isinstance(decision, Finished):
         return _Job(None, [], owning)
-    settings = _settings(config, known, collection_name(plans, decision), payer)
+    settings = _settings(config, known, collection_name(ledger, decision), payer)
     if isinstance(decision, Continue):
         run = decision.run
-        unminted = [batch.plan for batch in plans.unminted_batches(run.id)] + plans.undrawn_batches(run.id)
-        batches = [_Batch(plan.start, [spec.recipient for spec in plans.specs(plan)]) for plan in unminted]
+        unminted = [batch.plan for batch in ledger.batches.unminted(run.id)] + ledger.batches.undrawn(run.id)
+        batches = [_Batch(plan.start, [spec.recipient for spec in ledger.tokens.specs(plan)]) for plan in unminted]
         return _Job(settings, batches, owning)
-    start = 1 + (sum(run.count for run in plans.runs(known.id)) if known else 0)
+    start = 1 + (sum(run.count for run in ledger.runs.of(known.id)) if known else 0)
     to = parsed_address(config["to"], "--to") if config["to"] and recipients is None else payer
     tokens = iter(recipients or repeat(to, count))
     size = batch_size(config, count, recipients)

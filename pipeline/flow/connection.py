@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from pipeline.base.errors import BadArgument, WorkspaceLocked, WorkspaceUnwritable
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Collection
+from pipeline.ledger import Collection, Ledger
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:

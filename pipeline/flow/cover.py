@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.art.draw.seeds import token_seed
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.media import DECODERS, suffix_of
 from pipeline.base.pictures import BadPicture, decode, plain_bytes
 from pipeline.base.records import Pin, PinnedRoot, TokenSpec
+from pipeline.base.seeds import token_seed
 from pipeline.base.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.art.draw import Generator
-    from pipeline.ledger.plans import Collection
+    from pipeline.ledger import Collection
     from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.art.draw.seeds import token_seed
 from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers
 from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED
 from pipeline.base.records import Address, TokenSpec
+from pipeline.base.seeds import token_seed
 from pipeline.flow.recipients import Recipients
-from pipeline.ledger.plans import Collection, Plans, Run
+from pipeline.ledger import Collection, Ledger, Run
 from pipeline.settings.config import DEFAULTS, Config
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def arguments_of(config: Config, count: int, recipients: Recipients | None = Non
 
 
 def decide(
-    plans: Plans, config: Config, count: int, recipients: Recipients | None = None, *, more: bool, new: bool
+    ledger: Ledger, config: Config, count: int, recipients: Recipients | None = None, *, more: bool, new: bool
 ) -> Decision:
     """Read the workspace and say what this call means.
 
@@ -81,14 +81,14 @@ def decide(
     and neither `more` nor `new` was asked for.
     """
     arguments = arguments_of(config, count, recipients)
-    unfinished = plans.unfinished_run()
+    unfinished = ledger.runs.unfinished()
     if unfinished:
-        _must_agree(unfinished, arguments, plans.collection_by_id(unfinished.collection).name)
+        _must_agree(unfinished, arguments, ledger.collections.get(unfinished.collection).name)
         return Continue(unfinished)
-    collection = _wanted_collection(plans, config, more=more)
+    collection = _wanted_collection(ledger, config, more=more)
     if collection is None:
         return Begin(config["name"])
-    runs = plans.runs(collection.id)
+    runs = ledger.runs.of(collection.id)
     if not runs and not new:  # rebuilt from a contract that has minted nothing yet
         _must_fit(collection, config)
         return Add(collection)
@@ -98,11 +98,11 @@ def decide(
         if config.given("name"):
             raise CollectionExists(
                 collection=collection.name,
-                count=plans.next_token(collection) - 1,
+                count=ledger.runs.next_token(collection) - 1,
                 differences="a new collection of the same name",
                 hint="choose another --name",
             )
-        return Begin(_free_name(plans, config["name"]))
+        return Begin(_free_name(ledger, config["name"]))
     if more:
         _must_fit(collection, config)
         return Add(collection)
@@ -111,30 +111,30 @@ def decide(
             return Finished(run)
     raise CollectionExists(
         collection=collection.name,
-        count=plans.next_token(collection) - 1,
+        count=ledger.runs.next_token(collection) - 1,
         differences=_told(_differences(runs[0].arguments, arguments)),
     )
 
 
-def named_after(plans: Plans, config: Config, decision: Decision, folder: ImageFolder) -> Decision:
+def named_after(ledger: Ledger, config: Config, decision: Decision, folder: ImageFolder) -> Decision:
     """The same decision; a collection that begins with a folder and that nobody named is called after the folder."""
     if isinstance(decision, Begin) and not config.given("name"):
-        return Begin(_free_name(plans, folder.collection_name))
+        return Begin(_free_name(ledger, folder.collection_name))
     return decision
 
 
-def collection_of(plans: Plans, decision: Decision) -> Collection | None:
+def collection_of(ledger: Ledger, decision: Decision) -> Collection | None:
     """The collection that a decision is about; None when it begins one."""
     if isinstance(decision, Add):
         return decision.collection
-    return None if isinstance(decision, Begin) else plans.collection_by_id(decision.run.collection)
+    return None if isinstance(decision, Begin) else ledger.collections.get(decision.run.collection)
 
 
-def collection_name(plans: Plans, decision: Decision) -> str:
+def collection_name(ledger: Ledger, decision: Decision) -> str:
     """The name of the collection that a decision is about, planned or not."""
     if isinstance(decision, Begin):
         return decision.name
-    known = collection_of(plans, decision)
+    known = collection_of(ledger, decision)
     assert known is not None
     return known.name
 
@@ -192,14 +192,14 @@ def command(run: Run) -> str:
     return f"pipeline mint {' '.join(words)}"
 
 
-def _wanted_collection(plans: Plans, config: Config, *, more: bool) -> Collection | None:
+def _wanted_collection(ledger: Ledger, config: Config, *, more: bool) -> Collection | None:
     if config.given("name"):
-        found = plans.collection(config["name"])
+        found = ledger.collections.named(config["name"])
         if found is None and more:
-            known = ", ".join(repr(collection.name) for collection in plans.collections()) or "none yet"
+            known = ", ".join(repr(collection.name) for collection in ledger.collections.all()) or "none yet"
             raise BadArgument(name="--name", value=config["name"], expected=f"a collection of this workspace ({known})")
         return found
-    collections = plans.collections()
+    collections = ledger.collections.all()
     if not collections and more:
         raise BadArgument(name="--more", value="given", expected="a collection to add to; this workspace has none yet")
     return collections[-1] if collections else None
@@ -244,8 +244,8 @@ def _told_askers(planned: str, asked: str) -> str:
     return f"{now} asks instead of {before}"
 
 
-def _free_name(plans: Plans, name: str) -> str:
-    taken = {collection.name for collection in plans.collections()}
+def _free_name(ledger: Ledger, name: str) -> str:
+    taken = {collection.name for collection in ledger.collections.all()}
     number = 2
     while name in taken:
         base = name.rsplit(" ", 1)[0] if name.rsplit(" ", 1)[-1].isdigit() else name

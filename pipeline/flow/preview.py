@@ -13,8 +13,7 @@ from pipeline.base.files import write_whole
 from pipeline.base.pictures import decode
 from pipeline.base.records import Address, Artwork, TokenSpec
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Plans, Run
+from pipeline.ledger import Ledger, Run
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
@@ -80,9 +79,8 @@ def draw_run(
     """Draw (or copy, where images exist) what is missing of a run, record it, and return the contact sheet's pages. Nothing is pinned."""
     for _ in Artworks(run, ledger, workspace, generator, observer):
         pass
-    plans = Plans(ledger)
-    sheet = workspace.export(plans.collection_by_id(run.collection).name) / "contact-sheet.png"
-    return contact_sheets(_drawn(plans, run, workspace), sheet)
+    sheet = workspace.export(ledger.collections.get(run.collection).name) / "contact-sheet.png"
+    return contact_sheets(_drawn(ledger, run, workspace), sheet)
 
 
 def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -> tuple[Run, list[Path]]:
@@ -94,10 +92,8 @@ def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -
     if not workspace.ledger.exists():
         raise _nothing_to_reject(workspace)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
-        ledger.check_integrity()
-        plans = Plans(ledger)
-        plans.check()
-        run = plans.unfinished_run()
+        ledger.check()
+        run = ledger.runs.unfinished()
         if run is None:
             raise _nothing_to_reject(workspace)
         if run.arguments.get("images"):
@@ -107,9 +103,9 @@ def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -
                 expected="a token that was drawn; the images of this run existed before",
                 hint="`pipeline mint` goes on with them; another folder needs another --workspace",
             )
-        _must_be_drawn(plans, run, token_ids)
+        _must_be_drawn(ledger, run, token_ids)
         generator = generator_of(run)
-        plans.reject(run.collection, token_ids)
+        ledger.tokens.reject(run.collection, token_ids)
         return run, draw_run(run, ledger, workspace, generator, observer)
 
 
@@ -127,13 +123,13 @@ def check_png(name: str, path: Path) -> None:
         raise BadArgument(name=name, value=str(path), expected="a file name that ends in .png")
 
 
-def _must_be_drawn(plans: Plans, run: Run, token_ids: Sequence[int]) -> None:
+def _must_be_drawn(ledger: Ledger, run: Run, token_ids: Sequence[int]) -> None:
     told = {
         "planned": "is not drawn yet: `pipeline mint … --stop-after generate` draws it",
         "sealed": "is pinned already, and its content is fixed",
     }
     for token_id in token_ids:
-        token = next(plans.tokens(run.collection, token_id, 1), None)
+        token = next(ledger.tokens.of(run.collection, token_id, 1), None)
         if token is None or not run.start <= token_id < run.start + run.count:
             last = run.start + run.count - 1
             raise BadArgument(name="token id", value=token_id, expected=f"{run.start} to {last}, the unfinished run")
@@ -151,8 +147,8 @@ def _nothing_to_reject(workspace: Workspace) -> BadArgument:
     )
 
 
-def _drawn(plans: Plans, run: Run, workspace: Workspace) -> Iterator[tuple[str, Image]]:
-    for token in plans.tokens(run.collection, run.start, run.count):
+def _drawn(ledger: Ledger, run: Run, workspace: Workspace) -> Iterator[tuple[str, Image]]:
+    for token in ledger.tokens.of(run.collection, run.start, run.count):
         path = workspace.image(run.collection, token.token_id, token.suffix)
         if path.exists() and token.suffix != ".svg":
             yield str(token.token_id), decode(path.read_bytes()).image

@@ -47,8 +47,7 @@ from pipeline.flow.plan import (
 )
 from pipeline.flow.preview import draw_run
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Collection, Plans, Run
+from pipeline.ledger import Collection, Ledger, Run
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Outcome:
 
     def mark_reported(self, ledger: Ledger) -> None:
         """Remember that the caller has the result, so that the same call with `--more` adds again."""
-        Plans(ledger).mark_reported(self.run.id)
+        ledger.runs.mark_reported(self.run.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +120,26 @@ def mint_run(
         config, count = folder.located(config), folder.count(count)
     count = resolved_count(count, recipients)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
-        ledger.check_integrity()
-        plans = Plans(ledger)
-        plans.check()
-        decision = decide(plans, config, count, recipients, more=more, new=new)
+        ledger.check()
+        decision = decide(ledger, config, count, recipients, more=more, new=new)
         if folder is not None:
-            decision = named_after(plans, config, decision, folder)
+            decision = named_after(ledger, config, decision, folder)
         if isinstance(decision, Finished):
-            return Outcome(decision.run, plans.collection_by_id(decision.run.collection), fresh=False)
+            return Outcome(decision.run, ledger.collections.get(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
         spends = not stop_after_generate
-        with _tools(config, workspace, plans, decision, folder, observer, person, spends=spends) as tools:
+        with _tools(config, workspace, ledger, decision, folder, observer, person, spends=spends) as tools:
             run = _planned(config, count, recipients, ledger, decision, tools, observer)
             if stop_after_generate:
                 sheets = draw_run(run, ledger, workspace, tools.generator, observer)
                 return Outcome(
-                    run, plans.collection_by_id(run.collection), fresh=True, waits=True, sheets=tuple(sheets)
+                    run, ledger.collections.get(run.collection), fresh=True, waits=True, sheets=tuple(sheets)
                 )
             seconds = _walk(config, run, ledger, workspace, tools, observer)
-        plans.finish(run.id)
+        ledger.runs.finish(run.id)
         ledger.backup(workspace.backup("after"))
         seconds["whole"] = time.monotonic() - began
-        return Outcome(run, plans.collection_by_id(run.collection), fresh=True, seconds=seconds)
+        return Outcome(run, ledger.collections.get(run.collection), fresh=True, seconds=seconds)
 
 
 # ── before the run ───────────────────────────────────────────────────────────────────────────────────────────
@@ -152,7 +149,7 @@ def mint_run(
 def _tools(
     config: Config,
     workspace: Workspace,
-    plans: Plans,
+    ledger: Ledger,
     decision: Decision,
     folder: ImageFolder | None,
     observer: Observer,
@@ -168,7 +165,7 @@ def _tools(
     from pipeline.pin.store import CarStore
 
     run = decision.run if isinstance(decision, Continue) else None
-    known = collection_of(plans, decision)
+    known = collection_of(ledger, decision)
     kind = chain_kind(config, known)
 
     with ExitStack() as stack:
@@ -186,12 +183,14 @@ def _tools(
             )
         elif run is None:
             observer.notice(f"reading {len(folder.tokens):,} images in {folder.path}")
-            found = folder.read(plans.digests(known.id) if known else {}, plans.next_token(known), observer)
+            found = folder.read(
+                ledger.tokens.digests(known.id) if known else {}, ledger.runs.next_token(known), observer
+            )
         chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
         if known:
             chain.check_identity(known.chain_id, known.genesis_hash)
         if spends:
-            check_consent(config, chain.chain_id, collection_name(plans, decision), person)
+            check_consent(config, chain.chain_id, collection_name(ledger, decision), person)
         signer = signer_for(chain, config, person.ask_password)
         yield Tools(chain, kind, signer, generator, folder, found, store, places)
 
@@ -206,13 +205,12 @@ def _planned(
     observer: Observer,
 ) -> Run:
     """The run to walk: the unfinished one, or a new one written to the ledger as a whole before anything happens."""
-    plans = Plans(ledger)
     if isinstance(decision, Continue):
         if tools.generator is not None:
             must_draw_the_same(decision.run, tools.generator)
-        _keep_gate(plans, decision.run, config)
-        observer.notice(_found(plans, decision.run))
-        return plans.unfinished_run() or decision.run
+        _keep_gate(ledger, decision.run, config)
+        observer.notice(_found(ledger, decision.run))
+        return ledger.runs.unfinished() or decision.run
 
     from pipeline.mint.collection import check_recipients, parsed_address
 
@@ -222,15 +220,15 @@ def _planned(
     check_recipients(tools.chain, recipients.addresses if recipients else [recipient], tools.signer.address)
     assert isinstance(decision, Add | Begin)
     with ledger.atomic():
-        collection = _collection_for(config, plans, decision, tools)
-        start = plans.next_token(collection)
+        collection = _collection_for(config, ledger, decision, tools)
+        start = ledger.runs.next_token(collection)
         if collection.max_supply and start + count - 1 > collection.max_supply:
             raise BadArgument(
                 name="--count",
                 value=count,
                 expected=f"at most {collection.max_supply - start + 1}, the rest of max supply",
             )
-        key = plans.plan_run(
+        key = ledger.runs.plan(
             collection.id,
             arguments_of(config, count, recipients),
             {
@@ -243,22 +241,22 @@ def _planned(
             count,
             batch_size(config, count, recipients),
         )
-        plans.plan_found(collection.id, dict(enumerate(tools.found, start)))
-        plans.set_gate(key, duplicate_bits(config))
+        ledger.tokens.plan_found(collection.id, dict(enumerate(tools.found, start)))
+        ledger.runs.set_gate(key, duplicate_bits(config))
     _show_settings(collection, config["cover"], count, str(recipients or recipient), tools, observer)
-    run = plans.unfinished_run()
+    run = ledger.runs.unfinished()
     assert run is not None
     crash_point("run_planned")
     return run
 
 
-def _collection_for(config: Config, plans: Plans, decision: Add | Begin, tools: Tools) -> Collection:
+def _collection_for(config: Config, ledger: Ledger, decision: Add | Begin, tools: Tools) -> Collection:
     if isinstance(decision, Add):
         return decision.collection
-    chain = plans.chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
+    chain = ledger.collections.enter_chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
     words = tools.folder.words(config) if tools.folder else config
     settings = collection_settings(words, decision.name, tools.signer.address, config["model"])
-    return plans.collection_by_id(plans.plan_collection(chain, settings))
+    return ledger.collections.get(ledger.collections.plan(chain, settings))
 
 
 def _show_settings(
@@ -276,16 +274,16 @@ def _show_settings(
     )
 
 
-def _found(plans: Plans, run: Run) -> str:
-    counts = plans.counts(run.collection)
+def _found(ledger: Ledger, run: Run) -> str:
+    counts = ledger.tokens.counts(run.collection)
     told = ", ".join(f"{number:,} {state}" for state, number in sorted(counts.items()))
     return f"found an unfinished run of {run.count:,} tokens ({told}): continuing"
 
 
-def _keep_gate(plans: Plans, run: Run, config: Config) -> None:
+def _keep_gate(ledger: Ledger, run: Run, config: Config) -> None:
     """A run keeps its gate, unless another is asked for: where nothing passes there must be a way on."""
     if config.given("duplicate_bits") and duplicate_bits(config) != run.duplicate_bits:
-        plans.set_gate(run.id, duplicate_bits(config))
+        ledger.runs.set_gate(run.id, duplicate_bits(config))
 
 
 def duplicate_bits(config: Config) -> int | None:
@@ -348,12 +346,11 @@ class _Flow:
 
     def __init__(self, run: Run, ledger: Ledger, workspace: Workspace, tools: Tools, observer: Observer) -> None:
         self.run, self.ledger, self.workspace, self.tools, self.observer = run, ledger, workspace, tools, observer
-        self.plans = Plans(ledger)
-        self.collection = self.plans.collection_by_id(run.collection)
+        self.collection = self.ledger.collections.get(run.collection)
         drawing = tools.generator
         self.provenance = provenance_of(drawing, run.size, encoder_of(run)) if drawing else None
         self.artworks = Artworks(run, ledger, workspace, tools.generator, observer)
-        self.earlier = self.plans.unminted_batches(run.id)
+        self.earlier = self.ledger.batches.unminted(run.id)
         self.pinned = self.artworks.sealed
         self.minted = self.pinned - sum(batch.plan.quantity for batch in self.earlier)
 
@@ -367,7 +364,7 @@ class _Flow:
         """First the batches that an earlier process sealed, then each new one once the ledger holds it."""
         yield from self.earlier
         for batch in batches:
-            self.plans.seal(batch, self.collection.name)
+            self.ledger.batches.seal(batch, self.collection.name)
             self.pinned += batch.plan.quantity
             self.observer.progress("pin", self.pinned, self.run.count)
             yield batch
@@ -402,9 +399,9 @@ class _Flow:
         cover, info, pins = pin_info(
             self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.places
         )
-        self.plans.set_info(self.collection.id, cover, info, pins)
+        self.ledger.collections.set_info(self.collection.id, cover, info, pins)
         crash_point("info_recorded")
-        self.collection = self.plans.collection_by_id(self.collection.id)
+        self.collection = self.ledger.collections.get(self.collection.id)
 
 
 def _animation_url(found: Found, folder: str) -> str:

@@ -1,5 +1,7 @@
 """All SQL: what was planned, drawn, pinned, signed, mined, and who owns it. The ledger holds intent, the chain truth."""
 
-from pipeline.ledger.ledger import Ledger, canonical_json
+from pipeline.ledger.database import canonical_json
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.rows import Batch, Collection, KnownChain, Run, Token
 
-__all__ = ["Ledger", "canonical_json"]
+__all__ = ["Batch", "Collection", "KnownChain", "Ledger", "Run", "Token", "canonical_json"]

@@ -7,10 +7,10 @@ import hmac
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.base.errors import BadArgument
-from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.database import Database, Row
 
 Scope = Literal["read", "mint"]
 
@@ -32,42 +32,47 @@ class AccessToken:
 class Access:
     """The tokens of one ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     def new(self, scope: Scope, label: str) -> tuple[AccessToken, str]:
         """A new token and its secret, which is told this once and kept nowhere."""
         secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-        with self._ledger.atomic():
-            key = self._ledger.execute(
-                "INSERT INTO access_token (label, scope, digest, created) VALUES (?, ?, ?, ?)",
+        with self._db.atomic():
+            key = self._db.insert(
+                "INSERT INTO access_token (label, scope, digest, created) VALUES (?, ?, ?, ?) RETURNING id",
                 (label, scope, _digest(secret), time.time()),
             )
-            self._ledger.log("access.new", str(key), scope=scope)
+            self._db.log("access.new", str(key), scope=scope)
         return self._token(key), secret
 
     def all(self) -> list[AccessToken]:
-        return [_token(row) for row in self._ledger.rows("SELECT * FROM access_token ORDER BY id")]
+        return [
+            _token(row)
+            for row in self._db.rows("SELECT id, label, scope, created, revoked FROM access_token ORDER BY id")
+        ]
 
     def revoke(self, key: int) -> AccessToken:
         """End a token; one that was revoked before stays so. Raises BadArgument when there is none of this number."""
         found = self._token(key)
         if found.revoked is None:
-            with self._ledger.atomic():
-                self._ledger.execute("UPDATE access_token SET revoked = ? WHERE id = ?", (time.time(), key))
-                self._ledger.log("access.revoked", str(key))
+            with self._db.atomic():
+                self._db.execute("UPDATE access_token SET revoked = ? WHERE id = ?", (time.time(), key))
+                self._db.log("access.revoked", str(key))
         return self._token(key)
 
     def find(self, secret: str) -> AccessToken | None:
         """The token that a secret belongs to, unless it was revoked. Takes equally long whichever it is."""
         wanted, found = _digest(secret), None
-        for row in self._ledger.rows("SELECT * FROM access_token WHERE revoked IS NULL ORDER BY id"):
+        for row in self._db.rows(
+            "SELECT id, label, scope, created, revoked, digest FROM access_token WHERE revoked IS NULL ORDER BY id"
+        ):
             if hmac.compare_digest(row["digest"], wanted):
                 found = _token(row)
         return found
 
     def _token(self, key: int) -> AccessToken:
-        row = self._ledger.row("SELECT * FROM access_token WHERE id = ?", (key,))
+        row = self._db.row("SELECT id, label, scope, created, revoked FROM access_token WHERE id = ?", (key,))
         if row is None:
             known = ", ".join(str(token.id) for token in self.all()) or "none yet"
             raise BadArgument(name="token", value=key, expected=f"the number of a token ({known})")
@@ -78,5 +83,5 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _token(row: Any) -> AccessToken:
+def _token(row: Row) -> AccessToken:
     return AccessToken(row["id"], row["label"], row["scope"], row["created"], row["revoked"])

@@ -5,11 +5,12 @@ Everything here reads, in one query each, so a ledger opened readonly beside a r
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
 from pipeline.base.records import Address
-from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.database import Database
+from pipeline.ledger.rows import Run, address_or_none
+from pipeline.ledger.runs import RUNS, run_of
 
 STATES = ("planned", "generated", "sealed", "live", "mined", "final")
 
@@ -58,12 +59,12 @@ class TransactionRow:
 class Catalogue:
     """Questions about one collection, given by its ledger key."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     def entries(self, collection: int) -> list[Entry]:
         """Every token of the collection, planned ones as well, by token id."""
-        rows = self._ledger.rows(
+        rows = self._db.rows(
             "SELECT t.token_id, t.recipient, t.attributes, t.image_sha256, b.state IN ('mined', 'final') AS minted, f.name"
             "  FROM token t JOIN batch b ON b.id = t.batch"
             "  LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id"
@@ -84,7 +85,7 @@ class Catalogue:
 
     def image(self, collection: int, token_id: int) -> tuple[bytes, str] | None:
         """The digest of a token's image and its file's suffix; None for a token that is unknown or not drawn."""
-        row = self._ledger.row(
+        row = self._db.row(
             "SELECT t.image_sha256, f.suffix FROM token t"
             "  LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id"
             " WHERE t.collection = ? AND t.token_id = ?",
@@ -92,38 +93,39 @@ class Catalogue:
         )
         return (row["image_sha256"], row["suffix"] or ".png") if row and row["image_sha256"] else None
 
-    def run_of(self, collection: int, token_id: int) -> sqlite3.Row | None:
-        """The `run` row that planned a token: with which model, renderer, encoder and size it is drawn."""
-        return self._ledger.row(
-            "SELECT r.* FROM run r JOIN batch b ON b.run = r.id JOIN token t ON t.batch = b.id"
+    def run_of(self, collection: int, token_id: int) -> Run | None:
+        """The run that planned a token: with which model, renderer, encoder and size it is drawn."""
+        row = self._db.row(
+            f"{RUNS} JOIN batch b ON b.run = r.id JOIN token t ON t.batch = b.id"
             " WHERE t.collection = ? AND t.token_id = ?",
             (collection, token_id),
         )
+        return run_of(row) if row else None
 
     def cover_root(self, collection: int) -> str | None:
-        row = self._ledger.row("SELECT cover_root FROM collection WHERE id = ?", (collection,))
+        row = self._db.row("SELECT cover_root FROM collection WHERE id = ?", (collection,))
         return row["cover_root"] if row else None
 
     def indexed_block(self, collection: int) -> int | None:
         """The block up to which Transfer events were read; None when none were."""
-        row = self._ledger.row("SELECT max(block_number) AS block FROM scanned WHERE collection = ?", (collection,))
+        row = self._db.row("SELECT max(block_number) AS block FROM scanned WHERE collection = ?", (collection,))
         return row["block"] if row else None
 
     def counts(self, collection: int) -> dict[str, int]:
         """How many tokens are in each of STATES. It looks at tokens only of batches that are still being drawn."""
         found = dict.fromkeys(STATES, 0)
-        for row in self._ledger.rows(
+        for row in self._db.rows(
             "SELECT state, sum(quantity) AS n FROM batch WHERE collection = ? AND state <> 'planned' GROUP BY state"
             " UNION ALL SELECT t.state, count(*) FROM batch b JOIN token t ON t.batch = b.id"
             " WHERE b.collection = ? AND b.state = 'planned' GROUP BY t.state",
             (collection, collection),
         ):
-            found[row["state"]] += row["n"]
+            found[row["state"]] += int(row["n"])
         return found
 
     def owner_counts(self, collection: int) -> int:
         """How many addresses own a token, by the Transfer events that were read."""
-        row = self._ledger.row(
+        row = self._db.row(
             "SELECT count(DISTINCT recipient) AS n FROM (SELECT recipient, ROW_NUMBER() OVER (PARTITION BY token_id"
             " ORDER BY block_number DESC, log_index DESC) AS age FROM transfer WHERE collection = ?) AS ranked"
             " WHERE age = 1",
@@ -133,21 +135,32 @@ class Catalogue:
 
     def is_running(self, collection: int) -> bool:
         """Whether a run of this collection is unfinished; it may be interrupted."""
-        row = self._ledger.row("SELECT 1 FROM run WHERE collection = ? AND state = 'running'", (collection,))
+        row = self._db.row("SELECT 1 FROM run WHERE collection = ? AND state = 'running'", (collection,))
         return row is not None
 
     def batches(self, collection: int, after: int, limit: int) -> list[BatchRow]:
         """Batches that start behind token `after`, in order."""
-        rows = self._ledger.rows(
+        rows = self._db.rows(
             "SELECT start, quantity, state, images_root, metadata_root, tx_hash, block_number FROM batch"
             " WHERE collection = ? AND start > ? ORDER BY start LIMIT ?",
             (collection, after, limit),
         )
-        return [BatchRow(*row) for row in rows]
+        return [
+            BatchRow(
+                row["start"],
+                row["quantity"],
+                row["state"],
+                row["images_root"],
+                row["metadata_root"],
+                row["tx_hash"],
+                row["block_number"],
+            )
+            for row in rows
+        ]
 
     def transactions(self, collection: int, after: int, limit: int) -> list[TransactionRow]:
         """Transactions of the collection in the order they were planned, behind the one with key `after`."""
-        rows = self._ledger.rows(
+        rows = self._db.rows(
             "SELECT s.id, s.purpose, a.hash, s.sender, s.nonce, s.state, s.start, s.quantity, s.recipient,"
             "       a.block_number, a.gas_used, s.spent_wei"
             "  FROM slot s JOIN attempt a ON a.id ="
@@ -156,6 +169,19 @@ class Catalogue:
             (collection, after, limit),
         )
         return [
-            TransactionRow(**{**dict(row), "spent_wei": None if row["spent_wei"] is None else int(row["spent_wei"])})
+            TransactionRow(
+                id=row["id"],
+                purpose=row["purpose"],
+                hash=row["hash"],
+                sender=Address(row["sender"]),
+                nonce=row["nonce"],
+                state=row["state"],
+                start=row["start"],
+                quantity=row["quantity"],
+                recipient=address_or_none(row["recipient"]),
+                block_number=row["block_number"],
+                gas_used=row["gas_used"],
+                spent_wei=None if row["spent_wei"] is None else int(row["spent_wei"]),
+            )
             for row in rows
         ]

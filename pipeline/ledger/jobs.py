@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import Corrupt, KeyReused, QueueFull
-from pipeline.ledger.ledger import Ledger, canonical_json
+from pipeline.ledger.database import Database, Row, canonical_json
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -45,8 +45,8 @@ _JOBS = "SELECT j.*, r.collection, r.start, r.count FROM job j LEFT JOIN run r O
 class Jobs:
     """Reads and writes jobs in a ledger; every method that writes is one commit, or joins the one around it."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     def accept(self, key: str, kind: str, body: dict[str, Any]) -> tuple[Job, bool]:
         """The job of an idempotency key, and whether this call made it: on the disk when this returns.
@@ -55,53 +55,53 @@ class Jobs:
         """
         text = canonical_json([kind, body])
         digest = hashlib.sha256(text.encode()).digest()
-        with self._ledger.atomic():
-            row = self._ledger.row(f"{_JOBS} WHERE j.idem_key = ?", (key,))
+        with self._db.atomic():
+            row = self._db.row(f"{_JOBS} WHERE j.idem_key = ?", (key,))
             if row is not None:
                 if row["body_sha256"] != digest:
                     raise KeyReused(job=row["id"])
                 return self._job(row), False
-            waiting = self._ledger.row("SELECT count(*) AS n FROM job WHERE state = 'queued'")
+            waiting = self._db.row("SELECT count(*) AS n FROM job WHERE state = 'queued'")
             assert waiting is not None
             if waiting["n"] >= MAX_WAITING:
                 raise QueueFull(waiting=waiting["n"])
-            job = self._ledger.execute(
-                "INSERT INTO job (idem_key, kind, body, body_sha256, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
+            job = self._db.insert(
+                "INSERT INTO job (idem_key, kind, body, body_sha256, state, created) VALUES (?, ?, ?, ?, 'queued', ?) RETURNING id",
                 (key, kind, canonical_json(body), digest, time.time()),
             )
-            self._ledger.log("job.accepted", str(job), body_sha256=digest.hex())
+            self._db.log("job.accepted", str(job), body_sha256=digest.hex())
         crash_point("job_accepted")
         return self.job(job), True
 
     def job(self, key: int) -> Job:
         """Raises KeyError."""
-        row = self._ledger.row(f"{_JOBS} WHERE j.id = ?", (key,))
+        row = self._db.row(f"{_JOBS} WHERE j.id = ?", (key,))
         if row is None:
             raise KeyError(key)
         return self._job(row)
 
     def newest(self, count: int, before: int | None = None) -> list[Job]:
         """At most `count` jobs, newest first, with ids below `before`."""
-        rows = self._ledger.rows(
+        rows = self._db.rows(
             f"{_JOBS} WHERE j.id < ? ORDER BY j.id DESC LIMIT ?", (1 << 62 if before is None else before, count)
         )
         return [self._job(row) for row in rows]
 
     def unended(self) -> list[Job]:
         """The jobs that wait or run, in the order of their acceptance."""
-        rows = self._ledger.rows(f"{_JOBS} WHERE j.state IN ('queued', 'running') ORDER BY j.id")
+        rows = self._db.rows(f"{_JOBS} WHERE j.state IN ('queued', 'running') ORDER BY j.id")
         return [self._job(row) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
-        rows = self._ledger.rows("SELECT state, count(*) AS n FROM job GROUP BY state")
+        rows = self._db.rows("SELECT state, count(*) AS n FROM job GROUP BY state")
         return {row["state"]: row["n"] for row in rows}
 
     # ── what becomes of a job ────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, job: int) -> None:
-        with self._ledger.atomic():
-            self._ledger.execute(
+        with self._db.atomic():
+            self._db.execute(
                 "UPDATE job SET state = 'running', started = coalesce(started, ?) WHERE id = ? AND state = 'queued'",
                 (time.time(), job),
             )
@@ -109,46 +109,46 @@ class Jobs:
 
     def wait_again(self, job: int) -> None:
         """Put a job that could not begin back into the queue."""
-        with self._ledger.atomic():
-            self._ledger.execute("UPDATE job SET state = 'queued' WHERE id = ? AND state = 'running'", (job,))
+        with self._db.atomic():
+            self._db.execute("UPDATE job SET state = 'queued' WHERE id = ? AND state = 'running'", (job,))
 
     def set_run(self, job: int, run: int) -> None:
-        with self._ledger.atomic():
-            self._ledger.execute("UPDATE job SET run = ? WHERE id = ?", (run, job))
+        with self._db.atomic():
+            self._db.execute("UPDATE job SET run = ? WHERE id = ?", (run, job))
 
     def end(self, job: int, state: State, error: str | None = None, hint: str | None = None) -> None:
         """A running or waiting job has ended; a job ends once."""
-        with self._ledger.atomic():
-            self._ledger.execute(
+        with self._db.atomic():
+            self._db.execute(
                 "UPDATE job SET state = ?, error = ?, hint = ?, ended = ?, cancelling = 0 "
                 "WHERE id = ? AND state IN ('queued', 'running')",
                 (state, error, hint, time.time(), job),
             )
-            self._ledger.log(f"job.{state}", str(job))
+            self._db.log(f"job.{state}", str(job))
 
     def ask_to_cancel(self, job: int) -> Job:
         """End a waiting job now; ask the worker to end a running one. One that has ended stays as it is."""
-        with self._ledger.atomic():
+        with self._db.atomic():
             if self.job(job).state == "queued":
                 self.end(job, "cancelled")
             else:
-                self._ledger.execute("UPDATE job SET cancelling = 1 WHERE id = ? AND state = 'running'", (job,))
+                self._db.execute("UPDATE job SET cancelling = 1 WHERE id = ? AND state = 'running'", (job,))
         return self.job(job)
 
     def resume(self, job: int) -> Job:
         """Put a failed or cancelled job into the queue again: it goes on where it stood. Any other stays as it is."""
-        with self._ledger.atomic():
+        with self._db.atomic():
             if self.job(job).state in ("failed", "cancelled"):
-                self._ledger.execute(
+                self._db.execute(
                     "UPDATE job SET state = 'queued', error = NULL, hint = NULL, ended = NULL WHERE id = ?", (job,)
                 )
-                self._ledger.log("job.resumed", str(job))
+                self._db.log("job.resumed", str(job))
         return self.job(job)
 
-    def _job(self, row: Any) -> Job:
+    def _job(self, row: Row) -> Job:
         body = json.loads(row["body"])
         if hashlib.sha256(canonical_json([row["kind"], body]).encode()).digest() != row["body_sha256"]:
-            raise Corrupt(what=f"{self._ledger.path}: job {row['id']}", reason="its body does not match its hash")
+            raise Corrupt(what=f"{self._db.path}: job {row['id']}", reason="its body does not match its hash")
         return Job(
             id=row["id"],
             kind=row["kind"],

@@ -13,13 +13,22 @@ byte leaves, so a restart finds every transaction that may be on the chain. Stat
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.base.records import Address
-from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.batches import Batches
+from pipeline.ledger.database import Database, Row
+
+_SLOT = (
+    "slot.id, slot.nonce, slot.purpose, slot.collection, slot.batch, slot.start, slot.quantity, slot.recipient, "
+    "slot.state, slot.reserved_wei"
+)
+_ATTEMPT = (
+    "attempt.id, attempt.slot, attempt.raw, attempt.hash, attempt.gas, attempt.max_fee_wei, attempt.priority_fee_wei, "
+    "attempt.sends, attempt.first_sent_block, attempt.state, attempt.block_number, attempt.block_hash"
+)
 
 Purpose = Literal["deploy", "mint", "transfer", "filler"]
 
@@ -109,48 +118,19 @@ class MinedIn:
 class Journal:
     """The transactions of one ledger. Each writing method is one commit, or joins the caller's `Ledger.atomic`."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-
-    # ── chains and collections ───────────────────────────────────────────────────────────────────────────────
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     def chain_key(self, chain_id: int, genesis_hash: bytes) -> int | None:
         """The ledger key of a chain, None when this ledger has nothing to do with it."""
-        row = self.ledger.row("SELECT id FROM chain WHERE chain_id = ? AND genesis_hash = ?", (chain_id, genesis_hash))
+        row = self._db.row("SELECT id FROM chain WHERE chain_id = ? AND genesis_hash = ?", (chain_id, genesis_hash))
         return int(row["id"]) if row else None
-
-    def chain_of(self, collection: int) -> sqlite3.Row:
-        """The `chain` row of a collection."""
-        return self._one(
-            "SELECT chain.* FROM chain JOIN collection ON collection.chain = chain.id WHERE collection.id = ?",
-            (collection,),
-        )
-
-    def collection(self, collection: int) -> sqlite3.Row:
-        return self._one("SELECT * FROM collection WHERE id = ?", (collection,))
-
-    def batch(self, batch: int) -> sqlite3.Row:
-        return self._one("SELECT * FROM batch WHERE id = ?", (batch,))
-
-    def batches(self, collection: int, *states: str) -> list[sqlite3.Row]:
-        """Batches of a collection in the given states, in token order."""
-        marks = ",".join("?" * len(states))
-        return self.ledger.rows(
-            f"SELECT * FROM batch WHERE collection = ? AND state IN ({marks}) ORDER BY start", (collection, *states)
-        )
-
-    def recipients(self, batch: int) -> list[Address]:
-        """Who gets each token of a batch, in token order."""
-        return [
-            Address(row["recipient"])
-            for row in self.ledger.rows("SELECT recipient FROM token WHERE batch = ? ORDER BY token_id", (batch,))
-        ]
 
     # ── slots ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def next_nonce(self, chain: int, sender: Address) -> int:
         """One more than the highest nonce that this ledger ever used for `sender`; the chain's count is a floor beside it."""
-        row = self._one("SELECT MAX(nonce) AS nonce FROM slot WHERE chain = ? AND sender = ?", (chain, sender))
+        row = self._db.one("SELECT MAX(nonce) AS nonce FROM slot WHERE chain = ? AND sender = ?", (chain, sender))
         return 0 if row["nonce"] is None else int(row["nonce"]) + 1
 
     def uses(self, chain: int, sender: Address, nonce: int) -> bool:
@@ -162,12 +142,12 @@ class Journal:
     def reserve(self, chain: int, sender: Address, nonce: int, intent: Intent, run: int | None, signed: Signed) -> Slot:
         """Write a new slot with its first attempt; its batch or collection goes live. Nothing was sent before this.
 
-        Raises sqlite3.IntegrityError when the nonce, the token range, the transfer or the deployment is taken.
+        Raises ConstraintBroken when the nonce, the token range, the transfer or the deployment is taken.
         """
-        with self.ledger.atomic():
-            slot = self.ledger.execute(
+        with self._db.atomic():
+            slot = self._db.insert(
                 "INSERT INTO slot (chain, sender, nonce, purpose, collection, batch, start, quantity,"
-                " recipient, run, state, reserved_wei) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'live', ?)",
+                " recipient, run, state, reserved_wei) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'live', ?) RETURNING id",
                 (
                     chain,
                     sender,
@@ -184,22 +164,22 @@ class Journal:
             )
             self._insert_attempt(slot, signed)
             self._follow(intent)
-            self.ledger.log("signed", f"slot/{slot}", nonce=nonce, tx=signed.hash.hex(), purpose=intent.purpose)
+            self._db.log("signed", f"slot/{slot}", nonce=nonce, tx=signed.hash.hex(), purpose=intent.purpose)
         return self.slot(slot)
 
     def add_attempt(self, slot: Slot, signed: Signed) -> Slot:
         """Write a dearer attempt for the same nonce, before it is sent."""
-        with self.ledger.atomic():
+        with self._db.atomic():
             self._insert_attempt(slot.id, signed)
             reserved = max(slot.reserved_wei, signed.reserved_wei)
-            self.ledger.execute("UPDATE slot SET reserved_wei = ? WHERE id = ?", (str(reserved), slot.id))
-            self.ledger.log("bumped", f"slot/{slot.id}", tx=signed.hash.hex(), max_fee_wei=str(signed.max_fee_wei))
+            self._db.execute("UPDATE slot SET reserved_wei = ? WHERE id = ?", (str(reserved), slot.id))
+            self._db.log("bumped", f"slot/{slot.id}", tx=signed.hash.hex(), max_fee_wei=str(signed.max_fee_wei))
         return self.slot(slot.id)
 
     def name_contract(self, collection: int, contract: Address) -> None:
         """Remember where the collection's contract is, or will be."""
-        with self.ledger.atomic():
-            self.ledger.execute("UPDATE collection SET contract = ? WHERE id = ?", (contract, collection))
+        with self._db.atomic():
+            self._db.execute("UPDATE collection SET contract = ? WHERE id = ?", (contract, collection))
 
     def slot(self, slot: int) -> Slot:
         return self._slots("WHERE slot.id = ?", (slot,))[0]
@@ -217,11 +197,21 @@ class Journal:
         where = "WHERE collection = ? AND slot.start = ? AND purpose = 'transfer' AND slot.state = 'live'"
         return next(iter(self._slots(where, (collection, token_id))), None)
 
+    def transactions(self, collection: int) -> list[bytes]:
+        """Hashes of the transactions that made a collection, the deployment first."""
+        rows = self._db.rows(
+            "SELECT a.hash FROM attempt a JOIN slot s ON s.id = a.slot "
+            "WHERE s.collection = ? AND a.state = 'mined' AND s.state IN ('mined', 'final') "
+            "AND s.purpose <> 'transfer' ORDER BY s.nonce",
+            (collection,),
+        )
+        return [row["hash"] for row in rows]
+
     def uncovered(self, batch: int) -> list[range]:
         """The token ranges of a batch that no live, mined or final slot mints, in order. None for an adopted batch."""
-        row = self.batch(batch)
-        first, end = row["start"], row["start"] + row["quantity"]
-        if row["state"] in ("mined", "final"):
+        whole = Batches(self._db).get(batch)
+        first, end = whole.start, whole.last + 1
+        if whole.is_mined:
             return []
         gaps = []
         for slot in self._slots("WHERE batch = ? AND slot.state IN ('live', 'mined', 'final')", (batch,), "slot.start"):
@@ -234,8 +224,8 @@ class Journal:
     # ── what became of them ──────────────────────────────────────────────────────────────────────────────────
 
     def mark_sent(self, attempt: Attempt, head: int) -> None:
-        with self.ledger.atomic():
-            self.ledger.execute(
+        with self._db.atomic():
+            self._db.execute(
                 "UPDATE attempt SET sends = sends + 1, first_sent_block = COALESCE(first_sent_block, ?),"
                 " state = CASE state WHEN 'signed' THEN 'sent' ELSE state END WHERE id = ?",
                 (head, attempt.id),
@@ -243,107 +233,96 @@ class Journal:
 
     def mark_mined(self, slot: Slot, attempt: Attempt, where: MinedIn, gas_used: int, spent_wei: int) -> None:
         """One attempt is in a block and did what it should; the slot's other attempts can never be."""
-        with self.ledger.atomic():
+        with self._db.atomic():
             self._settle_attempts(slot, attempt, where, gas_used)
-            self.ledger.execute(
-                "UPDATE slot SET state = 'mined', spent_wei = ? WHERE id = ?", (str(spent_wei), slot.id)
-            )
+            self._db.execute("UPDATE slot SET state = 'mined', spent_wei = ? WHERE id = ?", (str(spent_wei), slot.id))
             self._follow(slot.intent)
-            self.ledger.log("mined", f"slot/{slot.id}", tx=attempt.hash.hex(), block=where.block_number)
+            self._db.log("mined", f"slot/{slot.id}", tx=attempt.hash.hex(), block=where.block_number)
 
     def mark_reverted(
         self, slot: Slot, attempt: Attempt, where: MinedIn, gas_used: int, spent_wei: int, reason: str
     ) -> None:
         """One attempt is in a block and the contract refused it: its token range is free again, its nonce is not."""
-        with self.ledger.atomic():
+        with self._db.atomic():
             self._settle_attempts(slot, attempt, where, gas_used)
-            self.ledger.execute(
+            self._db.execute(
                 "UPDATE slot SET state = 'reverted', spent_wei = ? WHERE id = ?", (str(spent_wei), slot.id)
             )
             self._follow(slot.intent)
-            self.ledger.log("reverted", f"slot/{slot.id}", tx=attempt.hash.hex(), reason=reason)
+            self._db.log("reverted", f"slot/{slot.id}", tx=attempt.hash.hex(), reason=reason)
 
     def mark_lost(self, slot: Slot) -> None:
         """A stranger's transaction used the nonce for good: this one can never be mined, its token range is free again."""
-        with self.ledger.atomic():
-            self.ledger.execute("UPDATE slot SET state = 'lost', spent_wei = '0' WHERE id = ?", (slot.id,))
+        with self._db.atomic():
+            self._db.execute("UPDATE slot SET state = 'lost', spent_wei = '0' WHERE id = ?", (slot.id,))
             self._follow(slot.intent)
-            self.ledger.log("lost", f"slot/{slot.id}", nonce=slot.nonce)
+            self._db.log("lost", f"slot/{slot.id}", nonce=slot.nonce)
 
     def back_to_live(self, slot: Slot, reason: str) -> None:
         """The block that held the slot is no longer part of the chain: its bytes are to be sent again."""
-        with self.ledger.atomic():
-            self.ledger.execute("UPDATE slot SET state = 'live', spent_wei = NULL WHERE id = ?", (slot.id,))
-            self.ledger.execute(
+        with self._db.atomic():
+            self._db.execute("UPDATE slot SET state = 'live', spent_wei = NULL WHERE id = ?", (slot.id,))
+            self._db.execute(
                 "UPDATE attempt SET state = 'sent', block_number = NULL, block_hash = NULL, gas_used = NULL,"
                 " first_sent_block = NULL WHERE slot = ?",
                 (slot.id,),
             )
             self._follow(slot.intent)
-            self.ledger.log("reorg", f"slot/{slot.id}", nonce=slot.nonce, reason=reason)
+            self._db.log("reorg", f"slot/{slot.id}", nonce=slot.nonce, reason=reason)
 
     def adopt_batch(self, batch: int, where: MinedIn) -> None:
         """The chain has this batch although no transaction of this ledger says so: an older ledger, a lost journal."""
-        with self.ledger.atomic():
+        with self._db.atomic():
             self._place("batch", batch, "mined", where)
-            self.ledger.log("adopted", f"batch/{batch}", block=where.block_number)
+            self._db.log("adopted", f"batch/{batch}", block=where.block_number)
 
     def adopt_collection(self, collection: int, contract: Address, where: MinedIn) -> None:
         """The chain has this contract although no transaction of this ledger says so."""
-        with self.ledger.atomic():
+        with self._db.atomic():
             self.name_contract(collection, contract)
             self._place("collection", collection, "mined", where)
-            self.ledger.log("adopted", f"collection/{collection}", contract=contract)
+            self._db.log("adopted", f"collection/{collection}", contract=contract)
 
-    def forget_adoption(self, table: Literal["batch", "collection"], key: int) -> None:
+    def forget_adopted_batch(self, batch: int) -> None:
         """The block that an adoption stood on is gone: back to where its own transaction is signed."""
-        with self.ledger.atomic():
-            state = "sealed" if table == "batch" else "planned"
-            self.ledger.execute(
-                f"UPDATE {table} SET state = '{state}', tx_hash = NULL, block_number = NULL, block_hash = NULL WHERE id = ?",
-                (key,),
-            )
-            self.ledger.log("reorg", f"{table}/{key}", reason="the adopted block is gone")
+        with self._db.atomic():
+            self._place("batch", batch, "sealed", None)
+            self._db.log("reorg", f"batch/{batch}", reason="the adopted block is gone")
 
-    def adopted(self, table: Literal["batch", "collection"], chain: int) -> list[sqlite3.Row]:
-        """Mined rows of a chain that stand on no slot of this ledger."""
-        column = "collection" if table == "batch" else "id"
-        return self.ledger.rows(
-            f"SELECT * FROM {table} WHERE {column} IN (SELECT id FROM collection WHERE chain = ?) AND state = 'mined'"
-            f" AND NOT EXISTS (SELECT 1 FROM slot WHERE slot.{table} = {table}.id AND purpose = ?"
-            " AND slot.state IN ('live', 'mined', 'final'))",
-            (chain, "mint" if table == "batch" else "deploy"),
-        )
+    def forget_adopted_collection(self, collection: int) -> None:
+        with self._db.atomic():
+            self._place("collection", collection, "planned", None)
+            self._db.log("reorg", f"collection/{collection}", reason="the adopted block is gone")
 
     def finalize(self, chain: int, blocks: Iterable[tuple[int, bytes]]) -> int:
         """Everything mined in one of these canonical, final blocks is final. Returns how many batches became so."""
-        with self.ledger.atomic():
+        with self._db.atomic():
             before = self._count_final(chain)
             for number, block_hash in blocks:
-                self.ledger.execute(
+                self._db.execute(
                     "UPDATE slot SET state = 'final' WHERE chain = ? AND state = 'mined' AND id IN"
                     " (SELECT slot FROM attempt WHERE state = 'mined' AND block_number = ? AND block_hash = ?)",
                     (chain, number, block_hash),
                 )
-                self.ledger.execute(
+                self._db.execute(
                     "UPDATE batch SET state = 'final' WHERE state = 'mined' AND block_number = ? AND block_hash = ?"
                     " AND collection IN (SELECT id FROM collection WHERE chain = ?) AND NOT EXISTS"
                     " (SELECT 1 FROM slot WHERE slot.batch = batch.id AND slot.state IN ('live', 'mined'))",
                     (number, block_hash, chain),
                 )
-                self.ledger.execute(
+                self._db.execute(
                     "UPDATE collection SET state = 'final' WHERE state = 'mined' AND chain = ?"
                     " AND block_number = ? AND block_hash = ?",
                     (chain, number, block_hash),
                 )
             finals = self._count_final(chain) - before
             if finals:
-                self.ledger.log("final", f"chain/{chain}", batches=finals)
+                self._db.log("final", f"chain/{chain}", batches=finals)
         return finals
 
     def mined_blocks(self, chain: int) -> list[tuple[int, bytes]]:
         """The blocks that something mined but not final stands on, lowest first."""
-        rows = self.ledger.rows(
+        rows = self._db.rows(
             "SELECT attempt.block_number AS number, attempt.block_hash AS hash FROM attempt JOIN slot"
             "  ON slot.id = attempt.slot WHERE slot.chain = ? AND slot.state = 'mined' AND attempt.state = 'mined'"
             " UNION SELECT batch.block_number, batch.block_hash FROM batch JOIN collection"
@@ -355,7 +334,7 @@ class Journal:
         return [(row["number"], row["hash"]) for row in rows]
 
     def last_final_block(self, chain: int) -> tuple[int, bytes] | None:
-        row = self.ledger.row(
+        row = self._db.row(
             "SELECT block_number, block_hash FROM attempt JOIN slot ON slot.id = attempt.slot"
             " WHERE slot.chain = ? AND slot.state = 'final' AND attempt.state = 'mined' ORDER BY block_number DESC LIMIT 1",
             (chain,),
@@ -369,7 +348,7 @@ class Journal:
         condition, parameter = (
             ("run = ?", run) if since is None else ("id IN (SELECT slot FROM attempt WHERE signed >= ?)", since)
         )
-        rows = self.ledger.rows(
+        rows = self._db.rows(
             f"SELECT COALESCE(spent_wei, reserved_wei) AS wei FROM slot WHERE {condition}", (parameter,)
         )
         return sum(int(row["wei"]) for row in rows)
@@ -377,7 +356,7 @@ class Journal:
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _insert_attempt(self, slot: int, signed: Signed) -> None:
-        self.ledger.execute(
+        self._db.execute(
             "INSERT INTO attempt (slot, raw, hash, gas, max_fee_wei, priority_fee_wei, signed, state)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, 'signed')",
             (
@@ -392,12 +371,12 @@ class Journal:
         )
 
     def _settle_attempts(self, slot: Slot, winner: Attempt, where: MinedIn, gas_used: int) -> None:
-        self.ledger.execute(
+        self._db.execute(
             "UPDATE attempt SET state = 'superseded', block_number = NULL, block_hash = NULL, gas_used = NULL"
             " WHERE slot = ? AND id <> ?",
             (slot.id, winner.id),
         )
-        self.ledger.execute(
+        self._db.execute(
             "UPDATE attempt SET state = 'mined', block_number = ?, block_hash = ?, gas_used = ? WHERE id = ?",
             (where.block_number, where.block_hash, gas_used, winner.id),
         )
@@ -408,10 +387,10 @@ class Journal:
             slots = self._slots("WHERE slot.collection = ? AND purpose = 'deploy'", (intent.collection,))
             self._follow_slots("collection", intent.collection, slots, whole=True, before="planned")
         elif intent.batch is not None:
-            row = self.batch(intent.batch)
+            whole = Batches(self._db).get(intent.batch)
             slots = self.slots_of_batch(intent.batch)
             sizes = [slot.intent.quantity or 0 for slot in slots if slot.state in ("mined", "final")]
-            self._follow_slots("batch", intent.batch, slots, whole=sum(sizes) == row["quantity"], before="sealed")
+            self._follow_slots("batch", intent.batch, slots, whole=sum(sizes) == whole.quantity, before="sealed")
 
     def _follow_slots(self, table: str, key: int, slots: list[Slot], *, whole: bool, before: str) -> None:
         standing = [slot for slot in slots if slot.state in ("live", "mined", "final")]
@@ -427,13 +406,13 @@ class Journal:
 
     def _place(self, table: str, key: int, state: str, where: MinedIn | None) -> None:
         tx_hash, number, block_hash = (where.tx_hash, where.block_number, where.block_hash) if where else (None,) * 3
-        self.ledger.execute(
+        self._db.execute(
             f"UPDATE {table} SET state = ?, tx_hash = ?, block_number = ?, block_hash = ? WHERE id = ?",
             (state, tx_hash, number, block_hash, key),
         )
 
     def _count_final(self, chain: int) -> int:
-        row = self._one(
+        row = self._db.one(
             "SELECT COUNT(*) AS count FROM batch JOIN collection ON collection.id = batch.collection"
             " WHERE collection.chain = ? AND batch.state = 'final'",
             (chain,),
@@ -441,27 +420,23 @@ class Journal:
         return int(row["count"])
 
     def _slots(self, where: str, parameters: tuple[object, ...], order: str = "slot.nonce") -> list[Slot]:
-        found: dict[int, tuple[sqlite3.Row, list[Attempt]]] = {}
-        for row in self.ledger.rows(f"SELECT slot.* FROM slot {where} ORDER BY {order}, slot.id", parameters):
+        found: dict[int, tuple[Row, list[Attempt]]] = {}
+        for row in self._db.rows(f"SELECT {_SLOT} FROM slot {where} ORDER BY {order}, slot.id", parameters):
             found[row["id"]] = (row, [])
-        for row in self.ledger.rows(
-            f"SELECT attempt.* FROM attempt JOIN slot ON slot.id = attempt.slot {where} ORDER BY attempt.id", parameters
+        for row in self._db.rows(
+            f"SELECT {_ATTEMPT} FROM attempt JOIN slot ON slot.id = attempt.slot {where} ORDER BY attempt.id",
+            parameters,
         ):
             found[row["slot"]][1].append(_attempt(row))
         return [_slot(row, attempts) for row, attempts in found.values()]
 
-    def _one(self, sql: str, parameters: tuple[object, ...]) -> sqlite3.Row:
-        row = self.ledger.row(sql, parameters)
-        assert row is not None, f"the ledger has no row for {parameters}"
-        return row
 
-
-def _slot(row: sqlite3.Row, attempts: list[Attempt]) -> Slot:
+def _slot(row: Row, attempts: list[Attempt]) -> Slot:
     intent = Intent(row["purpose"], row["collection"], row["batch"], row["start"], row["quantity"], row["recipient"])
     return Slot(row["id"], row["nonce"], intent, row["state"], int(row["reserved_wei"]), tuple(attempts))
 
 
-def _attempt(row: sqlite3.Row) -> Attempt:
+def _attempt(row: Row) -> Attempt:
     return Attempt(
         row["id"],
         row["slot"],

@@ -6,12 +6,11 @@ question is a plain query, so a ledger opened readonly answers them all.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.base.records import Address
-from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.database import Database, Row
 
 REMEMBERED = 128  # scanned blocks: a reorg below all of them means reading everything again
 NEWEST = 1 << 62  # above any block number
@@ -41,14 +40,14 @@ class Transfer:
 class Owners:
     """The transfers of collections in one ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def owner_of(self, collection: int, token_id: int) -> Address | None:
         """The owner of a token; None when no transfer of it was read."""
-        row = self._ledger.row(
+        row = self._db.row(
             "SELECT recipient FROM transfer WHERE collection = ? AND token_id = ?"
             " ORDER BY block_number DESC, log_index DESC LIMIT 1",
             (collection, token_id),
@@ -57,7 +56,7 @@ class Owners:
 
     def owners_at(self, collection: int, block_number: int = NEWEST) -> dict[int, Address]:
         """The owner of every token after a block, by token id."""
-        rows = self._ledger.rows(_OWNERS, (collection, block_number))
+        rows = self._db.rows(_OWNERS, (collection, block_number))
         return {row["token_id"]: Address(row["recipient"]) for row in rows}
 
     def tokens_by_owner(self, collection: int, block_number: int = NEWEST) -> dict[Address, list[int]]:
@@ -69,22 +68,23 @@ class Owners:
 
     def history(self, collection: int, token_id: int) -> list[Transfer]:
         """Every transfer of a token, oldest first."""
-        rows = self._ledger.rows(
-            "SELECT * FROM transfer WHERE collection = ? AND token_id = ? ORDER BY block_number, log_index",
+        rows = self._db.rows(
+            "SELECT block_number, log_index, block_hash, tx_hash, token_id, sender, recipient FROM transfer WHERE collection = ? AND token_id = ? ORDER BY block_number, log_index",
             (collection, token_id),
         )
         return [_transfer(row) for row in rows]
 
     def mints(self, collection: int) -> dict[int, Transfer]:
         """The first transfer of each token, by token id: where it was minted, and to whom."""
-        rows = self._ledger.rows(
-            "SELECT * FROM transfer WHERE collection = ? ORDER BY block_number DESC, log_index DESC", (collection,)
+        rows = self._db.rows(
+            "SELECT block_number, log_index, block_hash, tx_hash, token_id, sender, recipient FROM transfer WHERE collection = ? ORDER BY block_number DESC, log_index DESC",
+            (collection,),
         )
         return {row["token_id"]: _transfer(row) for row in rows}
 
     def scanned(self, collection: int) -> list[tuple[int, bytes]]:
         """Blocks up to which everything was read, with the hash they had then; newest first."""
-        rows = self._ledger.rows(
+        rows = self._db.rows(
             "SELECT block_number, block_hash FROM scanned WHERE collection = ? ORDER BY block_number DESC",
             (collection,),
         )
@@ -94,8 +94,8 @@ class Owners:
 
     def record(self, collection: int, transfers: Iterable[Transfer], block_number: int, block_hash: bytes) -> None:
         """Enter all transfers up to a block, and that it was read; doing it again changes nothing."""
-        with self._ledger.atomic():
-            self._ledger.executemany(
+        with self._db.atomic():
+            self._db.executemany(
                 "INSERT INTO transfer (collection, block_number, log_index, block_hash, tx_hash, token_id, sender,"
                 " recipient) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (
@@ -112,12 +112,12 @@ class Owners:
                     for transfer in transfers
                 ),
             )
-            self._ledger.execute(
+            self._db.execute(
                 "INSERT INTO scanned (collection, block_number, block_hash) VALUES (?, ?, ?)"
                 " ON CONFLICT (collection, block_number) DO UPDATE SET block_hash = excluded.block_hash",
                 (collection, block_number, block_hash),
             )
-            self._ledger.execute(
+            self._db.execute(
                 "DELETE FROM scanned WHERE collection = ? AND block_number NOT IN"
                 " (SELECT block_number FROM scanned WHERE collection = ? ORDER BY block_number DESC LIMIT ?)",
                 (collection, collection, REMEMBERED),
@@ -125,15 +125,13 @@ class Owners:
 
     def roll_back(self, collection: int, above: int) -> None:
         """Forget everything read above a block: those blocks left the chain."""
-        with self._ledger.atomic():
+        with self._db.atomic():
             for table in ("transfer", "scanned"):
-                self._ledger.execute(
-                    f"DELETE FROM {table} WHERE collection = ? AND block_number > ?", (collection, above)
-                )
-            self._ledger.log("owners.rolled_back", f"collection/{collection}", above=above)
+                self._db.execute(f"DELETE FROM {table} WHERE collection = ? AND block_number > ?", (collection, above))
+            self._db.log("owners.rolled_back", f"collection/{collection}", above=above)
 
 
-def _transfer(row: sqlite3.Row) -> Transfer:
+def _transfer(row: Row) -> Transfer:
     return Transfer(
         row["block_number"],
         row["log_index"],

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.base.records import Address, Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot
-from pipeline.ledger.journal import Journal, MinedIn
-from pipeline.ledger.ledger import Ledger, canonical_json
-from pipeline.ledger.plans import Plans
+from pipeline.ledger.database import canonical_json
+from pipeline.ledger.journal import MinedIn
+from pipeline.ledger.ledger import Ledger
 
 
 def write_collection(
@@ -20,10 +20,9 @@ def write_collection(
     where: MinedIn,
 ) -> int:
     """Enter a collection whose contract is on the chain; `chain` is chain id, genesis hash and kind. Returns its key."""
-    plans = Plans(ledger)
     with ledger.atomic():
-        key = plans.plan_collection(plans.chain(*chain), settings)
-        Journal(ledger).adopt_collection(key, contract, where)
+        key = ledger.collections.plan(ledger.collections.enter_chain(*chain), settings)
+        ledger.journal.adopt_collection(key, contract, where)
         ledger.log("rebuilt", f"collection/{key}", contract=contract)
     return key
 
@@ -50,9 +49,9 @@ def write_run(
     }
     columns = sorted(settings)
     with ledger.atomic():
-        run = ledger.execute(
+        run = ledger.insert(
             f"INSERT INTO run (collection, state, started, {', '.join(columns)}) "
-            f"VALUES (?, 'reported', ?, {', '.join('?' for _ in columns)})",
+            f"VALUES (?, 'reported', ?, {', '.join('?' for _ in columns)}) RETURNING id",
             (collection, time.time(), *(settings[column] for column in columns)),
         )
         ledger.log("run.planned", str(run), collection=collection, **settings)
@@ -71,11 +70,11 @@ def write_batch(
     pinner: str,
 ) -> None:
     """Enter a minted batch with its tokens, taken through the same states as when it was made."""
-    plans, (images, metadata) = Plans(ledger), roots
+    images, metadata = roots
     start, quantity = artworks[0].token_id, len(artworks)
     with ledger.atomic():
-        key = ledger.execute(
-            "INSERT INTO batch (collection, run, start, quantity, state) VALUES (?, ?, ?, ?, 'planned')",
+        key = ledger.insert(
+            "INSERT INTO batch (collection, run, start, quantity, state) VALUES (?, ?, ?, ?, 'planned') RETURNING id",
             (collection, run, start, quantity),
         )
         ledger.executemany(
@@ -85,9 +84,9 @@ def write_batch(
                 for artwork, recipient in zip(artworks, recipients, strict=True)
             ),
         )
-        plans.plan_found(collection, {one.token_id: one.found for one in artworks if one.found is not None})
+        ledger.tokens.plan_found(collection, {one.token_id: one.found for one in artworks if one.found is not None})
         for artwork in artworks:
-            plans.record_artwork(collection, artwork)
+            ledger.tokens.record(collection, artwork)
         pins = tuple(Pin(root.cid, pinner, "proved") for root in roots)
-        plans.seal(PinnedBatch(BatchPlan(key, start, quantity), images, metadata, pins), label)
-        Journal(ledger).adopt_batch(key, where)
+        ledger.batches.seal(PinnedBatch(BatchPlan(key, start, quantity), images, metadata, pins), label)
+        ledger.journal.adopt_batch(key, where)

@@ -8,7 +8,6 @@ from typing import Any
 from pipeline.base.errors import RpcError, RpcUnavailable
 from pipeline.base.records import Address
 from pipeline.ledger import Ledger
-from pipeline.ledger.journal import Journal
 from pipeline.ledger.owners import Owners, Transfer
 from pipeline.mint.chain import Block, Chain, Log, accepted, checksummed, hex_data, log_filter
 from pipeline.mint.collection import TRANSFER
@@ -24,14 +23,14 @@ def sync(ledger: Ledger, chain: Chain, collection_id: int) -> int:
     What was read from blocks that left the chain is forgotten first. Interrupted, it goes on where it stopped. On a
     node that is behind what was read before, nothing changes. Raises RpcUnavailable or RpcError.
     """
-    row = Journal(ledger).collection(collection_id)
+    known = ledger.collections.get(collection_id)
     head = chain.head()
-    if row["contract"] is None or row["block_number"] is None:
+    if known.contract is None or known.block_number is None:
         return head.number
-    owners = Owners(ledger)
+    owners = ledger.owners
     newest = _undo_reorg(owners, chain, collection_id, head)
-    first = row["block_number"] if newest is None else newest + 1
-    _read(owners, chain, collection_id, Address(row["contract"]), first, head.number)
+    first = known.block_number if newest is None else newest + 1
+    _read(owners, chain, collection_id, known.contract, first, head.number)
     return max(head.number, newest or 0)
 
 

@@ -29,7 +29,7 @@ from pipeline.base.errors import (
 from pipeline.base.limits import MAX_GAS
 from pipeline.base.records import Address, MintedBatch, PinnedBatch
 from pipeline.ledger import Ledger
-from pipeline.ledger.journal import Attempt, Intent, Journal, Signed, Slot
+from pipeline.ledger.journal import Attempt, Intent, Signed, Slot
 from pipeline.mint.chain import Chain, Transaction
 from pipeline.mint.collection import (
     Collection,
@@ -93,7 +93,7 @@ class Sender:
         self.chain = chain
         self.address = signer.address
         self.confirmations = confirmations
-        self.journal = Journal(ledger)
+        self.journal = ledger.journal
         self.watcher = Watcher(ledger, chain, signer.address, confirmations, on_event, clock=clock)
         self._signer = signer
         self._limits = limits
@@ -124,15 +124,15 @@ class Sender:
         self.watcher.check_chain(collection_id)
         self._collection = collection_id
         while True:
-            row = self.journal.collection(collection_id)
-            if row["state"] in ("mined", "final"):
-                return self.watcher.check_code(Address(row["contract"]))
+            address = self.ledger.collections.get(collection_id).deployed_at
+            if address is not None:
+                return self.watcher.check_code(address)
             if not self.settle():
                 self.pause()
 
     def _keep_contract(self) -> None:
         """Deploy what is only planned: at the start, and after a reorg took a contract that had been adopted."""
-        if self._collection is None or self.journal.collection(self._collection)["state"] != "planned":
+        if self._collection is None or self.ledger.collections.get(self._collection).state != "planned":
             return
         if not self.watcher.adopt_deployment(self._collection):
             self._deploy(self._collection)
@@ -155,7 +155,7 @@ class Sender:
 
         Mints that are signed for that address stay good, and the gap before their nonces is filled.
         """
-        lost = self.journal.collection(collection_id)["contract"]
+        lost = self.ledger.collections.get(collection_id).contract
         free = self.chain.nonce(self.address)
         if (
             lost is not None
@@ -182,12 +182,11 @@ class Sender:
 
         Batches come in token order. Raises BadRecipient, with nothing sent, for a contract that cannot hold tokens.
         """
-        row = self.journal.batch(batch.plan.id)
-        assert (row["start"], row["quantity"]) == (batch.plan.start, batch.plan.quantity), "not the planned batch"
+        assert self.ledger.batches.get(batch.plan.id).plan == batch.plan, "not the planned batch"
         if batch.plan.id in self._submitted:
             return
         if self.journal.uncovered(batch.plan.id):
-            check_recipients(self.chain, self.journal.recipients(batch.plan.id), self.address)
+            check_recipients(self.chain, self.ledger.tokens.recipients(batch.plan.id), self.address)
         self._submitted[batch.plan.id] = batch
         self._waiting.append(batch)
         self._enqueue(batch)
@@ -196,13 +195,13 @@ class Sender:
         """Batches that are deep enough now, each once, in the order of `submit`."""
         taken: list[MintedBatch] = []
         while self._waiting and self.watcher.head is not None:
-            row = self.journal.batch(self._waiting[0].plan.id)
-            if row["state"] not in ("mined", "final"):
+            known = self.ledger.batches.get(self._waiting[0].plan.id)
+            if not known.is_mined or known.block_number is None:
                 break
-            if self.watcher.head.number - row["block_number"] + 1 < self.confirmations:
+            if self.watcher.head.number - known.block_number + 1 < self.confirmations:
                 break
             batch = self._waiting.popleft()
-            taken.append(MintedBatch(batch.plan, batch.metadata.cid, row["tx_hash"], row["block_number"]))
+            taken.append(MintedBatch(batch.plan, batch.metadata.cid, known.tx_hash, known.block_number))
         return taken
 
     def _enqueue(self, batch: PinnedBatch) -> None:
@@ -346,14 +345,14 @@ class Sender:
         """Batches of which a part was found on the chain: note them as minted once their other part is."""
         queued = {unit.batch.plan.id for unit in self._queue}
         for batch in self._waiting:
-            row = self.journal.batch(batch.plan.id)
-            if row["state"] not in ("sealed", "live") or batch.plan.id in queued:
+            known = self.ledger.batches.get(batch.plan.id)
+            if known.state not in ("sealed", "live") or batch.plan.id in queued:
                 continue
             if not self.journal.uncovered(batch.plan.id):
                 continue
             if any(slot.state == "live" for slot in self.journal.slots_of_batch(batch.plan.id)):
                 continue
-            if not self.watcher.adopt(self.watcher.contract(row["collection"]), batch.plan, batch.metadata.cid.digest):
+            if not self.watcher.adopt(self.watcher.contract(known.collection), batch.plan, batch.metadata.cid.digest):
                 self._enqueue(batch)
 
     # ── unmined: send again, bump, or lost ───────────────────────────────────────────────────────────────────
@@ -422,10 +421,10 @@ class Sender:
     def _mint_next(self) -> bool:
         """Sign and send the first queued unit; False when it has to wait for its predecessors."""
         unit = self._queue[0]
-        batch = self.journal.batch(unit.batch.plan.id)
-        if self.journal.collection(batch["collection"])["state"] not in ("mined", "final"):
+        batch = self.ledger.batches.get(unit.batch.plan.id)
+        if self.ledger.collections.get(batch.collection).deployed_at is None:
             return False  # a reorg took the contract; its deployment is on its way again
-        contract = self.watcher.contract(batch["collection"])
+        contract = self.watcher.contract(batch.collection)
         digest = unit.batch.metadata.cid.digest
         in_flight = any(slot.intent.purpose == "mint" for slot in self.watcher.live())
         start = contract.next_token_id()
@@ -438,7 +437,7 @@ class Sender:
         if not in_flight and start < unit.tokens.start and self._may_catch_up():
             return False  # a reorg took what is before these tokens, just after the last look at the chain
 
-        everyone = self.journal.recipients(unit.batch.plan.id)
+        everyone = self.ledger.tokens.recipients(unit.batch.plan.id)
         first = unit.tokens.start - unit.batch.plan.start
         recipients = everyone[first : first + len(unit.tokens)]
         gas = self._gas_of(contract, unit, recipients, digest, start if in_flight else unit.tokens.start)
@@ -447,7 +446,7 @@ class Sender:
         if gas > self._most_gas():
             self._split(unit, gas)
             return True
-        intent = Intent("mint", batch["collection"], batch["id"], unit.tokens.start, len(unit.tokens))
+        intent = Intent("mint", batch.collection, batch.id, unit.tokens.start, len(unit.tokens))
         data = mint_call(unit.tokens.start, recipients, digest)
         slot = self._sign(intent, self._next_nonce(), contract.address, data, gas)
         self._queue.popleft()

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.base.cid import CID
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import ChainError, Corrupt, ForeignTransaction, Reverted, RpcError, WrongChain
 from pipeline.base.records import Address, BatchPlan
 from pipeline.ledger import Ledger
-from pipeline.ledger.journal import Attempt, Journal, MinedIn, Slot
+from pipeline.ledger.journal import Attempt, MinedIn, Slot
 from pipeline.mint.chain import Block, Chain, Receipt, Transaction, accepted, expect_chain, hex_data
 from pipeline.mint.collection import (
     ZERO_ADDRESS,
@@ -80,7 +79,7 @@ class Watcher:
         self.chain = chain
         self.address = address
         self.confirmations = confirmations
-        self.journal = Journal(ledger)
+        self.journal = ledger.journal
         self.chain_key = self._known_chain()
         self.head: Block | None = None  # the newest block that was seen
         self._tell = on_event
@@ -102,8 +101,8 @@ class Watcher:
     # ── the start: nothing is written to the chain ─────────────────────────────────────────────────────────────
 
     def check_chain(self, collection_id: int) -> None:
-        row = self.journal.chain_of(collection_id)
-        self.chain.check_identity(row["chain_id"], row["genesis_hash"])
+        known = self.ledger.collections.get(collection_id)
+        self.chain.check_identity(known.chain_id, known.genesis_hash)
 
     def check_ledger(self) -> None:
         """Raise Corrupt unless every stored transaction still has its hash, ChainError unless what was final still is."""
@@ -141,16 +140,14 @@ class Watcher:
         return f"transaction {tx} {what} is not on the chain: sending the same bytes again"
 
     def adopt_known(self, collection_id: int) -> list[str]:
-        row = self.journal.collection(collection_id)
-        if row["contract"] is None or row["state"] not in ("mined", "final"):
+        address = self.ledger.collections.get(collection_id).deployed_at
+        if address is None:
             return []
-        contract = Collection(self.chain, Address(row["contract"]))
+        contract = Collection(self.chain, address)
         found = []
-        for batch in self.journal.batches(collection_id, "sealed"):
-            digest = CID.parse(batch["metadata_root"]).digest
-            if self.adopt(contract, BatchPlan(batch["id"], batch["start"], batch["quantity"]), digest):
-                last = batch["start"] + batch["quantity"] - 1
-                found.append(f"tokens {batch['start']}-{last} are on the chain already: adopted")
+        for batch in self.ledger.batches.in_state(collection_id, "sealed"):
+            if self.adopt(contract, batch.plan, batch.content.digest):
+                found.append(f"tokens {batch.start}-{batch.last} are on the chain already: adopted")
         return found
 
     # ── one look ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,16 +237,14 @@ class Watcher:
 
     def _forget_adoptions(self, gone: set[tuple[int, bytes]]) -> list[str]:
         found = []
-        for row in self.journal.adopted("collection", self.chain_key):
-            if (row["block_number"], row["block_hash"]) in gone:
-                self.journal.forget_adoption("collection", row["id"])
-                found.append(
-                    f"block {row['block_number']} with contract {row['contract']} is no longer part of the chain"
-                )
-        for row in self.journal.adopted("batch", self.chain_key):
-            if (row["block_number"], row["block_hash"]) in gone:
-                self.journal.forget_adoption("batch", row["id"])
-                found.append(f"block {row['block_number']} with batch {row['id']} is no longer part of the chain")
+        for one in self.ledger.collections.adopted(self.chain_key):
+            if (one.block_number, one.block_hash) in gone:
+                self.journal.forget_adopted_collection(one.id)
+                found.append(f"block {one.block_number} with contract {one.contract} is no longer part of the chain")
+        for batch in self.ledger.batches.adopted(self.chain_key):
+            if (batch.block_number, batch.block_hash) in gone:
+                self.journal.forget_adopted_batch(batch.id)
+                found.append(f"block {batch.block_number} with batch {batch.id} is no longer part of the chain")
         return found
 
     # ── mined ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -310,9 +305,8 @@ class Watcher:
         if intent.purpose != "mint":
             return False
         assert intent.collection is not None and intent.batch is not None
-        row = self.journal.batch(intent.batch)
-        plan = BatchPlan(row["id"], row["start"], row["quantity"])
-        return self.adopt(self.contract(intent.collection), plan, CID.parse(row["metadata_root"]).digest)
+        batch = self.ledger.batches.get(intent.batch)
+        return self.adopt(self.contract(intent.collection), batch.plan, batch.content.digest)
 
     def _came_too_early(self, slot: Slot) -> bool:
         """After a revert: whether tokens before these are still to be minted, because their own transaction was lost.
@@ -322,8 +316,8 @@ class Watcher:
         intent = slot.intent
         if intent.purpose != "mint" or intent.collection is None or intent.start is None:
             return False
-        batches = self.journal.batches(intent.collection, "sealed", "live")
-        missing = [tokens for batch in batches for tokens in self.journal.uncovered(batch["id"])]
+        batches = self.ledger.batches.in_state(intent.collection, "sealed", "live")
+        missing = [tokens for batch in batches for tokens in self.journal.uncovered(batch.id)]
         return any(tokens.start < intent.start for tokens in missing)
 
     # ── lost ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -386,10 +380,8 @@ class Watcher:
         return range(tokens.start, first)
 
     def _where_minted(self, contract: Collection, tokens: range) -> MinedIn:
-        collection = self.ledger.row(
-            "SELECT block_number FROM collection WHERE chain = ? AND contract = ?", (self.chain_key, contract.address)
-        )
-        event = contract.mint_log(tokens.stop - 1, collection["block_number"] or 0 if collection else 0)
+        known = self.ledger.collections.on_chain(self.chain_key, contract.address)
+        event = contract.mint_log(tokens.stop - 1, known.block_number or 0 if known else 0)
         if event is not None:
             return MinedIn(event.block_number, event.block_hash, event.tx_hash)
         head = self.chain.head()
@@ -404,8 +396,8 @@ class Watcher:
         settings = self.settings_of(collection_id)
         end = self.chain.nonce(self.address)
         nonces = range(max(self.journal.next_nonce(self.chain_key, self.address), end - DEPLOYMENTS_BACK), end)
-        known = self.journal.collection(collection_id)["contract"]
-        addresses = [Address(known)] if known else []
+        known = self.ledger.collections.get(collection_id).contract
+        addresses = [known] if known else []
         addresses += [predicted_address(self.address, nonce) for nonce in nonces]
         codes = self.chain.codes(addresses)
         if not any(codes):
@@ -424,20 +416,22 @@ class Watcher:
 
     def settings_of(self, collection_id: int) -> Settings:
         """The constructor's arguments as the ledger has them; our account may mint where it is not the owner."""
-        row = self.journal.collection(collection_id)
+        known = self.ledger.collections.get(collection_id)
         return Settings(
-            name=row["name"],
-            symbol=row["symbol"],
-            owner=Address(row["owner"]),
-            minter=ZERO_ADDRESS if row["owner"] == self.address else self.address,
-            royalty_receiver=Address(row["royalty_receiver"]),
-            royalty_bps=row["royalty_bps"],
-            max_supply=row["max_supply"],
-            info_digest=CID.parse(row["info_root"]).digest if row["info_root"] else bytes(32),
+            name=known.name,
+            symbol=known.symbol,
+            owner=known.owner,
+            minter=ZERO_ADDRESS if known.owner == self.address else self.address,
+            royalty_receiver=known.royalty_receiver,
+            royalty_bps=known.royalty_bps,
+            max_supply=known.max_supply,
+            info_digest=known.info_root.digest if known.info_root else bytes(32),
         )
 
     def contract(self, collection_id: int) -> Collection:
-        return Collection(self.chain, Address(self.journal.collection(collection_id)["contract"]))
+        address = self.ledger.collections.get(collection_id).contract
+        assert address is not None, "a contract has its address before anything is minted on it"
+        return Collection(self.chain, address)
 
     def check_code(self, contract: Address) -> Address:
         from pipeline.mint.compile import matches_source
@@ -459,7 +453,7 @@ def finalize(ledger: Ledger, chain: Chain) -> int:
 
     Returns the number of batches that became final. Needs no signer: any later command may call it.
     """
-    journal = Journal(ledger)
+    journal = ledger.journal
     key = journal.chain_key(chain.chain_id, chain.genesis_hash)
     mined = journal.mined_blocks(key) if key is not None else []
     final = chain.finalized() if mined else None

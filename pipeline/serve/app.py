@@ -14,8 +14,7 @@ from starlette.exceptions import HTTPException
 from pipeline.base import __version__
 from pipeline.base.errors import KeyReused, PipelineError
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.access import Access
-from pipeline.ledger.ledger import Ledger
+from pipeline.ledger import Ledger
 from pipeline.serve.door import Door, Refused, Rules
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.health import health_router
@@ -78,7 +77,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unforeseen)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    return Door(app, rules, Access(ledger).find, metrics.request_answered)
+    return Door(app, rules, ledger.access.find, metrics.request_answered)
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.ledger import Ledger
+from pipeline.ledger import Ledger
 from pipeline.mint.rpc import Rpc
 from pipeline.serve.worker import Worker
 
@@ -60,7 +60,7 @@ def health_router(workspace: Workspace, worker: Worker, chain_url: Callable[[], 
 def _opens(workspace: Workspace) -> bool:
     try:
         with Ledger(workspace.ledger, readonly=True) as ledger:
-            ledger.row("SELECT count(*) FROM job")
+            ledger.jobs.counts()
     except (PipelineError, FileNotFoundError):
         return False
     return True

@@ -22,8 +22,7 @@ from pipeline.after.rarity import rarity
 from pipeline.base.records import Address, Attribute
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
-from pipeline.ledger.catalogue import Catalogue, Entry
-from pipeline.ledger.owners import Owners
+from pipeline.ledger.catalogue import Entry
 
 Order = Literal["id", "-id", "rank"]
 Value = str | int | float
@@ -181,7 +180,7 @@ class Indexes:
 
     def _built(self, ledger: Ledger, collection: int, stamp: tuple[int, ...]) -> _Kept:
         began = self._clock()
-        index = Index(Catalogue(ledger).entries(collection), Owners(ledger).owners_at(collection))
+        index = Index(ledger.catalogue.entries(collection), ledger.owners.owners_at(collection))
         now = self._clock()
         return _Kept(index, stamp, now + max(LEAST_AGE_S, SHARE_OF_TIME * (now - began)))
 

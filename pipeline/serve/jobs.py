@@ -24,9 +24,8 @@ from pipeline.base.limits import (
     MAX_TOKEN_ID,
     MIN_SIDE,
 )
-from pipeline.ledger.jobs import Job, Jobs
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Plans
+from pipeline.ledger import Ledger
+from pipeline.ledger.jobs import Job
 from pipeline.serve.door import Refused
 from pipeline.serve.worker import Worker
 
@@ -152,7 +151,7 @@ class JobList(BaseModel):
 def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
     """Routes over the jobs of a ledger, which `worker` does."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
-    jobs, plans = Jobs(ledger), Plans(ledger)
+    jobs = ledger.jobs
     followers: set[int] = set()
 
     def accepted(key: str, kind: str, body: dict[str, Any], response: Response) -> JobAnswer:
@@ -198,7 +197,7 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
         responses={404: {"description": "there is no such collection"}},
     )
     def mint(collection: JobId, wanted: MoreTokens, key: Key, response: Response) -> JobAnswer:
-        name = next((known.name for known in plans.collections() if known.id == collection), None)
+        name = next((known.name for known in ledger.collections.all() if known.id == collection), None)
         if name is None:
             raise NoSuch(what=f"collection {collection}", hint="GET /v1/collections lists them")
         return accepted(key, "mint", wanted.model_dump(exclude_none=True) | {"name": name}, response)

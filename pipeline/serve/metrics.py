@@ -14,8 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pipeline.ledger.jobs import Jobs
-from pipeline.ledger.ledger import Ledger
+from pipeline.ledger import Ledger
 from pipeline.ledger.sums import gas_and_fees, pin_counts, resent, token_counts, transaction_counts
 from pipeline.mint.fees import ETHER
 
@@ -97,7 +96,7 @@ class _LedgerCounts(Collector):
         yield _by(
             "pipeline_pins", "roots at places, by their last word", "state", {s: pins.get(s, 0) for s in PIN_STATES}
         )
-        jobs = Jobs(self._ledger).counts()
+        jobs = self._ledger.jobs.counts()
         yield _by("pipeline_jobs", "jobs in each state", "state", {s: jobs.get(s, 0) for s in JOB_STATES})
         yield _gauge("pipeline_queue_depth", "jobs that wait for their turn", jobs.get("queued", 0))
         gas, wei = gas_and_fees(self._ledger)

@@ -22,9 +22,7 @@ from pipeline.base.errors import BadArgument, NoSuch, PipelineError
 from pipeline.base.limits import MAX_EXACT
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
-from pipeline.ledger import Ledger
-from pipeline.ledger.catalogue import Catalogue
-from pipeline.ledger.plans import Collection, Plans
+from pipeline.ledger import Collection, Ledger
 from pipeline.serve import documents as doc
 from pipeline.serve import streams, views
 from pipeline.serve.index import Index, Indexes, Order
@@ -203,7 +201,7 @@ class Reader:
         if not self.workspace.ledger.exists():
             raise NoSuch(what="collection here yet", hint="`pipeline mint --count 50` makes one")
         with Ledger(self.workspace.ledger, readonly=True) as ledger:
-            found = next((one for one in Plans(ledger).collections() if one.id == collection_id), None)
+            found = next((one for one in ledger.collections.all() if one.id == collection_id), None)
             if found is None:
                 raise NoSuch(what=f"collection {collection_id}", hint="/v1/collections lists them")
             yield ledger, found
@@ -212,7 +210,7 @@ class Reader:
         if not self.workspace.ledger.exists():
             return []
         with Ledger(self.workspace.ledger, readonly=True) as ledger:
-            return [views.collection_summary(ledger, found) for found in reversed(Plans(ledger).collections())]
+            return [views.collection_summary(ledger, found) for found in reversed(ledger.collections.all())]
 
     async def progress(self, collection_id: int) -> doc.Progress:
         """How far a collection is. Many who ask within a moment are answered from one look at the ledger."""
@@ -225,12 +223,12 @@ class Reader:
 
     def _look(self, collection_id: int) -> doc.Progress:
         with self.open(collection_id) as (ledger, found):
-            return views.progress(Catalogue(ledger), found.id)
+            return views.progress(ledger.catalogue, found.id)
 
     def minted(self, collection_id: int, token_id: int) -> Collection:
         """The collection of a token that is on the chain. Raises NoSuch, or BadArgument when it is not minted yet."""
         with self.open(collection_id) as (ledger, found):
-            token = next(Plans(ledger).tokens(found.id, token_id, 1), None)
+            token = next(ledger.tokens.of(found.id, token_id, 1), None)
             if token is None:
                 raise NoSuch(what=f"token {token_id} in {found.name!r}")
             if token.state not in ("mined", "final"):

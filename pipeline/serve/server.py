@@ -18,8 +18,7 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url
 from pipeline.flow.plan import chain_kind
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Plans
+from pipeline.ledger import Ledger
 from pipeline.pin.gateway import gateway_app, serve_gateway
 from pipeline.serve.app import create_app
 from pipeline.serve.door import HEADERS, Rules
@@ -129,7 +128,7 @@ def running(workspace: Workspace, config: Config, wish: Wish, environ: Mapping[s
 def _open_chains(config: Config, workspace: Workspace, ledger: Ledger, stack: contextlib.ExitStack) -> str:
     """The URL of the chain that new collections go to; with it every embedded chain that a collection lives on."""
     kinds = dict.fromkeys([chain_kind(config, None)])
-    kinds |= dict.fromkeys(one.chain_kind for one in Plans(ledger).collections() if one.chain_kind != "external")
+    kinds |= dict.fromkeys(one.chain_kind for one in ledger.collections.all() if one.chain_kind != "external")
     return [stack.enter_context(chain_url(config, workspace, kind)) for kind in kinds][0]
 
 

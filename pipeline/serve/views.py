@@ -8,11 +8,9 @@ from urllib.parse import urlsplit
 from pipeline.base.errors import NoSuch
 from pipeline.base.media import ANIMATIONS
 from pipeline.base.records import BatchPlan, Found
-from pipeline.ledger import Ledger
+from pipeline.ledger import Collection, Ledger, Token
 from pipeline.ledger.catalogue import Catalogue
-from pipeline.ledger.owners import Owners, Transfer
-from pipeline.ledger.pins import pinned_at
-from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.ledger.owners import Transfer
 from pipeline.mint.networks import Network, network_of
 from pipeline.serve import documents as doc
 from pipeline.serve.gallery.addresses import (
@@ -33,7 +31,7 @@ def collection_summary(ledger: Ledger, collection: Collection) -> doc.Collection
 
 
 def collection_detail(ledger: Ledger, collection: Collection, gateway: str | None) -> doc.CollectionDetail:
-    catalogue, network = Catalogue(ledger), network_of(collection.chain_id)
+    catalogue, network = ledger.catalogue, network_of(collection.chain_id)
     info = collection.info_root
     return doc.CollectionDetail(
         **_summary(ledger, collection),
@@ -49,12 +47,12 @@ def collection_detail(ledger: Ledger, collection: Collection, gateway: str | Non
         cover_root=catalogue.cover_root(collection.id),
         gateway=gateway,
         indexed_block=catalogue.indexed_block(collection.id),
-        size=next((run.size for run in Plans(ledger).runs(collection.id)), None),
+        size=next((run.size for run in ledger.runs.of(collection.id)), None),
     )
 
 
 def _summary(ledger: Ledger, collection: Collection) -> dict[str, Any]:
-    catalogue = Catalogue(ledger)
+    catalogue = ledger.catalogue
     cover = catalogue.cover_root(collection.id)
     return {
         "id": collection.id,
@@ -77,7 +75,7 @@ def _chain(ledger: Ledger, collection: Collection) -> doc.ChainInfo:
             "name": network.name if network else f"chain {collection.chain_id}",
             "worth": network.worth if network else "unknown",
             "kind": collection.chain_kind,
-            "rpc_url": next((_wallet_url(run.rpc_url) for run in Plans(ledger).runs(collection.id)), None),
+            "rpc_url": next((_wallet_url(run.rpc_url) for run in ledger.runs.of(collection.id)), None),
             "explorer": (network.explorer or None) if network else None,
         }
     )
@@ -104,7 +102,7 @@ def progress(catalogue: Catalogue, collection_id: int) -> doc.Progress:
 
 
 def token_summary(ledger: Ledger, collection: Collection, index: Index, position: int) -> doc.TokenSummary:
-    token = next(Plans(ledger).tokens(collection.id, index.ids[position], 1))
+    token = next(ledger.tokens.of(collection.id, index.ids[position], 1))
     return doc.TokenSummary(**_token(collection, token, index, position))
 
 
@@ -113,13 +111,13 @@ def token_detail(
 ) -> doc.TokenDetail:
     """Everything about a token. Raises NoSuch for one that the collection has not."""
     position = index.position(token_id)
-    token = next(Plans(ledger).tokens(collection.id, token_id, 1), None)
+    token = next(ledger.tokens.of(collection.id, token_id, 1), None)
     if position is None or token is None:
         raise NoSuch(what=f"token {token_id} in {collection.name!r}", hint=f"it has {len(index)} tokens")
-    catalogue, network = Catalogue(ledger), network_of(collection.chain_id)
+    catalogue, network = ledger.catalogue, network_of(collection.chain_id)
     run = catalogue.run_of(collection.id, token_id)
     assert run is not None, "a token belongs to a batch, and a batch to a run"
-    own = Plans(ledger).found(BatchPlan(0, token_id, 1), collection.id).get(token_id)
+    own = ledger.tokens.found(BatchPlan(0, token_id, 1), collection.id).get(token_id)
     on_chain = network is not None and collection.contract is not None and token.state in ("mined", "final")
     return doc.TokenDetail(
         **_token(collection, token, index, position),
@@ -136,7 +134,7 @@ def token_detail(
             for attribute in token.attributes
         ],
         recipient=token.recipient,
-        history=[_transfer(event, network) for event in Owners(ledger).history(collection.id, token_id)],
+        history=[_transfer(event, network) for event in ledger.owners.history(collection.id, token_id)],
         token_uri=token.token_uri,
         image_uri=token.image,
         image_sha256=token.image_sha256.hex() if token.image_sha256 else None,
@@ -145,14 +143,18 @@ def token_detail(
         transaction=_hex(token.tx_hash),
         block_number=token.block_number,
         token_page=network.token_page(str(collection.contract), token_id) if on_chain and network else None,
-        pinned_at=list(pinned_at(ledger, token.metadata_root)) if token.metadata_root else [],
+        pinned_at=list(ledger.pins.proved_at(token.metadata_root)) if token.metadata_root else [],
         animation=_animation(own, collection, token, gateway) if own else None,
         external_url=web_url(own.external_url) if own else None,
         youtube_url=web_url(own.youtube_url) if own else None,
         background_color=(own.background_color or None) if own else None,
         provenance=doc.ProvenanceInfo(
             seed=token.seed,
-            **{name: run[name] for name in ("model", "weights_sha256", "renderer", "encoder", "size")},
+            model=run.model,
+            weights_sha256=run.weights_sha256,
+            renderer=run.renderer,
+            encoder=run.encoder,
+            size=run.size,
         ),
         previous=index.ids[position - 1] if position else None,
         following=index.ids[position + 1] if position + 1 < len(index) else None,
@@ -196,7 +198,7 @@ def _transfer(event: Transfer, network: Network | None) -> doc.TransferEvent:
 
 
 def batch_page(ledger: Ledger, collection: Collection, after: int, limit: int) -> doc.BatchPage:
-    rows = Catalogue(ledger).batches(collection.id, after, limit + 1)
+    rows = ledger.catalogue.batches(collection.id, after, limit + 1)
     return doc.BatchPage(
         batches=[
             doc.Batch.model_validate(
@@ -218,7 +220,7 @@ def batch_page(ledger: Ledger, collection: Collection, after: int, limit: int) -
 
 def transaction_page(ledger: Ledger, collection: Collection, after: int, limit: int) -> doc.TransactionPage:
     network = network_of(collection.chain_id)
-    rows = Catalogue(ledger).transactions(collection.id, after, limit + 1)
+    rows = ledger.catalogue.transactions(collection.id, after, limit + 1)
     return doc.TransactionPage(
         transactions=[
             doc.Transaction.model_validate(

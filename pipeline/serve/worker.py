@@ -18,9 +18,8 @@ from pipeline.base.errors import Interrupted, PipelineError, RunDiffers, Workspa
 from pipeline.base.workspace import Workspace
 from pipeline.flow.consent import Person
 from pipeline.flow.run import Outcome, mint_run
+from pipeline.ledger import Ledger, Run
 from pipeline.ledger.jobs import Job, Jobs
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Plans, Run
 from pipeline.serve.logs import redacted
 from pipeline.settings.config import Config
 
@@ -109,10 +108,10 @@ class Worker:
 
     def _next(self, ledger: Ledger) -> tuple[Job | None, str | None]:
         """The job to do now, and what stands in its way: a run that somebody began has to be finished first."""
-        jobs = Jobs(ledger).unended()
+        jobs = ledger.jobs.unended()
         if not jobs:
             return None, None
-        unfinished = Plans(ledger).unfinished_run()
+        unfinished = ledger.runs.unfinished()
         if unfinished is None:
             return jobs[0], None
         owner = unfinished.arguments.get("job", "")
@@ -124,7 +123,7 @@ class Worker:
 
     def _do(self, ledger: Ledger, job: Job) -> str | None:
         """Walk a job's run to its end; what kept it from beginning, if something did."""
-        jobs = Jobs(ledger)
+        jobs = ledger.jobs
         try:
             with self._workspace.lock():
                 pass
@@ -215,9 +214,9 @@ class _JobObserver:
         self._check()
 
     def _noted_run(self) -> Run:
-        run = Plans(self._ledger).unfinished_run()
+        run = self._ledger.runs.unfinished()
         assert run is not None, "what makes progress is planned"
-        Jobs(self._ledger).set_run(self._job.id, run.id)
+        self._ledger.jobs.set_run(self._job.id, run.id)
         return run
 
     def _check(self) -> None:

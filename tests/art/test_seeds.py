@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.art.draw import seeds
-from pipeline.art.draw.seeds import token_seed
 from pipeline.base.limits import MAX_SEED
+from pipeline.base.seeds import token_seed
 
 GOLDEN_SEEDS = [2479547575443223, 3703187246843657, 4098454458618433, 5666375783096957]
 GOLDEN_UNIFORMS = [16537143, 12450537, 7297059, 1942027]  # in 2^-24

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.base.cid import CID
-from pipeline.base.errors import BadArgument, CollectionExists, Corrupt, RunDiffers
+from pipeline.base.errors import BadArgument, CollectionExists, ConstraintBroken, Corrupt, RunDiffers
 from pipeline.base.records import Address, Artwork, Attribute, BatchPlan, Pin, PinnedBatch, PinnedRoot
 from pipeline.flow.plan import (
     Add,
@@ -25,8 +24,6 @@ from pipeline.flow.plan import (
     token_specs,
 )
 from pipeline.ledger import Ledger
-from pipeline.ledger.pins import pinned_at
-from pipeline.ledger.plans import Plans
 from pipeline.settings.config import Config, load_config
 
 OWNER = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
@@ -56,18 +53,20 @@ def _config(tmp_path: Path, **flags: str) -> Config:
 
 def _plan(ledger: Ledger, config: Config, count: int, decision: object, *, state: str = "running") -> int:
     """Enter what a decision leads to, as `mint` does, and optionally end it without minting."""
-    plans = Plans(ledger)
     with ledger.atomic():
         if isinstance(decision, Add):
-            collection, start = decision.collection.id, sum(run.count for run in plans.runs(decision.collection.id)) + 1
+            collection, start = (
+                decision.collection.id,
+                sum(run.count for run in ledger.runs.of(decision.collection.id)) + 1,
+            )
         else:
             assert isinstance(decision, Begin)
-            chain = plans.chain(31337, bytes(32), "anvil")
+            chain = ledger.collections.enter_chain(31337, bytes(32), "anvil")
             settings = collection_settings(config, decision.name, OWNER, "default")
-            collection, start = plans.plan_collection(chain, settings), 1
-        seed = plans.collection_by_id(collection).seed
+            collection, start = ledger.collections.plan(chain, settings), 1
+        seed = ledger.collections.get(collection).seed
         specs = token_specs(seed, start, [OWNER] * count)
-        run = plans.plan_run(
+        run = ledger.runs.plan(
             collection, arguments_of(config, count), TOOLS, specs, start, count, batch_size(config, count)
         )
         ledger.execute("UPDATE run SET state = ? WHERE id = ?", (state, run))
@@ -75,7 +74,7 @@ def _plan(ledger: Ledger, config: Config, count: int, decision: object, *, state
 
 
 def _decide(ledger: Ledger, config: Config, count: int, *, more: bool = False, new: bool = False) -> object:
-    return decide(Plans(ledger), config, count, more=more, new=new)
+    return decide(ledger, config, count, more=more, new=new)
 
 
 def test_an_empty_workspace_begins_a_collection(ledger: Ledger, tmp_path: Path) -> None:
@@ -187,7 +186,7 @@ def test_a_token_has_the_same_seed_whatever_its_run(tmp_path: Path) -> None:
 def test_the_command_that_continues_says_everything_that_was_chosen(ledger: Ledger, tmp_path: Path) -> None:
     config = _config(tmp_path, size="64", name="My Art", pin="embedded,kubo")
     _plan(ledger, config, 5, Begin("My Art"))
-    run = Plans(ledger).unfinished_run()
+    run = ledger.runs.unfinished()
     assert run and command(run) == 'pipeline mint --count 5 --name "My Art" --size 64 --pin embedded,kubo'
 
 
@@ -205,37 +204,34 @@ def _sealed(plan: BatchPlan) -> PinnedBatch:
 
 def test_a_plan_is_cut_into_batches_that_hold_all_its_tokens(ledger: Ledger, tmp_path: Path) -> None:
     run = _plan(ledger, _config(tmp_path, batch="20"), 50, Begin("Lino"))
-    plans = Plans(ledger)
-    batches = plans.undrawn_batches(run)
+    batches = ledger.batches.undrawn(run)
     assert [(batch.start, batch.quantity) for batch in batches] == [(1, 20), (21, 20), (41, 10)]
-    assert [spec.token_id for batch in batches for spec in plans.specs(batch)] == list(range(1, 51))
-    plans.check()
+    assert [spec.token_id for batch in batches for spec in ledger.tokens.specs(batch)] == list(range(1, 51))
+    ledger.check()
 
 
 def test_progress_is_kept_artwork_by_artwork_and_batch_by_batch(ledger: Ledger, tmp_path: Path) -> None:
     run = _plan(ledger, _config(tmp_path, batch="2"), 4, Begin("Lino"))
-    plans = Plans(ledger)
-    first, second = plans.undrawn_batches(run)
+    first, second = ledger.batches.undrawn(run)
     for token_id in first.token_ids:
-        plans.record_artwork(1, _artwork(token_id, tmp_path / "x"))
-    drawn = plans.drawn(first, lambda token_id: tmp_path / "x")
+        ledger.tokens.record(1, _artwork(token_id, tmp_path / "x"))
+    drawn = ledger.tokens.drawn(first, lambda token_id: tmp_path / "x")
     assert [artwork.attributes for artwork in drawn.values()] == [_artwork(1, tmp_path).attributes] * 2
-    plans.seal(_sealed(first), "Lino")
-    assert plans.undrawn_batches(run) == [second]
-    assert plans.unminted_batches(run) == [replace(_sealed(first), pins=())]
-    assert plans.counts(1) == {"sealed": 2, "planned": 2}
-    assert pinned_at(ledger, _sealed(first).images.cid) == ("embedded",)
-    plans.check()
+    ledger.batches.seal(_sealed(first), "Lino")
+    assert ledger.batches.undrawn(run) == [second]
+    assert ledger.batches.unminted(run) == [replace(_sealed(first), pins=())]
+    assert ledger.tokens.counts(1) == {"sealed": 2, "planned": 2}
+    assert ledger.pins.proved_at(_sealed(first).images.cid) == ("embedded",)
+    ledger.check()
 
 
 def test_a_sealed_batch_can_never_be_sealed_with_other_content(ledger: Ledger, tmp_path: Path) -> None:
     run = _plan(ledger, _config(tmp_path, batch="2"), 2, Begin("Lino"))
-    plans = Plans(ledger)
-    (batch,) = plans.undrawn_batches(run)
-    plans.seal(_sealed(batch), "Lino")
+    (batch,) = ledger.batches.undrawn(run)
+    ledger.batches.seal(_sealed(batch), "Lino")
     other = PinnedBatch(batch, _sealed(batch).metadata, _sealed(batch).images)
-    with pytest.raises(sqlite3.IntegrityError, match="keeps its content"):
-        plans.seal(other, "Lino")
+    with pytest.raises(ConstraintBroken, match="keeps its content"):
+        ledger.batches.seal(other, "Lino")
 
 
 @pytest.mark.parametrize(
@@ -253,24 +249,22 @@ def test_a_sealed_batch_can_never_be_sealed_with_other_content(ledger: Ledger, t
 )
 def test_a_changed_row_no_longer_matches_the_event_chain(ledger: Ledger, tmp_path: Path, damage: str) -> None:
     run = _plan(ledger, _config(tmp_path, batch="2", seed="5"), 2, Begin("Lino"))
-    plans = Plans(ledger)
-    (batch,) = plans.undrawn_batches(run)
+    (batch,) = ledger.batches.undrawn(run)
     for token_id in batch.token_ids:
-        plans.record_artwork(1, _artwork(token_id, tmp_path))
-    plans.seal(_sealed(batch), "Lino")
-    plans.check()
+        ledger.tokens.record(1, _artwork(token_id, tmp_path))
+    ledger.batches.seal(_sealed(batch), "Lino")
+    ledger.check()
     with ledger.atomic():
         ledger.execute(damage)
     with pytest.raises(Corrupt, match="event chain"):
-        plans.check()
+        ledger.check()
 
 
 def test_one_ledger_holds_many_collections_and_one_unfinished_run(ledger: Ledger, tmp_path: Path) -> None:
     config = _config(tmp_path)
     for name in ("One", "Two"):
         _plan(ledger, config, 3, Begin(name), state="reported")
-    plans = Plans(ledger)
-    assert [len(list(plans.tokens(collection.id))) for collection in plans.collections()] == [3, 3]
+    assert [len(list(ledger.tokens.of(collection.id))) for collection in ledger.collections.all()] == [3, 3]
     _plan(ledger, config, 3, Begin("Three"))
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(ConstraintBroken):
         _plan(ledger, config, 3, Begin("Four"))

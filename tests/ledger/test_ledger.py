@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from pipeline.base.errors import Corrupt, NewerSchema, WorkspaceUnwritable
+from pipeline.base.errors import ConstraintBroken, Corrupt, NewerSchema, WorkspaceUnwritable
 from pipeline.ledger import Ledger
 from pipeline.ledger.schema import MIGRATIONS
 
@@ -83,7 +83,7 @@ def test_events_can_neither_be_changed_nor_deleted(path: Path) -> None:
     with Ledger(path) as ledger:
         _log(ledger, "one")
         for sql in ("UPDATE event SET ref = 'two'", "DELETE FROM event"):
-            with pytest.raises(sqlite3.IntegrityError, match="append-only"), ledger.atomic():
+            with pytest.raises(ConstraintBroken, match="append-only"), ledger.atomic():
                 ledger.execute(sql)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from mint.plans import open_plan, sealed_batches
 
 from pipeline.base.records import Address
-from pipeline.ledger.owners import Owners
 from pipeline.mint.chain import connect
 from pipeline.mint.collection import Collection
 from pipeline.mint.compile import load_artifact
@@ -44,9 +43,9 @@ def main(tokens: int) -> None:
             assert batched == expected
 
             def from_events() -> list[Any]:
-                Owners(ledger).roll_back(1, -1)
+                ledger.owners.roll_back(1, -1)
                 sync(ledger, chain, 1)
-                return list(Owners(ledger).owners_at(1).values())[:tokens]
+                return list(ledger.owners.owners_at(1).values())[:tokens]
 
             indexed, index_s = timed(from_events)
             assert indexed == expected

@@ -38,7 +38,7 @@ class TakesStartFromChain(Sender):
 
     def _mint_next(self) -> bool:
         unit = self._queue[0]
-        contract = self.watcher.contract(self.journal.batch(unit.batch.plan.id)["collection"])
+        contract = self.watcher.contract(self.ledger.batches.get(unit.batch.plan.id).collection)
         with _start_from(contract.next_token_id()):
             return super()._mint_next()
 

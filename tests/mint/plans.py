@@ -52,20 +52,20 @@ def sealed_batches(ledger: Ledger) -> Iterator[PinnedBatch]:
 def _insert(
     ledger: Ledger, chain: Chain, owner: str, batches: int, size: int, recipients: Sequence[str], name: str
 ) -> None:
-    chain_key = ledger.execute(
-        "INSERT INTO chain (chain_id, genesis_hash, kind) VALUES (?, ?, 'external')",
+    chain_key = ledger.insert(
+        "INSERT INTO chain (chain_id, genesis_hash, kind) VALUES (?, ?, 'external') RETURNING id",
         (chain.chain_id, chain.genesis_hash),
     )
-    collection = ledger.execute(
+    collection = ledger.insert(
         "INSERT INTO collection (name, symbol, description, external_url, royalty_bps, royalty_receiver, max_supply,"
-        " owner, seed, chain, info_root, state) VALUES (?, 'TST', '', '', 500, ?, 0, ?, 1, ?, ?, 'planned')",
+        " owner, seed, chain, info_root, state) VALUES (?, 'TST', '', '', 500, ?, 0, ?, 1, ?, ?, 'planned') RETURNING id",
         (name, owner, owner, chain_key, str(root_of(f"{name} info").cid)),
     )
     count = batches * size
-    run = ledger.execute(
+    run = ledger.insert(
         "INSERT INTO run (collection, arguments, model, weights_sha256, renderer, encoder, size, device, threads, start,"
         " count, batch_size, pinners, rpc_url, state, started) VALUES (?, ?, 'm', 'w', 'r', 'e', 64, 'cpu', 1, 1, ?, ?,"
-        " 'car', '', 'running', 0)",
+        " 'car', '', 'running', 0) RETURNING id",
         (collection, json.dumps({}), count, size),
     )
     for number in range(batches):
@@ -76,9 +76,9 @@ def _insert(
                 (str(root.cid), f"{kind}-{number}", root.car_sha256),
             )
         start = number * size + 1
-        batch = ledger.execute(
+        batch = ledger.insert(
             "INSERT INTO batch (collection, run, start, quantity, images_root, metadata_root, state)"
-            " VALUES (?, ?, ?, ?, ?, ?, 'sealed')",
+            " VALUES (?, ?, ?, ?, ?, ?, 'sealed') RETURNING id",
             (
                 collection,
                 run,

@@ -394,7 +394,7 @@ class ReorgsBeforeMinting(Sender):
 
     def _keep_contract(self) -> None:
         super()._keep_contract()
-        if self.reorg is not None and self.journal.batch(1)["state"] == "mined":
+        if self.reorg is not None and self.ledger.batches.get(1).state == "mined":
             self.reorg()
             self.reorg = None
 

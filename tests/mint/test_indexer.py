@@ -13,7 +13,6 @@ from mint.plans import SOMEBODY
 from pipeline.base.errors import RpcError
 from pipeline.base.records import Address
 from pipeline.ledger import Ledger
-from pipeline.ledger.owners import Owners
 from pipeline.mint import indexer
 from pipeline.mint.chain import Chain, connect
 from pipeline.mint.collection import ZERO_ADDRESS, web3_over
@@ -49,7 +48,7 @@ def test_owners_now_and_before_and_the_history_of_a_token(house: House) -> None:
     give(house, 4, me, ALICE)
     assert sync(house.ledger, house.chain, 1) == before + 3
     with Ledger(house.path, readonly=True) as ledger:
-        owners = Owners(ledger)
+        owners = ledger.owners
         assert owners.tokens_by_owner(1) == {me: [1, 2, *range(5, 16)], SOMEBODY: [3], ALICE: [4]}
         assert owners.tokens_by_owner(1, before) == {me: list(range(1, 16))}
         assert owners.owners_at(1, before + 1)[3] == ALICE
@@ -59,7 +58,7 @@ def test_owners_now_and_before_and_the_history_of_a_token(house: House) -> None:
             (me, ALICE),
             (ALICE, SOMEBODY),
         ]
-    assert [Owners(house.ledger).owners_at(1)[n] for n in range(1, 16)] == house.contract.owners_of(range(1, 16))
+    assert [house.ledger.owners.owners_at(1)[n] for n in range(1, 16)] == house.contract.owners_of(range(1, 16))
 
 
 def test_reading_again_changes_nothing(house: House) -> None:
@@ -80,10 +79,10 @@ def test_transfers_that_a_reorg_undid_are_forgotten(house: House) -> None:
     sync(house.ledger, house.chain, 1)
     house.node("anvil_reorg", 2, [])
     sync(house.ledger, house.chain, 1)
-    assert Owners(house.ledger).tokens_by_owner(1) == {me: list(range(1, 16))}
+    assert house.ledger.owners.tokens_by_owner(1) == {me: list(range(1, 16))}
     give(house, 2, me, ALICE)
     sync(house.ledger, house.chain, 1)
-    assert Owners(house.ledger).tokens_by_owner(1)[ALICE] == [2]
+    assert house.ledger.owners.tokens_by_owner(1)[ALICE] == [2]
 
 
 def test_a_reorg_below_everything_remembered_reads_all_again(house: House) -> None:
@@ -93,7 +92,7 @@ def test_a_reorg_below_everything_remembered_reads_all_again(house: House) -> No
         house.ledger.execute("UPDATE scanned SET block_hash = ?", (bytes(32),))
         house.ledger.execute("UPDATE transfer SET recipient = ?", (ALICE,))
     sync(house.ledger, house.chain, 1)
-    assert Owners(house.ledger).tokens_by_owner(1) == {house.signer.address: list(range(1, 16))}
+    assert house.ledger.owners.tokens_by_owner(1) == {house.signer.address: list(range(1, 16))}
 
 
 def test_a_node_that_refuses_wide_ranges_is_asked_for_narrow_ones(
@@ -104,7 +103,7 @@ def test_a_node_that_refuses_wide_ranges_is_asked_for_narrow_ones(
     faulty.node("anvil_mine", hex(200))
     proxy.spoil("eth_getLogs", "error", times=5, value={"code": -32602, "message": "range too wide"})
     sync(faulty.ledger, faulty.chain, 1)
-    assert len(Owners(faulty.ledger).owners_at(1)) == 15
+    assert len(faulty.ledger.owners.owners_at(1)) == 15
 
 
 def test_a_node_that_refuses_every_range_is_an_error(faulty: House, proxy: FaultProxy) -> None:
@@ -122,11 +121,11 @@ def test_a_slow_node_behind_a_load_balancer_takes_nothing_back(faulty: House, pr
     old = faulty.node("eth_getBlockByNumber", "0x2", False)
     proxy.spoil("eth_getBlockByNumber", "replace", times=1, value=old)
     assert sync(faulty.ledger, remote, 1) == 4
-    assert len(Owners(faulty.ledger).owners_at(1)) == 15
+    assert len(faulty.ledger.owners.owners_at(1)) == 15
 
 
 def test_remembered_blocks_are_bounded(house: House) -> None:
-    owners = Owners(house.ledger)
+    owners = house.ledger.owners
     for number in range(300):
         owners.record(1, [], number, number.to_bytes(32, "big"))
     assert [number for number, _ in owners.scanned(1)] == list(range(299, 171, -1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ from mint.plans import SOMEBODY
 from mint.test_faults import FakeTime
 from mint.test_indexer import ALICE, give, own_house
 
-from pipeline.base.errors import BadArgument, BadRecipient, NotOwner, Reverted
+from pipeline.base.errors import BadArgument, BadRecipient, ConstraintBroken, NotOwner, Reverted
 from pipeline.base.records import Address
 from pipeline.ledger.journal import Intent, Signed
-from pipeline.ledger.owners import Owners
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
 
@@ -33,7 +31,7 @@ def test_a_transfer_changes_the_owner_and_the_ledger_knows_it(house: House) -> N
     own_house(house)
     assert house.sender().transfer(1, 3, ALICE) is True
     sync(house.ledger, house.chain, 1)
-    assert Owners(house.ledger).owner_of(1, 3) == ALICE == house.contract.owners_of([3])[0]
+    assert house.ledger.owners.owner_of(1, 3) == ALICE == house.contract.owners_of([3])[0]
     assert house.states("slot") == ["mined"] * 5
 
 
@@ -85,7 +83,7 @@ def test_beside_an_unfinished_transfer_the_token_goes_to_nobody_else(house: Hous
     slot = sender.journal.unfinished_transfer(1, 3)
     assert slot is not None
     signed = Signed(b"other bytes", bytes(32), 1, 1, 1, 0.0)
-    with pytest.raises(sqlite3.IntegrityError, match="slot.collection, slot.start, slot.sender"):
+    with pytest.raises(ConstraintBroken, match="slot.collection, slot.start, slot.sender"):
         sender.journal.reserve(1, house.signer.address, 99, Intent("transfer", 1, None, 3, 1, BOB), None, signed)
 
 

@@ -96,10 +96,9 @@ def new_token(folder: Path, scope: str) -> str:
     """Made in this process: the verb is tested elsewhere."""
     from pipeline.base.workspace import Workspace
     from pipeline.ledger import Ledger
-    from pipeline.ledger.access import Access
 
     with Ledger(Workspace(folder / "workspace").ledger) as ledger:
-        return Access(ledger).new("mint" if scope == "mint" else "read", "test")[1]
+        return ledger.access.new("mint" if scope == "mint" else "read", "test")[1]
 
 
 def small(name: str, count: int = 2, **more: Any) -> dict[str, Any]:

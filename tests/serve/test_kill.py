@@ -76,12 +76,11 @@ def _supply_on_chain(folder: Path) -> int:
     """What the contract itself says, not our ledger."""
     from pipeline.base.workspace import Workspace
     from pipeline.ledger import Ledger
-    from pipeline.ledger.plans import Plans
     from pipeline.mint.chain import connect
 
     workspace = Workspace(folder / "workspace")
     with Ledger(workspace.ledger, readonly=True) as ledger:
-        (only,) = Plans(ledger).collections()
+        (only,) = ledger.collections.all()
     port = (workspace.chain / "anvil" / "port").read_text().strip()
     assert only.contract is not None
     call = {"to": only.contract, "data": TOTAL_SUPPLY}

@@ -255,16 +255,13 @@ def _lock(workspace: Workspace) -> Answer:
 
 
 def _ledger(workspace: Workspace) -> Answer:
-    from pipeline.ledger.ledger import Ledger
-    from pipeline.ledger.plans import Plans
+    from pipeline.ledger import Ledger
 
     if not workspace.ledger.exists():
         return "ok", "none yet: `pipeline mint` makes it", ""
     with Ledger(workspace.ledger, readonly=True) as ledger:
-        ledger.check_integrity()
-        plans = Plans(ledger)
-        plans.check()
-        names = [collection.name for collection in plans.collections()]
+        ledger.check()
+        names = [collection.name for collection in ledger.collections.all()]
     return "ok", f"sound; collections: {', '.join(names) or 'none'}", ""
 
 

@@ -23,9 +23,8 @@ from pipeline.base.errors import Corrupt, DigestMismatch, PipelineError
 from pipeline.base.limits import FILE_BYTES
 from pipeline.base.observer import Observer
 from pipeline.base.workspace import Workspace
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.pins import KnownRoot, known_root
-from pipeline.ledger.plans import Collection, Plans
+from pipeline.ledger import Collection, Ledger
+from pipeline.ledger.pins import KnownRoot
 from pipeline.pin import Pinner, load_pinners, unixfs
 from pipeline.settings.config import Config
 
@@ -49,14 +48,13 @@ def climb(
     from pipeline.pin.store import CarStore
 
     store = CarStore(workspace.cars)
-    plans = Plans(ledger)
-    known = [known_root(ledger, root) for root in plans.collection_roots(collection.id)]
-    images = {root: plan for plan, root, _ in plans.roots(collection.id)}
+    known = [ledger.pins.known(root) for root in ledger.collections.roots(collection.id)]
+    images = {root: plan for plan, root, _ in ledger.batches.sealed(collection.id)}
     tallies = _Tallies()
     pinners = _pinners(known, store, config, tallies)
     for done, entry in enumerate(known, 1):
         cid = entry.root.cid
-        files = image_files(workspace, plans, collection.id, images[cid]) if cid in images else []
+        files = image_files(workspace, ledger, collection.id, images[cid]) if cid in images else []
         tallies.climb("recompute", "roots cut anew from their files", cid, partial(_recompute, cid, files, store))
         for place in (pin.place for pin in entry.pins if pin.place in pinners):
             for name, rung in pinners[place].rungs(entry.root):
@@ -65,7 +63,7 @@ def climb(
             _fetch_back(entry, ladder.gateway, tallies)
         observer.progress("verify", done, len(known))
     if ladder.gateway and ladder.sample is not None:
-        _fetch_sample(ladder, plans, collection, tallies)
+        _fetch_sample(ladder, ledger, collection, tallies)
     return tallies.in_order()
 
 
@@ -150,11 +148,11 @@ def _fetch_back(entry: KnownRoot, gateway: str, tallies: _Tallies) -> None:
     )
 
 
-def _fetch_sample(ladder: Ladder, plans: Plans, collection: Collection, tallies: _Tallies) -> None:
+def _fetch_sample(ladder: Ladder, ledger: Ledger, collection: Collection, tallies: _Tallies) -> None:
     assert ladder.gateway is not None
     tally = tallies.of("gateway", "tokens of the sample came back, document and image, every block hashed")
     content = GatewayContent(ladder.gateway)
-    pinned = [token for token in plans.tokens(collection.id) if token.token_uri]
+    pinned = [token for token in ledger.tokens.of(collection.id) if token.token_uri]
     for index in sample_of(len(pinned), ladder.sample):
         token = pinned[index - 1]
         failed = [

@@ -14,8 +14,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plans import Collection, Plans, Token
+from pipeline.ledger import Collection, Ledger, Token
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
@@ -46,10 +45,8 @@ def verify(
 def _check_ledger(ledger: Ledger) -> Tally:
     tally = Tally("ledger", "events chained; plans and sealed batches are as they were written")
     with tally.guarded("ledger"):
-        ledger.check_integrity()
-        Plans(ledger).check()
-        count = ledger.row("SELECT count(*) AS n FROM event")
-        tally.passed = count["n"] if count else 0
+        ledger.check()
+        tally.passed = ledger.event_count()
     return tally
 
 
@@ -74,7 +71,7 @@ def _check_chain(
         if code.failures:
             return [code]
         state = contract.state()
-        minted = [batch for batch in Plans(ledger).roots(collection.id) if batch[0].start <= state.total_supply]
+        minted = [batch for batch in ledger.batches.sealed(collection.id) if batch[0].start <= state.total_supply]
         total = sum(plan.quantity for plan, _, _ in minted)
         supply.expect(state.total_supply, total, "total supply")
         for plan, _, metadata in minted:
@@ -112,14 +109,13 @@ def _check_content(workspace: Workspace, ledger: Ledger, collection: Collection,
         "digest": Tally("digests of images", "images that hash to what their metadata says"),
     }
     files = Tally("files", "image files as they were drawn")
-    plans = Plans(ledger)
-    for root in plans.collection_roots(collection.id):
+    for root in ledger.collections.roots(collection.id):
         with cars.guarded(str(root)):
             store.verify(root)
             cars.passed += 1
-    total = sum(plans.counts(collection.id).values())
-    for plan, _, _ in plans.roots(collection.id):
-        for token in plans.tokens(collection.id, plan.start, plan.quantity):
+    total = sum(ledger.tokens.counts(collection.id).values())
+    for plan, _, _ in ledger.batches.sealed(collection.id):
+        for token in ledger.tokens.of(collection.id, plan.start, plan.quantity):
             _check_token(store, token, steps)
             path = workspace.image(collection.id, token.token_id, token.suffix)
             got = hashlib.sha256(path.read_bytes()).digest() if path.exists() else None

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pipeline.art.draw.gates import Gate, is_blank, phash
-from pipeline.art.draw.seeds import token_seed
 from pipeline.art.draw.stage import drawn, generate, provenance
 from pipeline.base.errors import GenerationError
 from pipeline.base.records import Attribute
+from pipeline.base.seeds import token_seed
 
 if TYPE_CHECKING:
     import numpy as np

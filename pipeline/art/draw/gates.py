@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pipeline.art.draw.seeds import token_seed
 from pipeline.base.errors import NothingPasses
 from pipeline.base.records import TokenSpec
+from pipeline.base.seeds import token_seed
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,8 +22,6 @@ from pipeline.base.media import BY_SUFFIX, SVG, SVG_TYPE, picture_type
 from pipeline.base.records import BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
-from pipeline.ledger.catalogue import Catalogue
-from pipeline.ledger.plans import Plans
 from pipeline.pin import unixfs
 from pipeline.pin.store import CarStore
 from pipeline.serve.gallery.addresses import WIDTHS
@@ -99,7 +97,7 @@ class Media:
     def digest(self, collection_id: int, token_id: int, version: str) -> tuple[str, str]:
         """The sha256 and the suffix of a token's image. Raises NoSuch for another version than the address names."""
         with self._ledger() as ledger:
-            found = Catalogue(ledger).image(collection_id, token_id)
+            found = ledger.catalogue.image(collection_id, token_id)
         if found is None or not found[0].hex().startswith(version):
             raise NoSuch(what=f"image {version} of token {token_id} in collection {collection_id}")
         return found[0].hex(), found[1]
@@ -131,7 +129,7 @@ class Media:
     def animation(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
         """A token's video, sound, model or page. Raises NoSuch for another version than the address names."""
         with self._ledger() as ledger:
-            own = Plans(ledger).found(BatchPlan(0, token_id, 1), collection_id).get(token_id)
+            own = ledger.tokens.found(BatchPlan(0, token_id, 1), collection_id).get(token_id)
         if own is None or own.animation is None or not (own.animation_sha256 or b"").hex().startswith(version):
             raise NoSuch(what=f"animation {version} of token {token_id} in collection {collection_id}")
         assert own.animation_sha256 is not None
@@ -150,7 +148,7 @@ class Media:
     def cover(self, collection_id: int, root: str) -> tuple[str, Callable[[], bytes]]:
         """What names the cover in the cache, and what reads it. Raises NoSuch for another root than the collection's."""
         with self._ledger() as ledger:
-            known = Catalogue(ledger).cover_root(collection_id)
+            known = ledger.catalogue.cover_root(collection_id)
         if known is None or known != root:
             raise NoSuch(what=f"cover {root} of collection {collection_id}")
         return hashlib.sha256(root.encode()).hexdigest(), lambda: self._only_file(CID.parse(root))
@@ -167,7 +165,7 @@ class Media:
 
     def _from_car(self, collection_id: int, token_id: int, sha256: str, suffix: str) -> bytes:
         with self._ledger() as ledger:
-            token = next(Plans(ledger).tokens(collection_id, token_id, 1))
+            token = next(ledger.tokens.of(collection_id, token_id, 1))
         if token.images_root is not None:
             data = self.store.read(token.images_root, f"{token_id}{suffix}", IMAGE_BYTES)
             if hashlib.sha256(data).hexdigest() == sha256:

@@ -17,7 +17,6 @@ from playwright.sync_api import Page, expect
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger, canonical_json
 from pipeline.ledger.access import AccessToken
-from pipeline.ledger.plans import Plans
 from pipeline.serve.door import Door, Rules
 
 DRAWN = "document.querySelectorAll('.cell.there').length"
@@ -195,8 +194,7 @@ def test_a_collection_without_tokens_says_how_to_make_the_first(tmp_path: Path, 
     words = {"name": "Empty", "symbol": "E", "description": "Soon.", "external_url": "", "owner": nobody}
     numbers = {"royalty_bps": 0, "royalty_receiver": nobody, "max_supply": 0, "seed": 1}
     with Ledger(workspace.ledger) as ledger, ledger.atomic():
-        plans = Plans(ledger)
-        plans.plan_collection(plans.chain(31337, bytes(32), "anvil"), words | numbers)
+        ledger.collections.plan(ledger.collections.enter_chain(31337, bytes(32), "anvil"), words | numbers)
     with serving(application(workspace)) as url:
         page = open_page(url)
         expect(page.get_by_role("heading", name="Empty")).to_be_visible()

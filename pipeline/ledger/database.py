@@ -1,0 +1,164 @@
+"""What every part of a ledger stands on: commits, queries, and a chain of events that nobody can change unseen.
+
+What differs between databases (opening, migrating, copying, what their errors mean) is in an `Engine`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import Corrupt
+
+NO_EVENT = bytes(32)  # what the first event calls its predecessor
+
+
+class Row(Protocol):
+    """A row of a query, read by column name. It never leaves this package."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
+class Engine(Protocol):
+    """One connection to one database. Its errors are ours: Corrupt, WorkspaceUnwritable, ConstraintBroken, NewerSchema.
+
+    SQL comes in the subset that all engines understand, with `?` for a parameter.
+    """
+
+    def begin(self) -> None:
+        """Begin to write; waits for another writer, and keeps others out until the end."""
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None:
+        """End without a trace; nothing happens where nothing was begun."""
+
+    def execute(self, sql: str, parameters: Sequence[object]) -> None: ...
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None: ...
+
+    def rows(self, sql: str, parameters: Sequence[object]) -> Sequence[Row]: ...
+
+    def row(self, sql: str, parameters: Sequence[object]) -> Row | None: ...
+
+    def problem(self) -> str | None:
+        """What is wrong with the database's own structure, if something is."""
+
+    def backup(self, target: Path) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Database:
+    """An open database: one connection, one thread at a time. Only this package asks it."""
+
+    def __init__(self, engine: Engine, path: Path, *, readonly: bool = False) -> None:
+        self.path = path
+        self.readonly = readonly
+        self._engine = engine
+        self._lock = threading.RLock()
+        self._depth = 0
+
+    def close(self) -> None:
+        with self._lock:
+            self._engine.close()
+
+    # ── reading and writing ──────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Everything inside is on the disk when the block ends, or nothing is. A nested block joins the outer one."""
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self._engine.begin()
+            self._depth = 1
+            try:
+                yield
+                crash_point("inside_ledger_commit")
+                self._engine.commit()
+            except BaseException:
+                self._engine.rollback()
+                raise
+            finally:
+                self._depth = 0
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
+        """Write; only inside `atomic`. Raises ConstraintBroken where a table does not take it."""
+        assert self._depth, "a write outside of `atomic` would be its own commit"
+        self._engine.execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Write many rows; only inside `atomic`."""
+        assert self._depth, "a write outside of `atomic` would be its own commit"
+        self._engine.executemany(sql, rows)
+
+    def insert(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """The id of a row that is inserted; the SQL ends with RETURNING id."""
+        assert self._depth, "a write outside of `atomic` would be its own commit"
+        (row,) = self._engine.rows(sql, parameters)
+        return int(row["id"])
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> Sequence[Row]:
+        """All rows of a query: read columns by name."""
+        with self._lock:
+            return self._engine.rows(sql, parameters)
+
+    def row(self, sql: str, parameters: Sequence[object] = ()) -> Row | None:
+        """The first row of a query, or None."""
+        with self._lock:
+            return self._engine.row(sql, parameters)
+
+    def one(self, sql: str, parameters: Sequence[object] = ()) -> Row:
+        """The one row that is known to be there."""
+        row = self.row(sql, parameters)
+        assert row is not None, f"the ledger has no row for {tuple(parameters)}"
+        return row
+
+    # ── the event chain ──────────────────────────────────────────────────────────────────────────────────────
+
+    def log(self, kind: str, ref: str, **data: object) -> None:
+        """Append an event; only inside `atomic`, so that it stands exactly when what it tells of stands."""
+        last = self.row("SELECT hash FROM event ORDER BY seq DESC LIMIT 1")
+        previous = last["hash"] if last else NO_EVENT
+        now, text = time.time(), canonical_json(data)
+        self.execute(
+            "INSERT INTO event (time, kind, ref, data, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?)",
+            (now, kind, ref, text, previous, _event_hash(previous, now, kind, ref, text)),
+        )
+
+    def event_count(self) -> int:
+        return int(self.one("SELECT count(*) AS n FROM event")["n"])
+
+    def check_integrity(self) -> None:
+        """Raise Corrupt unless the database's structure is sound and every event hashes to what the next one says."""
+        problem = self._engine.problem()
+        if problem is not None:
+            raise Corrupt(what=self.path, reason=problem)
+        previous = NO_EVENT
+        for event in self.rows("SELECT seq, time, kind, ref, data, prev_hash, hash FROM event ORDER BY seq"):
+            expected = _event_hash(previous, event["time"], event["kind"], event["ref"], event["data"])
+            if event["prev_hash"] != previous or event["hash"] != expected:
+                raise Corrupt(what=self.path, reason=f"event {event['seq']} does not match its hash")
+            previous = event["hash"]
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy to `target`, also while others write."""
+        self._engine.backup(target)
+
+
+def canonical_json(value: object) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _event_hash(previous: bytes, when: float, kind: str, ref: str, data: str) -> bytes:
+    return hashlib.sha256(previous + canonical_json([when, kind, ref, data]).encode()).digest()

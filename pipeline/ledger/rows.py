@@ -1,0 +1,162 @@
+"""What the ledger's main tables hold, as values: frozen, typed, and all that leaves this package of a row."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.base.cid import CID
+from pipeline.base.records import Address, Attribute, BatchPlan, Determinism
+
+
+@dataclass(frozen=True, slots=True)
+class KnownChain:
+    """A chain that this workspace has worked with; `kind` is external, or the program of an embedded one."""
+
+    id: int
+    chain_id: int
+    genesis_hash: bytes
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection's settings, fixed when it is planned, and its place on the chain."""
+
+    id: int
+    name: str
+    symbol: str
+    description: str
+    external_url: str
+    royalty_bps: int
+    royalty_receiver: Address
+    max_supply: int
+    owner: Address
+    seed: int
+    chain: KnownChain
+    info_root: CID | None  # directory behind contractURI()
+    cover_root: CID | None
+    contract: Address | None  # known as soon as the deployment is signed
+    state: str  # planned, live, mined or final
+    tx_hash: bytes | None
+    block_number: int | None
+    block_hash: bytes | None
+
+    @property
+    def chain_id(self) -> int:
+        return self.chain.chain_id
+
+    @property
+    def genesis_hash(self) -> bytes:
+        return self.chain.genesis_hash
+
+    @property
+    def chain_kind(self) -> str:
+        return self.chain.kind
+
+    @property
+    def deployed_at(self) -> Address | None:
+        """Its contract, once that is in a block as far as was seen."""
+        return self.contract if self.state in ("mined", "final") else None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One call of `mint`: what it was asked for and with what it draws."""
+
+    id: int
+    collection: int
+    arguments: dict[str, Any]
+    model: str
+    weights_sha256: str
+    renderer: str
+    encoder: str
+    size: int
+    device: str
+    dtype: str
+    threads: int
+    duplicate_bits: int | None  # the gate compares hashes up to this distance; None: not at all
+    start: int
+    count: int
+    batch_size: int
+    pinners: tuple[str, ...]
+    rpc_url: str
+    state: str  # running, done or reported
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A range of tokens that is pinned and minted as one; `state` is planned, sealed, live, mined or final."""
+
+    id: int
+    collection: int
+    run: int
+    start: int
+    quantity: int
+    images_root: CID | None
+    metadata_root: CID | None
+    state: str
+    tx_hash: bytes | None  # None when adopted from the chain without its transaction
+    block_number: int | None
+    block_hash: bytes | None
+
+    @property
+    def plan(self) -> BatchPlan:
+        return BatchPlan(self.id, self.start, self.quantity)
+
+    @property
+    def content(self) -> CID:
+        """Its metadata root, which the contract names; of a batch that is sealed."""
+        assert self.metadata_root is not None, f"batch {self.id} is not sealed"
+        return self.metadata_root
+
+    @property
+    def last(self) -> int:
+        """Its last token id."""
+        return self.start + self.quantity - 1
+
+    @property
+    def is_mined(self) -> bool:
+        return self.state in ("mined", "final")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as the ledger knows it; `state` is planned, generated, sealed, live, mined or final."""
+
+    token_id: int
+    seed: int | None  # None: its image existed before
+    recipient: Address
+    state: str
+    suffix: str  # of its image's name
+    name: str  # its own; empty: the collection's, with the token id
+    attempt: int
+    image_sha256: bytes | None
+    phash: int | None
+    determinism: Determinism | None
+    attributes: tuple[Attribute, ...]
+    images_root: CID | None
+    metadata_root: CID | None
+    tx_hash: bytes | None
+    block_number: int | None
+
+    @property
+    def token_uri(self) -> str | None:
+        return f"ipfs://{self.metadata_root}/{self.token_id}.json" if self.metadata_root else None
+
+    @property
+    def image(self) -> str | None:
+        return f"ipfs://{self.images_root}/{self.token_id}{self.suffix}" if self.images_root else None
+
+
+def address_or_none(value: str | None) -> Address | None:
+    return Address(value) if value else None
+
+
+def cid_or_none(value: str | None) -> CID | None:
+    return CID.parse(value) if value else None
+
+
+def attributes_of(text: str | None) -> tuple[Attribute, ...]:
+    return tuple(Attribute(**entry) for entry in json.loads(text or "[]"))

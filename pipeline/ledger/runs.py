@@ -1,0 +1,121 @@
+"""Runs: one for each call of `mint`, however often it was interrupted. Planned as a whole before anything happens."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from pipeline.base.crash import crash_point
+from pipeline.base.records import TokenSpec
+from pipeline.ledger.database import Database, Row, canonical_json
+from pipeline.ledger.rows import Collection, Run
+
+RUNS = """
+    SELECT r.id, r.collection, r.arguments, r.model, r.weights_sha256, r.renderer, r.encoder, r.size, r.device,
+           r.dtype, r.threads, r.duplicate_bits, r.start, r.count, r.batch_size, r.pinners, r.rpc_url, r.state
+      FROM run r
+"""
+
+
+class Runs:
+    """The runs of a ledger."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def unfinished(self) -> Run | None:
+        row = self._db.row(f"{RUNS} WHERE r.state = 'running'")
+        return run_of(row) if row else None
+
+    def of(self, collection: int) -> list[Run]:
+        """The runs of a collection, newest first."""
+        return [
+            run_of(row) for row in self._db.rows(f"{RUNS} WHERE r.collection = ? ORDER BY r.id DESC", (collection,))
+        ]
+
+    def next_token(self, collection: Collection | None) -> int:
+        """The first token id that a new run of the collection has."""
+        runs = self.of(collection.id) if collection else []
+        return runs[0].start + runs[0].count if runs else 1
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def plan(
+        self,
+        collection: int,
+        arguments: Mapping[str, Any],
+        tools: Mapping[str, Any],
+        tokens: Iterator[TokenSpec],
+        start: int,
+        count: int,
+        batch_size: int,
+    ) -> int:
+        """Enter a run with all its batches and tokens; inside `atomic`."""
+        settings = dict(arguments=canonical_json(arguments), start=start, count=count, batch_size=batch_size, **tools)
+        columns = sorted(settings)
+        run = self._db.insert(
+            f"INSERT INTO run (collection, state, started, {', '.join(columns)}) "
+            f"VALUES (?, 'running', ?, {', '.join('?' for _ in columns)}) RETURNING id",
+            (collection, time.time(), *(settings[column] for column in columns)),
+        )
+        for first in range(start, start + count, batch_size):
+            quantity = min(batch_size, start + count - first)
+            batch = self._db.insert(
+                "INSERT INTO batch (collection, run, start, quantity, state) VALUES (?, ?, ?, ?, 'planned') RETURNING id",
+                (collection, run, first, quantity),
+            )
+            self._db.executemany(
+                "INSERT INTO token (collection, token_id, batch, seed, recipient, state) "
+                "VALUES (?, ?, ?, ?, ?, 'planned')",
+                ((collection, spec.token_id, batch, spec.seed, spec.recipient) for spec in islice(tokens, quantity)),
+            )
+        self._db.log("run.planned", str(run), collection=collection, **settings)
+        return run
+
+    def set_gate(self, run: int, duplicate_bits: int | None) -> None:
+        """Decide how near two tokens' hashes may not be, from now on: the one thing about a planned run that may change."""
+        with self._db.atomic():
+            self._db.execute("UPDATE run SET duplicate_bits = ? WHERE id = ?", (duplicate_bits, run))
+            self._db.log("run.gate", str(run), duplicate_bits=duplicate_bits)
+
+    def finish(self, run: int) -> None:
+        """Mark a run as done, once every batch of it is mined."""
+        with self._db.atomic():
+            unmined = self._db.one(
+                "SELECT count(*) AS n FROM batch WHERE run = ? AND state NOT IN ('mined', 'final')", (run,)
+            )
+            assert unmined["n"] == 0
+            self._db.execute("UPDATE run SET state = 'done' WHERE id = ? AND state = 'running'", (run,))
+            self._db.log("run.done", str(run))
+        crash_point("run_done")
+
+    def mark_reported(self, run: int) -> None:
+        """Remember that the caller has seen the result, so that `--more` may begin anew."""
+        with self._db.atomic():
+            self._db.execute("UPDATE run SET state = 'reported' WHERE id = ? AND state = 'done'", (run,))
+
+
+def run_of(row: Row) -> Run:
+    return Run(
+        id=row["id"],
+        collection=row["collection"],
+        arguments=json.loads(row["arguments"]),
+        model=row["model"],
+        weights_sha256=row["weights_sha256"],
+        renderer=row["renderer"],
+        encoder=row["encoder"],
+        size=row["size"],
+        device=row["device"],
+        dtype=row["dtype"],
+        threads=row["threads"],
+        duplicate_bits=row["duplicate_bits"],
+        start=row["start"],
+        count=row["count"],
+        batch_size=row["batch_size"],
+        pinners=tuple(row["pinners"].split(",")),
+        rpc_url=row["rpc_url"],
+        state=row["state"],
+    )

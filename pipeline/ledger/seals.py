@@ -1,0 +1,74 @@
+"""The self-check: plans and sealed batches against what the event chain says of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.base.errors import Corrupt
+from pipeline.ledger.database import Database, Row, canonical_json
+
+# A sealed batch's digests, and the columns of its tokens that each covers: a new column gets a new digest, so that
+# batches that were sealed before it still check.
+_SEALED = {
+    "tokens_sha256": (
+        *("collection", "token_id", "batch", "seed", "recipient", "state"),
+        *("image_sha256", "pixel_sha256", "image_bytes", "attributes"),
+    ),
+    "drawn_sha256": ("token_id", "attempt", "phash", "determinism"),
+}
+_SEALED_TOKENS = """
+    SELECT collection, token_id, batch, seed, recipient, state, image_sha256, pixel_sha256, image_bytes, attributes,
+           attempt, phash, determinism
+      FROM token WHERE batch = ? ORDER BY token_id
+"""
+
+
+def seal_of(db: Database, batch: int, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a sealed batch's event holds: its range, its roots, and digests over its tokens' rows.
+
+    An `event` of an earlier schema has fewer digests: only those are computed then.
+    """
+    row = db.one("SELECT start, quantity, images_root, metadata_root FROM batch WHERE id = ?", (batch,))
+    digests = {name: hashlib.sha256() for name in _SEALED if event is None or name in event}
+    for token in db.rows(_SEALED_TOKENS, (batch,)):
+        for name, digest in digests.items():
+            values = [token[column] for column in _SEALED[name]]
+            digest.update(canonical_json([v.hex() if isinstance(v, bytes) else v for v in values]).encode())
+    return {
+        "start": row["start"],
+        "quantity": row["quantity"],
+        "images_root": row["images_root"],
+        "metadata_root": row["metadata_root"],
+        **{name: digest.hexdigest() for name, digest in digests.items()},
+    }
+
+
+def check_plans(db: Database) -> None:
+    """Raise Corrupt unless plans and sealed batches still say what the event chain says of them."""
+    for table, kind in (("collection", "collection.planned"), ("run", "run.planned")):
+        for row, event in _with_events(db, table, kind):
+            for column, value in event.items():
+                if row[column] != value:
+                    raise _damaged(db, f"{table} {row['id']}", column)
+    for row, event in _with_events(db, "batch", "batch.sealed"):
+        if row["state"] != "planned" and seal_of(db, row["id"], event) != event:
+            raise _damaged(db, f"batch {row['id']}", "its tokens or roots")
+
+
+def _with_events(db: Database, table: str, kind: str) -> Iterator[tuple[Row, dict[str, Any]]]:
+    events = {
+        row["ref"]: json.loads(row["data"]) for row in db.rows("SELECT ref, data FROM event WHERE kind = ?", (kind,))
+    }
+    for row in db.rows(f"SELECT * FROM {table} ORDER BY id"):
+        event = events.get(str(row["id"]))
+        if event is not None:
+            yield row, event
+        elif table != "batch" or row["state"] != "planned":
+            raise _damaged(db, f"{table} {row['id']}", "it has no event")
+
+
+def _damaged(db: Database, what: str, reason: str) -> Corrupt:
+    return Corrupt(what=f"{db.path}: {what}", reason=f"{reason} does not match the event chain")

@@ -1,0 +1,164 @@
+"""The ledger's usual engine: a SQLite file in WAL mode that survives power loss after every commit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.base.errors import ConstraintBroken, Corrupt, NewerSchema, WorkspaceUnwritable
+from pipeline.ledger.database import Row
+from pipeline.ledger.schema import APPLICATION_ID, MIGRATIONS
+
+BUSY_TIMEOUT_S = 10.0  # a reader's checkpoint may hold the file for a moment
+
+# SQLite's primary result codes for a file that is sound but not to be written; any other complaint is damage.
+_CANNOT_WRITE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+
+
+class SqliteEngine:
+    """One connection to a file. Opened for writing it creates or migrates the file; readonly it takes no lock.
+
+    Raises FileNotFoundError for a file that is not there and shall only be read.
+    """
+
+    def __init__(self, path: Path, *, readonly: bool) -> None:
+        self._path = path
+        if readonly and not path.exists():
+            raise FileNotFoundError(path)
+        if readonly and _is_old(path):
+            SqliteEngine(path, readonly=False).close()  # a reader knows the newest tables only
+        with _translated(path):
+            self._db = _connect(path, readonly)
+            try:
+                self._check_header()
+                if not readonly:
+                    self._db.execute("PRAGMA journal_mode = WAL")
+                    self._db.execute("PRAGMA synchronous = FULL")  # an acknowledged commit survives a power failure
+                    self._migrate()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def close(self) -> None:
+        self._db.close()
+
+    def begin(self) -> None:
+        with _translated(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        with _translated(self._path):
+            self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._db.in_transaction:  # a full disk rolls back by itself
+            self._db.execute("ROLLBACK")
+
+    def execute(self, sql: str, parameters: Sequence[object]) -> None:
+        with _translated(self._path):
+            self._db.execute(sql, parameters)
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        with _translated(self._path):
+            self._db.executemany(sql, rows)
+
+    def rows(self, sql: str, parameters: Sequence[object]) -> Sequence[Row]:
+        with _translated(self._path):
+            return self._db.execute(sql, parameters).fetchall()
+
+    def row(self, sql: str, parameters: Sequence[object]) -> Row | None:
+        with _translated(self._path):
+            found: sqlite3.Row | None = self._db.execute(sql, parameters).fetchone()
+            return found
+
+    def problem(self) -> str | None:
+        try:
+            told = str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return None if told == "ok" else told
+
+    def backup(self, target: Path) -> None:
+        with _translated(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy = sqlite3.connect(target)
+            try:
+                self._db.backup(copy)
+            finally:
+                copy.close()
+
+    # ── opening ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check_header(self) -> None:
+        version = self._pragma("user_version")
+        if self._pragma("application_id") not in (0, APPLICATION_ID) or (
+            version and not self._pragma("application_id")
+        ):
+            raise Corrupt(what=self._path, reason="it is not a ledger of this program")
+        if version > len(MIGRATIONS):
+            raise NewerSchema(path=self._path, found=version, known=len(MIGRATIONS))
+
+    def _migrate(self) -> None:
+        while (version := self._pragma("user_version")) < len(MIGRATIONS):
+            try:
+                self._db.executescript(
+                    f"BEGIN IMMEDIATE; {MIGRATIONS[version]}"
+                    f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version + 1}; COMMIT;"
+                )
+            except sqlite3.OperationalError:
+                self.rollback()
+                if self._pragma("user_version") == version:
+                    raise
+                # Another process took the same step between our look and ours.
+
+    def _pragma(self, name: str) -> int:
+        return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _is_old(path: Path) -> bool:
+    with _translated(path):
+        db = _connect(path, readonly=True)
+        try:
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        finally:
+            db.close()
+        return 0 < version < len(MIGRATIONS)
+
+
+def _connect(path: Path, readonly: bool) -> sqlite3.Connection:
+    if readonly:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        uri = path.absolute().as_uri()
+    db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the system's complaints into ours."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise ConstraintBroken(path=path, reason=str(error)) from error
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _CANNOT_WRITE:
+            raise WorkspaceUnwritable(path=path, reason=str(error)) from error
+        raise Corrupt(what=path, reason=str(error)) from error
+    except OSError as error:
+        raise WorkspaceUnwritable(path=path, reason=error.strerror or str(error)) from error

@@ -1,0 +1,218 @@
+"""Tokens: what each was planned as, what was drawn or found for it, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.base.crash import crash_point
+from pipeline.base.records import Address, Artwork, BatchPlan, Found, TokenSpec
+from pipeline.base.seeds import token_seed
+from pipeline.ledger.database import Database, Row, canonical_json
+from pipeline.ledger.rows import Token, attributes_of, cid_or_none
+
+PAGE = 1000  # tokens of one query: memory does not grow with their number
+
+_TOKENS = """
+    SELECT t.token_id, t.seed, t.recipient, t.attempt, t.image_sha256, t.phash, t.determinism, t.attributes,
+           CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state,
+           b.images_root, b.metadata_root, b.tx_hash, b.block_number, f.suffix, f.name,
+           (SELECT s.id FROM slot s WHERE s.batch = b.id AND s.state IN ('live', 'mined', 'final')
+             AND t.token_id >= s.start AND t.token_id < s.start + s.quantity) AS slot
+      FROM token t JOIN batch b ON b.id = t.batch
+      LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id
+     WHERE t.collection = ? AND t.token_id >= ? AND t.token_id < ? ORDER BY t.token_id LIMIT ?
+"""
+_FOUND = """
+    SELECT token_id, source, sha256, suffix, pixel_sha256, phash, name, description, attributes, external_url,
+           background_color, youtube_url, animation, animation_sha256, animation_url
+      FROM found WHERE collection = ? AND token_id >= ? AND token_id < ?
+"""
+
+
+class Tokens:
+    """The tokens of a ledger."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def of(self, collection: int, start: int = 1, count: int = 1 << 48) -> Iterator[Token]:
+        """The collection's tokens in order, read in pages."""
+        end = start + count
+        while start < end:
+            rows = self._db.rows(_TOKENS, (collection, start, end, PAGE))
+            yield from (self._token(row) for row in rows)
+            if len(rows) < PAGE:
+                return
+            start = rows[-1]["token_id"] + 1
+
+    def get(self, collection: int, token_id: int) -> Token | None:
+        return next(self.of(collection, token_id, 1), None)
+
+    def counts(self, collection: int) -> dict[str, int]:
+        """How many tokens of the collection are in each state."""
+        rows = self._db.rows(
+            "SELECT CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state, count(*) AS n "
+            "FROM token t JOIN batch b ON b.id = t.batch WHERE t.collection = ? GROUP BY 1",
+            (collection,),
+        )
+        return {row["state"]: row["n"] for row in rows}
+
+    def digests(self, collection: int) -> dict[bytes, int]:
+        """Token ids by the digest of their image, for a collection's drawn or planned images."""
+        rows = self._db.rows(
+            "SELECT token_id, image_sha256 AS digest FROM token WHERE collection = ? AND image_sha256 IS NOT NULL "
+            "UNION SELECT token_id, sha256 FROM found WHERE collection = ?",
+            (collection, collection),
+        )
+        return {row["digest"]: row["token_id"] for row in rows}
+
+    def hashes(self, collection: int) -> dict[int, int]:
+        """The perceptual hashes of the collection's drawn tokens, by token id."""
+        rows = self._db.rows(
+            "SELECT token_id, phash FROM token WHERE collection = ? AND state = 'generated' AND phash IS NOT NULL",
+            (collection,),
+        )
+        return {row["token_id"]: row["phash"] for row in rows}
+
+    # ── of one batch ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def specs(self, plan: BatchPlan) -> list[TokenSpec]:
+        rows = self._db.rows(
+            "SELECT token_id, seed, recipient, attempt FROM token WHERE batch = ? ORDER BY token_id", (plan.id,)
+        )
+        return [TokenSpec(row["token_id"], row["seed"], Address(row["recipient"]), row["attempt"]) for row in rows]
+
+    def recipients(self, batch: int) -> list[Address]:
+        """Who gets each token of a batch, in token order."""
+        rows = self._db.rows("SELECT recipient FROM token WHERE batch = ? ORDER BY token_id", (batch,))
+        return [Address(row["recipient"]) for row in rows]
+
+    def drawn(self, plan: BatchPlan, image: Callable[[int], Path]) -> dict[int, Artwork]:
+        """The batch's artworks that an earlier process recorded, by token id; `image(token_id)` names their files."""
+        rows = self._db.rows(
+            "SELECT token_id, seed, attempt, image_sha256, pixel_sha256, image_bytes, attributes, phash, determinism "
+            "FROM token WHERE batch = ? AND state = 'generated'",
+            (plan.id,),
+        )
+        return {
+            row["token_id"]: Artwork(
+                token_id=row["token_id"],
+                seed=row["seed"],
+                path=Path(image(row["token_id"])),
+                image_sha256=row["image_sha256"],
+                pixel_sha256=row["pixel_sha256"],
+                image_bytes=row["image_bytes"],
+                attributes=attributes_of(row["attributes"]),
+                attempt=row["attempt"],
+                phash=row["phash"],
+                determinism=row["determinism"],
+            )
+            for row in rows
+        }
+
+    def found(self, plan: BatchPlan, collection: int) -> dict[int, Found]:
+        """What was planned of a batch's images that existed before, by token id; empty where tokens are drawn."""
+        rows = self._db.rows(_FOUND, (collection, plan.start, plan.start + plan.quantity))
+        return {row["token_id"]: _found(row) for row in rows}
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def plan_found(self, collection: int, found: Mapping[int, Found]) -> None:
+        """Enter the images that tokens of a new run have, by token id; inside the same `atomic` block as the run."""
+        self._db.executemany(
+            "INSERT INTO found (collection, token_id, source, sha256, suffix, pixel_sha256, phash, name, description, "
+            "attributes, external_url, background_color, youtube_url, animation, animation_sha256, animation_url) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    *(collection, token_id, str(one.source), one.sha256, one.suffix, one.pixel_sha256, one.phash),
+                    *(one.name, one.description, canonical_json([asdict(attribute) for attribute in one.attributes])),
+                    *(one.external_url, one.background_color, one.youtube_url),
+                    *(str(one.animation) if one.animation else None, one.animation_sha256, one.animation_url),
+                )
+                for token_id, one in found.items()
+            ),
+        )
+
+    def record(self, collection: int, artwork: Artwork) -> None:
+        """Enter what was drawn for a token, with the attempt and the seed that the gate let through."""
+        with self._db.atomic():
+            self._db.execute(
+                "UPDATE token SET state = 'generated', seed = ?, attempt = ?, phash = ?, determinism = ?, "
+                "image_sha256 = ?, pixel_sha256 = ?, image_bytes = ?, attributes = ? "
+                "WHERE collection = ? AND token_id = ?",
+                (
+                    artwork.seed,
+                    artwork.attempt,
+                    artwork.phash,
+                    artwork.determinism,
+                    artwork.image_sha256,
+                    artwork.pixel_sha256,
+                    artwork.image_bytes,
+                    canonical_json([asdict(attribute) for attribute in artwork.attributes]),
+                    collection,
+                    artwork.token_id,
+                ),
+            )
+        crash_point("artwork_recorded")
+
+    def reject(self, collection: int, token_ids: Sequence[int]) -> None:
+        """Have drawn tokens of unsealed batches drawn again: each is planned anew, with its next attempt."""
+        seed = self._db.one("SELECT seed FROM collection WHERE id = ?", (collection,))["seed"]
+        with self._db.atomic():
+            for token_id in token_ids:
+                token = self.get(collection, token_id)
+                assert token is not None and token.state == "generated", f"token {token_id} is not drawn"
+                attempt = token.attempt + 1
+                self._db.execute(
+                    "UPDATE token SET state = 'planned', attempt = ?, seed = ?, phash = NULL, determinism = NULL, "
+                    "image_sha256 = NULL, pixel_sha256 = NULL, image_bytes = NULL, attributes = NULL "
+                    "WHERE collection = ? AND token_id = ?",
+                    (attempt, token_seed(seed, token_id, attempt), collection, token_id),
+                )
+                self._db.log("token.rejected", f"{collection}/{token_id}", attempt=token.attempt)
+        crash_point("rejected")
+
+    def _token(self, row: Row) -> Token:
+        tx_hash = row["tx_hash"]
+        if row["slot"] is not None:  # a split batch has several transactions: take the one that minted this token
+            mined = self._db.row("SELECT hash FROM attempt WHERE slot = ? AND state = 'mined'", (row["slot"],))
+            tx_hash = mined["hash"] if mined else tx_hash
+        return Token(
+            token_id=row["token_id"],
+            seed=None if row["suffix"] else row["seed"],
+            recipient=Address(row["recipient"]),
+            state=row["state"],
+            suffix=row["suffix"] or ".png",
+            name=row["name"] or "",
+            attempt=row["attempt"],
+            image_sha256=row["image_sha256"],
+            phash=row["phash"],
+            determinism=row["determinism"],
+            attributes=attributes_of(row["attributes"]),
+            images_root=cid_or_none(row["images_root"]),
+            metadata_root=cid_or_none(row["metadata_root"]),
+            tx_hash=tx_hash,
+            block_number=row["block_number"],
+        )
+
+
+def _found(row: Row) -> Found:
+    return Found(
+        source=Path(row["source"]),
+        sha256=row["sha256"],
+        suffix=row["suffix"],
+        pixel_sha256=row["pixel_sha256"],
+        phash=row["phash"],
+        name=row["name"],
+        description=row["description"],
+        attributes=attributes_of(row["attributes"]),
+        external_url=row["external_url"],
+        background_color=row["background_color"],
+        youtube_url=row["youtube_url"],
+        animation=Path(row["animation"]) if row["animation"] else None,
+        animation_sha256=row["animation_sha256"],
+        animation_url=row["animation_url"],
+    )
