@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.art.markup import NotWhole, check_html, check_svg
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import IMAGE_BYTES, SVG_BYTES
 from pipeline.base.media import DECODED, SVG
@@ -19,9 +20,6 @@ from pipeline.base.pictures import BadPicture, decode, plain_bytes, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-
-_SVG = "http://www.w3.org/2000/svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +38,20 @@ def look(path: Path, data: bytes) -> Look:
     from pipeline.art.draw.gates import is_blank, phash
 
     if path.suffix.lower() == SVG:
-        _check_svg(path, data)
+        try:
+            check_svg(data)
+        except NotWhole as error:
+            raise refused(path, "a sound SVG that runs nothing and loads nothing", error.reason) from error
         return Look(hashlib.sha256(data).digest(), None, False)
     seen = np.asarray(shown(_decoded(path, data)))
     return Look(hashlib.sha256(seen.tobytes()).digest(), phash(seen), is_blank(seen))
 
 
-def check_animation(path: Path, data: bytes) -> None:
-    """Look at the beginning and the frame of a video, a sound, a model or a page. Raises BadArgument."""
-    _CHECKS[path.suffix.lower()](path, data)
+def check_animation(path: Path, data: bytes) -> str:
+    """Look at the beginning and the frame of a video, a sound, a model or a page; return an address that a page's scripts
+    name, empty where nothing does. Raises BadArgument.
+    """
+    return _CHECKS[path.suffix.lower()](path, data) or ""
 
 
 def refused(path: Path, expected: str, why: str) -> BadArgument:
@@ -75,38 +78,6 @@ def _decoded(path: Path, data: bytes) -> Image:
     if seen.format != wanted:
         raise refused(path, f"a {wanted}, as its name says", f"it is a {seen.format}: rename it")
     return seen.image
-
-
-def _check_svg(path: Path, data: bytes) -> None:
-    """Well-formed, an <svg>, and nothing that runs, loads from elsewhere, or grows when it is read."""
-    from xml.parsers import expat
-
-    parser, depth = expat.ParserCreate(namespace_separator=" "), 0
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        local = tag.rpartition(" ")[2].lower()
-        if depth == 0 and tag != f"{_SVG} svg":
-            raise refused(path, "an SVG", f"its root element is {local}")
-        depth += 1
-        if local in ("script", "foreignobject", "iframe", "handler"):
-            raise refused(path, "a picture that runs nothing", f"it has a <{local}>")
-        for name, value in attributes.items():
-            plain = name.rpartition(" ")[2].lower()
-            if plain.startswith("on"):
-                raise refused(path, "a picture that runs nothing", f"it has {plain}=")
-            if plain in ("href", "src") and not re.match(r"\s*(#|data:image/(png|jpeg|gif|webp)[;,])", value):
-                raise refused(path, "a picture that is whole by itself", f"it refers to {value[:60]!r}")
-
-    def doctype(name: str, system: str | None, public: str | None, internal: int) -> None:
-        if internal:
-            raise refused(path, "an SVG without entities", "its DOCTYPE declares some")
-
-    parser.StartElementHandler, parser.StartDoctypeDeclHandler = start, doctype
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise refused(path, "a sound SVG", str(error)) from error
 
 
 def _check_mp4(path: Path, data: bytes) -> None:
@@ -138,16 +109,14 @@ def _check_glb(path: Path, data: bytes) -> None:
         raise refused(path, "a sound GLB", "its length is not the one that it states")
 
 
-def _check_html(path: Path, data: bytes) -> None:
+def _check_html(path: Path, data: bytes) -> str:
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise refused(path, "an HTML page in UTF-8", f"byte {error.start:,} is something else") from error
-    if not re.match(r"\s*(<!--.*?-->\s*)*<(!doctype html|html)\b", text, re.IGNORECASE | re.DOTALL):
-        raise refused(path, "an HTML page", "it does not begin with <!doctype html> or <html>")
+        return check_html(data)
+    except NotWhole as error:
+        raise refused(path, "an HTML page that is whole by itself", error.reason) from error
 
 
-def _begins(kind: str, pattern: bytes) -> Callable[[Path, bytes], None]:
+def _begins(kind: str, pattern: bytes) -> Callable[[Path, bytes], str | None]:
     def check(path: Path, data: bytes) -> None:
         if not re.match(pattern, data, re.DOTALL):
             raise refused(path, kind, "it does not begin as one")
@@ -156,7 +125,7 @@ def _begins(kind: str, pattern: bytes) -> Callable[[Path, bytes], None]:
 
 
 # What OpenSea shows of an animation_url, by suffix. A glTF in several files is none of them: a GLB holds it in one.
-_CHECKS: dict[str, Callable[[Path, bytes], None]] = {
+_CHECKS: dict[str, Callable[[Path, bytes], str | None]] = {
     ".mp4": _check_mp4,
     ".m4v": _check_mp4,
     ".webm": _check_webm,
