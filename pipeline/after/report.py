@@ -97,7 +97,7 @@ def status_report(workspace: Workspace, config: Config) -> dict[str, Any]:
         unfinished = ledger.runs.unfinished()
         return {
             "collections": [_progress(ledger, collection) for collection in ledger.collections.all()],
-            "unfinished": command(unfinished) if unfinished else None,
+            "unfinished": command(unfinished, config) if unfinished else None,
         }
 
 

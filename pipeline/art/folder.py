@@ -27,7 +27,7 @@ from pipeline.base.files import whole_file
 from pipeline.base.limits import DOCUMENT_BYTES, MAX_DESCRIPTION, MAX_NAME, MAX_TEXT
 from pipeline.base.media import ANIMATIONS, DECODED, IMAGES, SVG
 from pipeline.base.records import Artwork, Attribute, Found, TokenSpec
-from pipeline.settings.config import Config, Value
+from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
     from pipeline.base.observer import Observer
@@ -77,7 +77,7 @@ class ImageFolder:
 
     def located(self, config: Config) -> Config:
         """The settings with the folder's whole path: the same folder is the same from wherever it is named."""
-        return Config({**config.values, "images": Value(str(self.path), config.values["images"].source)})
+        return config.changed(config.source("images"), {"images": str(self.path)})
 
     def words(self, config: Config) -> Config:
         """The settings of a new collection: what nobody chose is taken from the folder."""
@@ -85,12 +85,8 @@ class ImageFolder:
             "symbol": self._about.get("symbol"),
             "description": self._about.get("description") or self.collection_name,
         }
-        taken = {
-            key: Value(str(value), f"{self.path.name}/collection.json")
-            for key, value in found.items()
-            if value and not config.given(key)
-        }
-        return Config({**config.values, **taken})
+        taken = {key: str(value) for key, value in found.items() if value and not config.given(key)}
+        return config.changed(f"{self.path.name}/collection.json", taken)
 
     def count(self, count: int | None) -> int:
         """How many tokens there are. Raises BadArgument when another number was asked for."""

@@ -11,6 +11,7 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.limits import MAX_SEED, MAX_TOKEN_ID
 from pipeline.cli.call import Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
+from pipeline.settings import Scope
 
 if TYPE_CHECKING:
     from pipeline.ledger import Run
@@ -83,7 +84,7 @@ def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
             print(sheet)
     say("nothing is pinned or sent yet.")
     next_command(f"pipeline reject {run.start} …", "has tokens that you do not like drawn again")
-    next_command(command(run), "pins and mints what was drawn")
+    next_command(command(run, call.config), "pins and mints what was drawn")
 
 
 def _rarity(call: Call) -> int:
@@ -123,7 +124,7 @@ VERBS = (
             "generate --count 36 --sheet sheet.png",
             "generate --count 36 --seed 5 --sheet sheet.png --model default --size 256 --threads 1",
         ),
-        ("model", "size", "seed", "device", "threads", "encoder", "duplicate_bits"),
+        (Scope.ART, "seed", Scope.MACHINE, Scope.GATE),
         (
             ("--out", {"metavar": "FILE", "help": "the picture of --seed, the seed of a token, as PNG"}),
             (
@@ -146,6 +147,6 @@ VERBS = (
         _rarity,
         "rank the tokens by how rare their traits are",
         ("rarity", "rarity --name 'Night Linos' --json"),
-        ("name",),
+        (Scope.NAME,),
     ),
 )

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.words import Expected
 from pipeline.base.workspace import Workspace
-from pipeline.settings.config import SETTINGS, Config, Expected, whole
+from pipeline.settings import Scope, Setting, Settings, every_setting
+from pipeline.settings.forms import whole
 
 CONTINUES = "everything so far is recorded. Give the same command again: it continues."
 
-PIN_SETTINGS = ("pin", "ipfs_api", "psa_url", "psa_origins", "s3_endpoint", "s3_bucket", "pinata_url", "gateway")
-LIMITS = ("max_fee_gwei", "max_transaction_eth", "max_run_eth", "max_day_eth")
+Takes = tuple[Scope | str, ...]  # settings that a verb has flags for, by their scope or one by one
+CONTENT: Takes = (Scope.PLACE, "pin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Call:
     """What a verb gets: its arguments, the settings in force, the workspace, and where to write."""
 
     arguments: argparse.Namespace
-    config: Config
+    config: Settings
     workspace: Workspace
 
     @property
@@ -40,7 +42,7 @@ class Verb:
     run: Callable[[Call], int]
     help: str
     examples: tuple[str, ...]
-    settings: tuple[str, ...] = ()
+    settings: Takes = ()
     arguments: tuple[tuple[str, dict[str, Any]], ...] = ()
     ended: str = CONTINUES  # what is told when a signal ended it
 
@@ -56,9 +58,21 @@ class Verb:
         parser.set_defaults(run=self.run, ended=self.ended)
         for word, options in self.arguments:
             parser.add_argument(word, **options)
-        for setting in SETTINGS:
-            if setting.name in self.settings:
-                parser.add_argument(setting.flag, dest=setting.name, metavar=setting.form, help=setting.help)
+        groups: dict[Scope, Any] = {}
+        for line in every_setting():
+            if self.takes(line):
+                group = groups.get(line.scope) or groups.setdefault(
+                    line.scope, parser.add_argument_group(line.scope.value)
+                )
+                group.add_argument(line.flag, dest=line.name, metavar=line.form.hint, help=described(line))
+
+    def takes(self, line: Setting) -> bool:
+        return line.name in self.settings or line.scope in self.settings
+
+
+def described(line: Setting) -> str:
+    default = line.said(line.default)
+    return (line.help + (f" ({default})" if default else "")).replace("%", "%%")
 
 
 def say(text: str) -> None:
@@ -74,10 +88,10 @@ def next_command(command: str, why: str) -> None:
 def number(name: str, text: str, low: int, high: int) -> int:
     """A whole number of the command line. Raises BadArgument."""
     try:
-        return whole(low, high)(text)
+        return whole(low, high).read(text)
     except Expected as expected:
         raise BadArgument(name=name, value=text, expected=str(expected)) from None
 
 
 def chosen_name(call: Call) -> str | None:
-    return call.config["name"] if call.config.given("name") else None
+    return call.config.collection.name if call.config.given("name") else None

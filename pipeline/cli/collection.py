@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.base.limits import MAX_TOKEN_ID
-from pipeline.cli.call import LIMITS, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table, ranges, short
+from pipeline.settings import Scope
 
 MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000 years
 
@@ -128,7 +129,7 @@ VERBS = (
         _show,
         "one token: picture, traits, CIDs, owner",
         ("show 7", "show 7 --name 'Night Linos' --json"),
-        ("name",),
+        (Scope.NAME,),
         (("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),),
     ),
     Verb(
@@ -136,7 +137,7 @@ VERBS = (
         _owners,
         "who owns what, read from the chain",
         ("owners", "owners --json", "owners --at 21000000"),
-        ("name", "rpc_url"),
+        (Scope.NAME, "rpc_url"),
         (("--at", {"metavar": "BLOCK", "help": "number of the block after which to look (the newest)"}),),
     ),
     Verb(
@@ -144,7 +145,7 @@ VERBS = (
         _transfer,
         "give a token to somebody else, exactly once",
         ("transfer 7 --to 0x…", "transfer 7 --to 0x… --name 'Night Linos' --json"),
-        ("name", "rpc_url", "network", "keystore", "signer_url", "signer_address", "confirmations", *LIMITS),
+        (Scope.NAME, Scope.NODE, Scope.KEY, "confirmations", Scope.LIMIT),
         (
             ("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),
             ("--to", {"metavar": "ADDRESS", "required": True, "dest": "recipient", "help": "its new owner"}),
@@ -155,7 +156,7 @@ VERBS = (
         _export,
         "write the collection as CARs, CSV and JSON",
         ("export", "export --format csv --out /tmp/drop"),
-        ("name",),
+        (Scope.NAME,),
         (
             ("--format", {"metavar": "NAME,…", "default": "car,csv,json", "help": "car, csv, json (all)"}),
             ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),

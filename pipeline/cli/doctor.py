@@ -9,8 +9,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pipeline.base.limits import MAX_TOKEN_ID
-from pipeline.cli.call import PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import CONTENT, Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
+from pipeline.settings import Scope
 
 if TYPE_CHECKING:
     from pipeline.after.doctor import Finding
@@ -77,7 +78,7 @@ VERBS = (
             "doctor --token 7 --gateway https://dweb.link",
             "doctor --contract 0x… --token 7 --rpc-url https://… --gateway https://… --json",
         ),
-        ("name", "rpc_url", "chain", "network", "keystore", *PIN_SETTINGS, "model", "device"),
+        (Scope.NAME, Scope.NODE, "keystore", *CONTENT, "model", "device"),
         (
             ("--token", {"metavar": "N", "help": "look at this token as MetaMask and OpenSea would"}),
             ("--contract", {"metavar": "ADDRESS", "help": "of this contract (that of the workspace)"}),

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument
 from pipeline.cli.call import Call, Verb, next_command, say
-from pipeline.cli.minting import MINT_SETTINGS
+from pipeline.cli.minting import EVERYTHING
 from pipeline.cli.tables import print_json, print_table
-from pipeline.settings.config import SETTINGS
+from pipeline.settings import every_setting
 
 if TYPE_CHECKING:
     from pipeline.mint.accounts import KeyFile
@@ -73,14 +73,14 @@ def _devnet(call: Call) -> int:
 def _config(call: Call) -> int:
     rows = [
         {
-            "setting": setting.key,
-            "value": _shown(setting.name, call.config[setting.name]),
-            "source": call.config.values[setting.name].source,
-            "flag": setting.flag,
-            "variable": setting.variable,
-            "help": setting.help,
+            "setting": line.key,
+            "value": _shown(line.name, call.config[line.name]),
+            "source": call.config.source(line.name),
+            "flag": line.flag,
+            "variable": line.variable,
+            "help": line.help,
         }
-        for setting in SETTINGS
+        for line in every_setting()
     ]
     if call.as_json:
         print_json(rows)
@@ -133,6 +133,6 @@ VERBS = (
         _config,
         "every setting, its value, and where it came from",
         ("config", "config --json"),
-        MINT_SETTINGS,
+        EVERYTHING,
     ),
 )

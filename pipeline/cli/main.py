@@ -21,10 +21,9 @@ from pipeline.base import __version__
 from pipeline.base.errors import Interrupted, PipelineError
 from pipeline.base.workspace import Workspace
 from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving, training
-from pipeline.cli.call import CONTINUES, Call, say
-from pipeline.settings.config import SETTINGS, load_config
+from pipeline.cli.call import CONTINUES, Call, described, say
+from pipeline.settings import Scope, every_setting, load_settings
 
-DEFAULT_WORKSPACE = "workspace"
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
 VERBS = (
@@ -64,14 +63,14 @@ def main(words: Sequence[str]) -> int:
     ended = CONTINUES
     try:
         parser = command_line()
-        arguments = parser.parse_args(words, argparse.Namespace(workspace=DEFAULT_WORKSPACE, json=False))
+        arguments = parser.parse_args(words, argparse.Namespace(json=False))
         if arguments.verb is None:
             parser.print_help()
             return 0
         ended = arguments.ended
-        flags = {setting.name: getattr(arguments, setting.name, None) for setting in SETTINGS}
-        config = load_config(flags, os.environ, Path.cwd())
-        code: int = arguments.run(Call(arguments, config, Workspace(Path(arguments.workspace))))
+        flags = {line.name: getattr(arguments, line.name, None) for line in every_setting()}
+        settings = load_settings(flags, os.environ, Path.cwd())
+        code: int = arguments.run(Call(arguments, settings, Workspace(settings.folder)))
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -98,9 +97,11 @@ class _Parser(argparse.ArgumentParser):
 
 def command_line() -> argparse.ArgumentParser:
     everywhere = argparse.ArgumentParser(add_help=False)
-    everywhere.add_argument(
-        "--workspace", metavar="DIR", default=argparse.SUPPRESS, help="folder of the run (./workspace)"
-    )
+    for line in every_setting():
+        if line.scope is Scope.WORKSPACE:
+            everywhere.add_argument(
+                line.flag, dest=line.name, metavar=line.form.hint, default=argparse.SUPPRESS, help=described(line)
+            )
     everywhere.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="the result as JSON")
     parser = _Parser(
         prog="pipeline",

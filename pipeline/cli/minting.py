@@ -7,18 +7,14 @@ from typing import Any
 
 from pipeline.base.limits import MAX_COUNT
 from pipeline.cli.art import tell_sheets
-from pipeline.cli.call import LIMITS, PIN_SETTINGS, Call, Verb, next_command, number, say
+from pipeline.cli.call import Call, Takes, Verb, next_command, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
 from pipeline.mint.fees import GWEI
+from pipeline.settings import Scope
 
 LONG_TABLE = 100  # rows after which nobody reads on
 
-MINT_SETTINGS = (
-    *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("images", "model", "size", "seed", "device", "threads", "encoder", "duplicate_bits"),
-    *(*PIN_SETTINGS, "quorum", "chain", "rpc_url", "network"),
-    *("keystore", "signer_url", "signer_address", "confirmations", "to", "batch", *LIMITS),
-)
+EVERYTHING: Takes = tuple(scope for scope in Scope if scope is not Scope.WORKSPACE)  # that has a flag everywhere
 
 
 def _mint(call: Call) -> int:
@@ -117,7 +113,7 @@ VERBS = (
             "mint --count 50 --rpc-url https://… --network sepolia --keystore key.json",
             "mint --count 50 --rpc-url https://… --signer-url http://127.0.0.1:9000 --signer-address 0x…",
         ),
-        MINT_SETTINGS,
+        EVERYTHING,
         (
             ("--count", {"metavar": "N", "help": f"number of tokens, 1 to {MAX_COUNT:,}; a --to FILE says it itself"}),
             ("--more", {"action": "store_true", "help": "add tokens to the last (or --name'd) collection"}),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.cli.call import PIN_SETTINGS, Call, Verb, chosen_name, next_command, say
+from pipeline.cli.call import CONTENT, Call, Takes, Verb, chosen_name, next_command, say
 from pipeline.cli.tables import print_json, print_table
+from pipeline.settings import Scope
 
-PLACE_SETTINGS = ("name", *PIN_SETTINGS)
+PLACE_SETTINGS: Takes = (Scope.NAME, *CONTENT)
 
 
 def _pins(call: Call) -> int:
@@ -70,7 +71,7 @@ VERBS = (
         _pins,
         "where each root of the collection is kept, and whether that is proved",
         ("pins", "pins --json"),
-        ("name",),
+        (Scope.NAME,),
     ),
     Verb(
         "repin",

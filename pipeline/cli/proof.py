@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import MAX_TOKEN_ID
-from pipeline.cli.call import PIN_SETTINGS, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import Call, Verb, chosen_name, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
+from pipeline.settings import Scope
 
 if TYPE_CHECKING:
     from pipeline.after.verify import ContractReport, Step
@@ -178,7 +179,7 @@ VERBS = (
             "verify --content --gateway https://…",
             "verify --junit verified.xml",
         ),
-        ("name", "rpc_url", "chain", *(name for name in PIN_SETTINGS if name != "pin"), "model", "device", "threads"),
+        (Scope.NAME, "rpc_url", "chain", Scope.PLACE, "model", Scope.MACHINE),
         (
             (
                 "--contract",

@@ -9,15 +9,15 @@ from typing import Any
 from pipeline.base.errors import BadArgument
 from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_EXACT, MAX_PORT
-from pipeline.cli.call import LIMITS, Call, Verb, next_command, number, say
+from pipeline.cli.call import CONTENT, Call, Takes, Verb, next_command, number, say
 from pipeline.cli.tables import print_json, print_table
+from pipeline.settings import Scope
 
 DEFAULT_PORT, DEFAULT_GATEWAY_PORT = 8089, 8088
 MAX_LABEL = 100
 
-SERVE_SETTINGS = (
-    *("model", "size", "device", "threads", "pin", "ipfs_api", "chain", "rpc_url", "network"),
-    *("keystore", "signer_url", "signer_address", "confirmations", *LIMITS),
+SERVE_SETTINGS: Takes = (  # what a job's request does not say
+    *(Scope.ART, Scope.GATE, Scope.MACHINE, *CONTENT, Scope.PROOF, Scope.NODE, Scope.KEY, Scope.LIMIT),
 )
 
 

@@ -195,7 +195,7 @@ def _settings(config: Config, known: Collection | None, name: str, payer: Addres
 
     if known is not None and known.state in ("mined", "final"):
         return None
-    planned = collection_settings(config, name, payer, config["model"])
+    planned = collection_settings(config, name, payer)
     source: Any = (lambda key: getattr(known, key)) if known else planned.__getitem__
     return Settings(
         name=source("name"),

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.artworks import encoder_of
+from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers
 from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED
 from pipeline.base.records import Address, TokenSpec
 from pipeline.base.seeds import token_seed
+from pipeline.base.words import Expected, one_line
 from pipeline.flow.recipients import Recipients
 from pipeline.ledger import Collection, Ledger, Run
-from pipeline.settings.config import DEFAULTS, Config
+from pipeline.settings import Scope, Setting, Settings, every_setting
+from pipeline.settings.table import REMEMBERED
 
 if TYPE_CHECKING:
     from pipeline.art.folder import ImageFolder
 
 SMALL_RUN = 500  # tokens: up to here batches of 50, so that the first is on the chain early
 
-# Everything that decides which tokens come to be. Fees, addresses of nodes and devices may change between two calls.
-_ARGUMENTS = (
-    *("name", "symbol", "description", "external_url", "royalty_bps", "royalty_receiver", "cover", "max_supply"),
-    *("images", "model", "size", "seed", "pin", "chain", "to", "batch"),
-)
 _TO_CONTENT = "to_sha256"
 _JOB = "job"  # of the service: nobody else continues its run, and it continues nobody else's
-_OF_THE_COLLECTION = ("symbol", "description", "external_url", "royalty_bps", "max_supply", "royalty_receiver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +60,24 @@ class Begin:
 Decision = Continue | Finished | Add | Begin
 
 
-def arguments_of(config: Config, count: int, recipients: Recipients | None = None) -> dict[str, Any]:
+def arguments_of(settings: Settings, count: int, recipients: Recipients | None = None) -> dict[str, Any]:
     """The call's arguments as a run remembers them; of a file of recipients it remembers the content as well."""
-    arguments = {name: config[name] for name in _ARGUMENTS}
-    arguments["name"] = config["name"] if config.given("name") else ""
-    arguments["chain"] = chain_kind(config, None)
-    arguments[_JOB] = config.job
+    arguments = {line.name: _as_json(settings, line) for line in every_setting() if line.scope in REMEMBERED}
+    arguments["name"] = settings.collection.name if settings.given("name") else ""
+    arguments["chain"] = chain_kind(settings, None)
+    arguments[_JOB] = settings.job
     if recipients is not None:
         arguments[_TO_CONTENT] = recipients.sha256
     return {"count": count, **arguments}
 
 
+def _as_json(settings: Settings, line: Setting) -> Any:
+    value = settings.value(line.name)
+    return "" if value is None else value
+
+
 def decide(
-    ledger: Ledger, config: Config, count: int, recipients: Recipients | None = None, *, more: bool, new: bool
+    ledger: Ledger, config: Settings, count: int, recipients: Recipients | None = None, *, more: bool, new: bool
 ) -> Decision:
     """Read the workspace and say what this call means.
 
@@ -83,7 +87,7 @@ def decide(
     arguments = arguments_of(config, count, recipients)
     unfinished = ledger.runs.unfinished()
     if unfinished:
-        _must_agree(unfinished, arguments, ledger.collections.get(unfinished.collection).name)
+        _must_agree(unfinished, arguments, ledger.collections.get(unfinished.collection).name, config)
         return Continue(unfinished)
     collection = _wanted_collection(ledger, config, more=more)
     if collection is None:
@@ -92,7 +96,7 @@ def decide(
     if not runs and not new:  # rebuilt from a contract that has minted nothing yet
         _must_fit(collection, config)
         return Add(collection)
-    if runs and runs[0].state == "done" and not _differences(runs[0].arguments, arguments):
+    if runs and runs[0].state == "done" and not _differences(runs[0], arguments):
         return Finished(runs[0])  # ended, but the caller never heard of it
     if new:
         if config.given("name"):
@@ -107,16 +111,16 @@ def decide(
         _must_fit(collection, config)
         return Add(collection)
     for run in runs:
-        if not _differences(run.arguments, arguments):
+        if not _differences(run, arguments):
             return Finished(run)
     raise CollectionExists(
         collection=collection.name,
         count=ledger.runs.next_token(collection) - 1,
-        differences=_told(_differences(runs[0].arguments, arguments)),
+        differences=_told(_differences(runs[0], arguments)),
     )
 
 
-def named_after(ledger: Ledger, config: Config, decision: Decision, folder: ImageFolder) -> Decision:
+def named_after(ledger: Ledger, config: Settings, decision: Decision, folder: ImageFolder) -> Decision:
     """The same decision; a collection that begins with a folder and that nobody named is called after the folder."""
     if isinstance(decision, Begin) and not config.given("name"):
         return Begin(_free_name(ledger, folder.collection_name))
@@ -139,36 +143,54 @@ def collection_name(ledger: Ledger, decision: Decision) -> str:
     return known.name
 
 
-def chain_kind(config: Config, known: Collection | None) -> str:
+def chain_kind(config: Settings, known: Collection | None) -> str:
     """Where tokens go: the chain of a collection, else `external` for an RPC URL, else an embedded program."""
     if known is not None:
         return known.chain_kind
     return "external" if config["rpc_url"] else str(config["chain"])
 
 
-def batch_size(config: Config, count: int, recipients: Recipients | None = None) -> int:
+def batch_size(config: Settings, count: int, recipients: Recipients | None = None) -> int:
     """Tokens per batch: as configured, or 50 up to 500 tokens and 500 above; less where each has its own recipient."""
     size: int = config["batch"] or (50 if count <= SMALL_RUN else 500)
     return min(size, MAX_AIRDROP) if recipients is not None and len(recipients.addresses) > 1 else size
 
 
-def collection_settings(config: Config, name: str, owner: Address, model: str) -> dict[str, Any]:
-    """The settings of a new collection, complete: what was left open is filled in here."""
-    symbol = config["symbol"] or _symbol(name)
-    for label, value in (("--name", name), ("--symbol", symbol)):
-        if not 1 <= len(value.encode()) <= MAX_NAME:
-            raise BadArgument(name=label, value=value, expected=f"1 to {MAX_NAME} bytes of text")
-    return {
+def collection_settings(config: Settings, name: str, owner: Address) -> dict[str, Any]:
+    """The settings of a new collection, complete: what was left open is filled in here.
+
+    Raises BadArgument for what the contract or the collection's metadata would refuse: asked of their own writers, so that
+    nothing is planned that cannot be minted.
+    """
+    chosen = config.collection
+    try:
+        name = one_line(name, MAX_NAME)
+    except Expected as expected:
+        raise BadArgument(name="--name", value=name[:80], expected=str(expected)) from None
+    settings = {
         "name": name,
-        "symbol": symbol,
-        "description": config["description"] or f"Drawn by the {model} generator; every seed draws its image again.",
-        "external_url": config["external_url"],
-        "royalty_bps": config["royalty_bps"],
-        "royalty_receiver": config["royalty_receiver"] or owner,
-        "max_supply": config["max_supply"],
+        "symbol": chosen.symbol or _symbol(name),
+        "description": chosen.description or name,
+        "external_url": chosen.external_url,
+        "royalty_bps": chosen.royalty_bps,
+        "royalty_receiver": chosen.royalty_receiver or owner,
+        "max_supply": chosen.max_supply,
         "owner": owner,
-        "seed": secrets.randbelow(MAX_SEED + 1) if config["seed"] == "" else config["seed"],
+        "seed": secrets.randbelow(MAX_SEED + 1) if config.art.seed is None else config.art.seed,
     }
+    _must_be_writable(settings)
+    return settings
+
+
+def _must_be_writable(settings: dict[str, Any]) -> None:
+    from pipeline.mint.collection import ZERO_ADDRESS, deploy_data
+    from pipeline.mint.collection import Settings as Constructor
+    from pipeline.pin.metadata import collection_metadata
+
+    words = {key: settings[key] for key in ("name", "symbol", "description", "external_url")}
+    collection_metadata(**words, image=f"ipfs://{CID.raw(bytes(32))}/cover.png")
+    numbers = {key: settings[key] for key in ("royalty_receiver", "royalty_bps", "max_supply", "owner")}
+    deploy_data(Constructor(words["name"], words["symbol"], minter=ZERO_ADDRESS, info_digest=bytes(32), **numbers))
 
 
 def token_specs(collection_seed: int, start: int, recipients: Iterable[Address]) -> Iterator[TokenSpec]:
@@ -177,22 +199,26 @@ def token_specs(collection_seed: int, start: int, recipients: Iterable[Address])
         yield TokenSpec(token_id, token_seed(collection_seed, token_id), recipient)
 
 
-def command(run: Run) -> str:
-    """The command line that continues a run."""
+def words_of(run: Run, settings: Settings) -> list[str]:
+    """The words after the program's name that continue a run, for somebody whose flags are not given again."""
     if run.arguments.get(_JOB):
-        return f"pipeline serve (it is job {run.arguments[_JOB]} there)"
-    words = [f"--count {run.arguments['count']}"]
-    for name in _ARGUMENTS:
-        value = run.arguments.get(name, "")
-        if name == "chain" and value == "external":
-            words.append("--rpc-url …")
-        elif value not in ("", DEFAULTS[name]):
-            quoted = f'"{value}"' if " " in str(value) else value
-            words.append(f"--{name.replace('_', '-')} {quoted}")
-    return f"pipeline mint {' '.join(words)}"
+        return ["serve"]
+    words, ambient = ["mint", "--count", str(run.arguments["count"])], settings.without_flags()
+    asked = arguments_of(ambient, run.count)
+    for line in every_setting():
+        planned = _planned(run).get(line.name, asked.get(line.name))
+        if line.name in asked and not _same(line, planned, asked[line.name]):
+            if not (line.name == "chain" and planned == "external"):  # its address is among the settings of the call
+                words += [line.flag, "off" if planned is None else str(planned)]
+    return words
 
 
-def _wanted_collection(ledger: Ledger, config: Config, *, more: bool) -> Collection | None:
+def command(run: Run, settings: Settings) -> str:
+    """The command line that continues a run."""
+    return shlex.join(["pipeline", *words_of(run, settings)])
+
+
+def _wanted_collection(ledger: Ledger, config: Settings, *, more: bool) -> Collection | None:
     if config.given("name"):
         found = ledger.collections.named(config["name"])
         if found is None and more:
@@ -205,26 +231,53 @@ def _wanted_collection(ledger: Ledger, config: Config, *, more: bool) -> Collect
     return collections[-1] if collections else None
 
 
-def _must_agree(run: Run, arguments: dict[str, Any], collection: str) -> None:
-    differences = _differences(run.arguments, arguments)
+def _must_agree(run: Run, arguments: dict[str, Any], collection: str, settings: Settings) -> None:
+    differences = _differences(run, arguments)
     if differences:
-        raise RunDiffers(collection=collection, differences=_told(differences), command=command(run))
+        raise RunDiffers(collection=collection, differences=_told(differences), command=f"`{command(run, settings)}`")
 
 
-def _must_fit(collection: Collection, config: Config) -> None:
-    """Refuse settings that were fixed when the collection was deployed."""
-    for name in _OF_THE_COLLECTION:
-        if config.given(name) and config[name] not in ("", getattr(collection, name)):
-            raise CollectionExists(
-                collection=collection.name,
-                count="its",
-                differences=f"{name} {config[name]!r} instead of {getattr(collection, name)!r}",
-                hint="these settings were fixed at deployment; leave them out with `--more`",
-            )
+def _must_fit(collection: Collection, settings: Settings) -> None:
+    """Refuse what was said with this call of settings that were fixed when the collection was deployed."""
+    for line in every_setting():
+        if line.scope is Scope.COLLECTION and settings.said_now(line.name):
+            now, planned = settings.value(line.name), getattr(collection, line.name, None)
+            if now not in ("", None, planned):
+                raise CollectionExists(
+                    collection=collection.name,
+                    count="its",
+                    differences=f"{line.name} {now!r} instead of {planned if planned is not None else 'its own'!r}",
+                    hint="these settings were fixed at deployment; leave them out with `--more`",
+                )
 
 
-def _differences(planned: dict[str, Any], asked: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {key: (planned.get(key, ""), asked[key]) for key in asked if planned.get(key, "") != asked[key]}
+def _planned(run: Run) -> dict[str, Any]:
+    """A run's arguments; one of 0.1 remembers its encoder elsewhere."""
+    return {"encoder": encoder_of(run)} | run.arguments
+
+
+def _same(line: Setting, planned: Any, asked: Any) -> bool:
+    """The same value, whatever the case of an address or the form of an accent was when it was planned."""
+    if planned == asked:
+        return True
+    try:
+        return bool(line.said(line.form.read(str(planned))) == line.said(line.form.read(str(asked))))
+    except Expected:
+        return False
+
+
+def _differences(run: Run, asked: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    planned, of_files = _planned(run), bool(run.arguments.get("images"))
+    lines = {line.name: line for line in every_setting()}
+    found = {}
+    for key in asked:
+        line = lines.get(key)
+        if line is not None and (key not in planned or (of_files and line.name == "encoder")):
+            continue  # a setting that is younger than the run, or that pictures which exist have no use for
+        before = planned.get(key, "")
+        if not (_same(line, before, asked[key]) if line else before == asked[key]):
+            found[key] = (before, asked[key])
+    return found
 
 
 def _told(differences: dict[str, tuple[Any, Any]]) -> str:

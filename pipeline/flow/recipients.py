@@ -98,7 +98,7 @@ def _content(path: Path) -> bytes:
 def _shares(path: Path, lines: Iterable[str]) -> Iterator[tuple[Address, int]]:
     from pipeline.mint.collection import parsed_address
 
-    read_count, first = whole(1, MAX_COUNT), True
+    read_count, first = whole(1, MAX_COUNT).read, True
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue

@@ -255,7 +255,7 @@ def _collection_for(config: Config, ledger: Ledger, decision: Add | Begin, tools
         return decision.collection
     chain = ledger.collections.enter_chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
     words = tools.folder.words(config) if tools.folder else config
-    settings = collection_settings(words, decision.name, tools.signer.address, config["model"])
+    settings = collection_settings(words, decision.name, tools.signer.address)
     return ledger.collections.get(ledger.collections.plan(chain, settings))
 
 

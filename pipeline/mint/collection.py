@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from pipeline.base import words
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, BadRecipient, RpcError, RpcUnavailable
 from pipeline.base.records import Address
@@ -237,16 +238,11 @@ def decoded_error(data: bytes | None) -> str:
 
 
 def parsed_address(text: str, name: str = "address") -> Address:
-    """`text` as an address. Raises BadArgument for the zero address, a wrong EIP-55 checksum or another form."""
-    digits = text[2:]
-    if text[:2] != "0x" or len(digits) != 40 or not all(c in "0123456789abcdefABCDEF" for c in digits):
-        raise BadArgument(name=name, value=text, expected="0x and 40 hex digits")
-    address = checksummed(bytes.fromhex(digits))
-    if address == ZERO_ADDRESS:
-        raise BadArgument(name=name, value=text, expected="an account: the zero address owns nothing")
-    if digits not in (digits.lower(), digits.upper()) and text != address:
-        raise BadArgument(name=name, value=text, expected=f"{address}, by its checksum; a digit may be mistyped")
-    return address
+    """`text` as an address, by the rule of `words.address`. Raises BadArgument."""
+    try:
+        return words.address(text)
+    except words.Expected as expected:
+        raise BadArgument(name=name, value=text[:80], expected=str(expected)) from None
 
 
 def check_recipients(chain: Chain, recipients: Sequence[Address], minter: Address) -> None:

@@ -21,12 +21,11 @@ from pipeline.base.errors import BadArgument, PinError
 from pipeline.base.limits import DOCUMENT_BYTES, MAX_ATTRIBUTES, MAX_DESCRIPTION, MAX_SEED, MAX_TEXT, MAX_URL
 from pipeline.base.records import Artwork, Attribute, Provenance
 from pipeline.base.untrusted import parse_json
+from pipeline.base.words import Expected, check_text
 
 MAX_DEPTH = 16  # levels of nesting: four are used
 
 _DISPLAY_TYPES = ("number", "boost_number", "boost_percentage", "date")
-# They reorder or hide what stands around them, so that a name can show as another one (Unicode TR 36 and TR 55).
-_DECEPTIVE = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]")
 
 
 class BadJson(PinError):
@@ -147,15 +146,10 @@ def canonical_json(document: Any) -> bytes:
 def clean_text(field: str, text: str, limit: int, *, lines: bool = False) -> str:
     """Normalize text that people wrote to NFC. Raises BadArgument for what must not be in it; `lines` allows newlines."""
     text = unicodedata.normalize("NFC", text)
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs") and not (lines and character == "\n"):
-            raise BadArgument(name=field, value=text[:80], expected=f"text without U+{ord(character):04X}")
-    if found := _DECEPTIVE.search(text):
-        raise BadArgument(
-            name=field, value=text[:80], expected=f"text without U+{ord(found[0]):04X}, which hides or reorders letters"
-        )
-    if not text.strip() or len(text) > limit:
-        raise BadArgument(name=field, value=text[:80], expected=f"1 to {limit:,} characters")
+    try:
+        check_text(text, limit, lines=lines)
+    except Expected as expected:
+        raise BadArgument(name=field, value=text[:80], expected=str(expected)) from None
     return text
 
 

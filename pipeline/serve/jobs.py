@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
-from pipeline.base.errors import NoSuch, PipelineError
-from pipeline.base.limits import (
-    MAX_BATCH,
-    MAX_COUNT,
-    MAX_EXACT,
-    MAX_NAME,
-    MAX_ROYALTY_BPS,
-    MAX_SEED,
-    MAX_SIDE,
-    MAX_TOKEN_ID,
-    MIN_SIDE,
-)
+from pipeline.base.errors import NoSuch
+from pipeline.base.limits import MAX_COUNT, MAX_EXACT, MAX_NAME
+from pipeline.base.words import Expected
 from pipeline.ledger import Ledger
 from pipeline.ledger.jobs import Job
 from pipeline.serve.door import Refused
 from pipeline.serve.worker import Worker
+from pipeline.settings import SETTINGS, Scope, Setting
 
 MAX_PAGE = 100  # jobs of one answer
 MAX_FOLLOWERS = 100  # connections that follow jobs: each is held open
@@ -42,34 +34,12 @@ EVENT = {  # one of the stream
 }
 
 
-def _short(value: str) -> str:
-    if len(value.encode()) > MAX_NAME:
-        raise ValueError(f"at most {MAX_NAME} bytes")
-    return value
-
-
-def _address(value: str) -> str:
-    from pipeline.mint.collection import parsed_address
-
-    try:
-        return parsed_address(value, "address")
-    except PipelineError as error:
-        raise ValueError(str(error)) from None
-
-
 def _whole(value: Any) -> Any:
     """JSON has one kind of number: 5.0 is a whole one."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# Controls, and what makes text look like another: zero-width characters and those that turn the direction of writing.
-_UNSEEN = r"\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-_LINE = rf"^[^\s{_UNSEEN}]([^{_UNSEEN}]*[^\s{_UNSEEN}])?$"
-_TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
-_URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?$"
 Whole = Annotated[int, BeforeValidator(_whole)]
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME, pattern=_LINE), AfterValidator(_short)]
-Address = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$"), AfterValidator(_address)]
 JobId = Annotated[int, Path(ge=1, le=MAX_EXACT)]
 Key = Annotated[
     str,
@@ -87,29 +57,57 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class MoreTokens(_Request):
-    """What to add to a collection."""
-
+class _Tokens(_Request):
     count: Whole = Field(ge=1, le=MAX_COUNT, description="number of tokens")
-    to: Address | None = Field(None, description="recipient; the signing account unless given")
-    batch: Whole | None = Field(None, ge=1, le=MAX_BATCH, description="tokens of one transaction")
     confirm_name: str | None = Field(
         None, max_length=MAX_NAME, description="the collection's name, where real money is spent"
     )
 
 
-class NewCollection(MoreTokens):
-    """A collection with its first tokens: its contract is deployed for them."""
+def _said(line: Setting) -> Any:
+    """The type of a setting in a request: what its form takes as JSON, and what that form refuses is refused with 422."""
+    form = line.remote
+    assert form is not None
+    is_number = form.schema["type"] == "integer"
 
-    name: Name
-    symbol: Name | None = None
-    description: str | None = Field(None, max_length=4_000, pattern=_TEXT)
-    external_url: str | None = Field(None, max_length=2_000, pattern=_URL)
-    royalty_bps: Whole | None = Field(None, ge=0, le=MAX_ROYALTY_BPS, description="hundredths of a percent")
-    royalty_receiver: Address | None = None
-    max_supply: Whole | None = Field(None, ge=0, le=MAX_TOKEN_ID, description="0: no maximum")
-    seed: Whole | None = Field(None, ge=0, le=MAX_SEED, description="drawn at random unless given")
-    size: Whole | None = Field(None, ge=MIN_SIDE, le=MAX_SIDE, description="width and height in pixels")
+    def checked(value: Any) -> Any:
+        value = _whole(value)
+        if value is None:
+            return None
+        if type(value) is not (int if is_number else str) or value == "":
+            raise ValueError("expected a whole number" if is_number else "expected text")
+        try:
+            return form.read(str(value))
+        except Expected as expected:
+            raise ValueError(f"expected {expected}") from None
+
+    schema = {"anyOf": [dict(form.schema), {"type": "null"}], "description": line.help}
+    if line.scope is Scope.NAME:
+        return Annotated[str, BeforeValidator(checked), WithJsonSchema({**form.schema, "description": line.help})]
+    return Annotated[int | str | None, BeforeValidator(checked), WithJsonSchema(schema)]
+
+
+def request_model(name: str, told: str, base: type[_Request], lines: Iterable[Setting]) -> type[_Request]:
+    """A request of this name: `base`, and a field for each of these settings."""
+    fields = {line.name: (_said(line), ... if line.scope is Scope.NAME else None) for line in lines}
+    made: type[_Request] = create_model(name, __base__=base, __doc__=told, **fields)  # type: ignore[call-overload]
+    return made
+
+
+OF_A_RUN = tuple(line for line in SETTINGS if line.remote and line.scope is Scope.RUN)
+OF_A_COLLECTION = tuple(line for line in SETTINGS if line.remote and line.scope is not Scope.RUN)
+
+if TYPE_CHECKING:
+
+    class MoreTokens(_Tokens): ...
+
+    class NewCollection(_Tokens): ...
+else:
+    MoreTokens = request_model("MoreTokens", "What to add to a collection.", _Tokens, OF_A_RUN)
+    NewCollection = request_model(
+        *("NewCollection", "A collection with its first tokens: its contract is deployed for them.", MoreTokens),
+        OF_A_COLLECTION,
+    )
 
 
 class Stage(BaseModel):

@@ -35,9 +35,9 @@ _secrets: list[str] = []
 def hide_secrets(config: Config, environ: Mapping[str, str]) -> None:
     """From now on `redacted` knows the secrets of this environment, and what may hold a key in the addresses of nodes."""
     found = {value for name, value in environ.items() if _NAMES_A_SECRET.search(name)}
-    for value in config.values.values():
-        if "://" in str(value.value):
-            parts = urlsplit(str(value.value))
+    for name in config.sources:
+        if "://" in config.text(name):
+            parts = urlsplit(config.text(name))
             found |= {parts.password or "", unquote(parts.password or ""), parts.query, parts.path.strip("/")}
     found |= {secret.removeprefix("0x") for secret in found}
     _secrets[:] = sorted((secret for secret in found if len(secret) >= MIN_SECRET), key=len, reverse=True)

@@ -1,7 +1,7 @@
 """kill -9 at every named place, and at random moments: the same command again ends with exactly the tokens asked for.
 
-The real program, a real Anvil, real signals. `PIPELINE_KILL_TRIALS=100 scripts/test tests/flow/test_kill.py -k random` for
-more random trials than the one that runs by default; `PIPELINE_KILL_SEED` begins elsewhere.
+The real program, a real Anvil, real signals. `KILL_TRIALS=100 scripts/test tests/flow/test_kill.py -k random` for
+more random trials than the one that runs by default; `KILL_SEED` begins elsewhere.
 """
 
 from __future__ import annotations
@@ -137,13 +137,13 @@ def test_killed_at_a_place_the_same_command_ends_with_exactly_the_tokens(
     _must_be_exact(pipeline, tmp_path, _mint(tmp_path), expected)
 
 
-@pytest.mark.parametrize("trial", range(int(os.environ.get("PIPELINE_KILL_TRIALS", "1"))))
+@pytest.mark.parametrize("trial", range(int(os.environ.get("KILL_TRIALS", "1"))))
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments_it_ends_with_exactly_the_tokens(
     pipeline: Pipeline, tmp_path: Path, expected: dict[str, str], trial: int
 ) -> None:
     """Kill after a random time, again and again, until a run ends by itself: later tries are given a little longer."""
-    moments = random.Random(int(os.environ.get("PIPELINE_KILL_SEED", "1")) + trial)
+    moments = random.Random(int(os.environ.get("KILL_SEED", "1")) + trial)
     kills = 0
     while True:
         process = subprocess.Popen(

@@ -62,7 +62,7 @@ def _plan(ledger: Ledger, config: Config, count: int, decision: object, *, state
         else:
             assert isinstance(decision, Begin)
             chain = ledger.collections.enter_chain(31337, bytes(32), "anvil")
-            settings = collection_settings(config, decision.name, OWNER, "default")
+            settings = collection_settings(config, decision.name, OWNER)
             collection, start = ledger.collections.plan(chain, settings), 1
         seed = ledger.collections.get(collection).seed
         specs = token_specs(seed, start, [OWNER] * count)
@@ -167,7 +167,7 @@ def test_a_taken_name_is_refused_for_a_new_collection(ledger: Ledger, tmp_path: 
 @pytest.mark.parametrize("name", ["", "x" * 32, "é" * 16])
 def test_names_that_the_contract_cannot_hold_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadArgument, match="1 to 31 bytes"):
-        collection_settings(_config(tmp_path), name, OWNER, "default")
+        collection_settings(_config(tmp_path), name, OWNER)
 
 
 def test_batches_are_small_for_small_runs(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_the_command_that_continues_says_everything_that_was_chosen(ledger: Ledg
     config = _config(tmp_path, size="64", name="My Art", pin="embedded,kubo")
     _plan(ledger, config, 5, Begin("My Art"))
     run = ledger.runs.unfinished()
-    assert run and command(run) == 'pipeline mint --count 5 --name "My Art" --size 64 --pin embedded,kubo'
+    assert run and command(run, config) == "pipeline mint --count 5 --name 'My Art' --size 64 --pin embedded,kubo"
 
 
 # ── the plan in the ledger ───────────────────────────────────────────────────────────────────────────────────

@@ -19,23 +19,14 @@ from pipeline.after.doctor.finding import Finding, State
 from pipeline.base.errors import PipelineError
 from pipeline.base.installation import in_checkout
 from pipeline.base.workspace import Workspace
-from pipeline.settings.config import SETTINGS, Config
+from pipeline.settings import Settings as Config
+from pipeline.settings.sources import secret_variables
 
 OLDEST_PYTHON = (3, 11)
 LEAST_DISK, LITTLE_DISK = 200 << 20, 2 << 30  # bytes; 10,000 artworks of 512 px and their CARs take about 4 GB
 TOOL_S = 20.0  # for a program to say its version: Node.js on a busy machine takes seconds
 
 # Read from the environment beside the settings.
-SECRETS = (
-    "PIPELINE_KEYSTORE_PASSWORD",
-    "PIPELINE_PRIVATE_KEY",
-    "PIPELINE_IPFS_TOKEN",
-    "PIPELINE_PSA_TOKEN",
-    "PIPELINE_S3_ACCESS_KEY",
-    "PIPELINE_S3_SECRET_KEY",
-    "PIPELINE_PINATA_TOKEN",
-)
-PLACES_OF_TOOLS = ("PIPELINE_ANVIL",)
 
 REPAIR = in_checkout("run scripts/setup", "`pip install nft-pipeline`")
 
@@ -97,15 +88,10 @@ def _packages() -> Answer:
 
 
 def _settings(config: Config, environ: Mapping[str, str]) -> Answer:
-    """Which values were chosen, and variables that look like settings and are none."""
-    known = {setting.variable for setting in SETTINGS} | {*SECRETS, *PLACES_OF_TOOLS}
-    strange = sorted(name for name in environ if name.startswith("PIPELINE_") and name not in known)
-    chosen = [f"{name} by {value.source}" for name, value in config.values.items() if value.source != "default"]
-    secrets = [f"{name} is set" for name in SECRETS if environ.get(name)]
-    found = ", ".join([*chosen, *secrets]) or "all are the defaults"
-    if strange:
-        return "warning", f"{', '.join(strange)}: read by nobody", "`pipeline config` lists every setting"
-    return "ok", found, ""
+    """Which values were chosen, and which secrets are there."""
+    chosen = [f"{name} by {source}" for name, source in config.sources.items()]
+    secrets = [f"{name} is set" for name in secret_variables() if environ.get(name)]
+    return "ok", ", ".join([*chosen, *secrets]) or "all are the defaults", ""
 
 
 def _torch(config: Config) -> Answer:

@@ -1,0 +1,106 @@
+"""The rules for what people write: names, texts, addresses and links.
+
+Whoever takes such words (a flag, a file, a request, a folder's JSON) and whoever writes them down for ever (metadata, a
+contract's constructor) asks here, so that nothing is taken which could not be written.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from pipeline.base.limits import MAX_URL
+from pipeline.base.records import Address
+
+# They reorder or hide what stands around them, so that a name can show as another one (Unicode TR 36 and TR 55).
+_DECEPTIVE = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]")
+_JOINERS = "\u200c\u200d"  # unseen as well, but Persian words and many emoji are written with them
+_NOT_IN_A_URL = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
+_BREAKS = re.compile("\r\n?|\u0085|\u2028|\u2029")
+
+
+class Expected(ValueError):
+    """Raised by a rule: its text completes the sentence «expected …»."""
+
+
+def tidied(text: str) -> str:
+    """Words as they were meant: a copied line break is one line break, a tab a space, nothing stands around them; in NFC."""
+    return unicodedata.normalize("NFC", _BREAKS.sub("\n", text).replace("\t", " ").strip())
+
+
+def check_text(text: str, limit: int, *, lines: bool = False) -> None:
+    """Raise Expected for what must not be in a document: controls, what hides or reorders letters, too much, nothing."""
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") and not (lines and character == "\n"):
+            raise Expected(f"text without U+{ord(character):04X}")
+    if found := _DECEPTIVE.search(text):
+        raise Expected(f"text without U+{ord(found[0]):04X}, which hides or reorders letters")
+    if not text.strip() or len(text) > limit:
+        raise Expected(f"1 to {limit:,} characters")
+
+
+def one_line(text: str, limit: int) -> str:
+    """A name or a symbol, of at most `limit` bytes, in which every character can be seen. Raises Expected."""
+    text = tidied(text)
+    if not 1 <= len(text.encode("utf-8", "surrogatepass")) <= limit:
+        raise Expected(f"1 to {limit} bytes of text")
+    check_text(text, limit)
+    for character in text:
+        if unicodedata.category(character) == "Cf" and character not in _JOINERS:
+            raise Expected(f"text without U+{ord(character):04X}, which cannot be seen")
+    return text
+
+
+def paragraphs(text: str, limit: int) -> str:
+    """A text that may have several lines. Raises Expected."""
+    text = tidied(text)
+    check_text(text, limit, lines=True)
+    return text
+
+
+def address(text: str) -> Address:
+    """An account's address with its EIP-55 checksum, from hex digits in any case. Raises Expected.
+
+    Mixed case is a checksum, and has to be right; the zero address owns nothing, and names are not looked up.
+    """
+    digits = text[2:]
+    if text.lower().endswith(".eth"):
+        raise Expected("0x and 40 hex digits: names are not looked up, since who owns one may change")
+    if text[:2] not in ("0x", "0X") or len(digits) != 40 or not all(c in "0123456789abcdefABCDEF" for c in digits):
+        raise Expected("0x and 40 hex digits")
+    if not int(digits, 16):
+        raise Expected("an account: the zero address owns nothing")
+    right = _checksummed(digits.lower())
+    if digits not in (digits.lower(), digits.upper()) and digits != right[2:]:
+        raise Expected(f"{right}, by its checksum; a digit may be mistyped")
+    return right
+
+
+@lru_cache(maxsize=100_000)  # a million recipients are no reason to keep a million
+def _checksummed(digits: str) -> Address:
+    from eth_utils.address import to_checksum_address
+
+    return Address(to_checksum_address(f"0x{digits}"))
+
+
+def web_url(text: str) -> str:
+    """The http or https address of a server, or of a page. Raises Expected."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # «http://[», and port numbers that are none
+        raise Expected("an http:// or https:// address") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise Expected("an http:// or https:// address")
+    return text
+
+
+def page_url(text: str) -> str:
+    """An address that metadata may lead to: as `web_url`, and with every other character percent-encoded."""
+    if len(text) > MAX_URL:
+        raise Expected(f"at most {MAX_URL:,} characters")
+    if found := _NOT_IN_A_URL.search(text):
+        raise Expected(f"an address with {found[0]!r} percent-encoded")
+    return web_url(text)

@@ -1,0 +1,216 @@
+"""Settings: one table, which source wins, what is said about a bad value, and what follows from a setting's line."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from pipeline.base.errors import BadArgument, UnknownSetting
+from pipeline.settings import SETTINGS, Settings, load_settings
+from pipeline.settings.table import SECTIONS, ArtSettings, table_of
+
+# Another value than the default for every setting: who adds one says here what it may be.
+OTHER = {
+    "workspace": "elsewhere",
+    "name": "Night Linos",
+    "symbol": "NITE",
+    "description": "Two\nlines",
+    "external_url": "https://art.example.org/a%20b",
+    "royalty_bps": "250",
+    "royalty_receiver": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+    "cover": "cover.png",
+    "max_supply": "100",
+    "images": "my-art",
+    "model": "runs/x",
+    "size": "64",
+    "seed": "0",
+    "device": "cpu",
+    "threads": "3",
+    "encoder": "fpng",
+    "duplicate_bits": "off",
+    "pin": "embedded,kubo",
+    "quorum": "1",
+    "ipfs_api": "/ip4/127.0.0.1/tcp/5002",
+    "psa_url": "https://pins.example.org",
+    "psa_origins": "/ip4/127.0.0.1/tcp/4001",
+    "s3_endpoint": "https://s3.example.org",
+    "s3_bucket": "art",
+    "pinata_url": "https://pinata.example.org",
+    "gateway": "https://gateway.example.org",
+    "chain": "ganache",
+    "rpc_url": "http://127.0.0.1:8545",
+    "network": "sepolia",
+    "keystore": "key.json",
+    "signer_url": "http://127.0.0.1:9000",
+    "signer_address": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+    "confirmations": "3",
+    "to": "recipients.csv",
+    "batch": "7",
+    "max_fee_gwei": "20",
+    "max_transaction_eth": "0.25",
+    "max_run_eth": "1",
+    "max_day_eth": "3",
+}
+
+
+def _file(folder: Path, text: str) -> None:
+    (folder / "pipeline.toml").write_text(text)
+
+
+def test_every_setting_is_here_once() -> None:
+    assert [line.name for line in SETTINGS] == list(dict.fromkeys(line.name for line in SETTINGS))
+    assert set(OTHER) == {line.name for line in SETTINGS}
+
+
+@pytest.mark.parametrize("line", SETTINGS, ids=lambda line: line.name)
+def test_a_setting_is_the_same_from_every_source(tmp_path: Path, line) -> None:  # type: ignore[no-untyped-def]
+    assert line.form.read(line.said(line.default)) == line.default
+    text = OTHER[line.name]
+    by_flag = load_settings({line.name: text}, {}, tmp_path)
+    assert by_flag.source(line.name) == line.flag and by_flag.text(line.name) == text != line.said(line.default)
+    assert not Settings().given(line.name)
+    escaped = text.replace("\n", "\\n")
+    _file(tmp_path, f'[{line.section}]\n{line.field} = "{escaped}"\n' if line.section else f'{line.field} = "{text}"\n')
+    others = {
+        "pipeline.toml": load_settings({}, {}, tmp_path),
+        line.variable: load_settings({}, {line.variable: text}, tmp_path),
+        "the call": Settings.of(**{line.name: by_flag.value(line.name)}),
+    }
+    for source, settings in others.items():
+        assert settings.value(line.name) == by_flag.value(line.name) and settings.source(line.name) == source
+    assert others["the call"].said_now(line.name) and not others["pipeline.toml"].said_now(line.name)
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    _file(tmp_path, "[art]\nsize = 64\nseed = 1\nthreads = 3\n")
+    settings = load_settings({"size": "256"}, {"PIPELINE_SIZE": "128", "PIPELINE_SEED": "2"}, tmp_path)
+    assert (settings.art.size, settings.art.seed, settings.art.threads) == (256, 2, 3)
+    assert settings.without_flags().art.size == 64 or settings.without_flags().art.size == 512
+    assert settings.collection.name == "Lino" and not settings.given("name")
+
+
+def test_a_file_of_the_first_version_is_read(tmp_path: Path) -> None:
+    _file(tmp_path, '[generate]\nsize = 64\n[pin]\npin = ["embedded", "kubo"]\n')
+    settings = load_settings({}, {}, tmp_path)
+    assert settings.art.size == 64 and settings.pin.places == ("embedded", "kubo")
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("[art]\nsiez = 64\n", "art.size"),
+        ("[ar]\nsize = 64\n", "art.size"),
+        ("[mint]\nsize = 64\n", "mint."),
+        ("worksapce = 'w'\n", "workspace"),
+    ],
+)
+def test_an_unknown_key_of_the_file_is_refused_with_a_near_name(tmp_path: Path, text: str, near: str) -> None:
+    _file(tmp_path, text)
+    with pytest.raises(UnknownSetting, match="pipeline.toml") as caught:
+        load_settings({}, {}, tmp_path)
+    assert near in str(caught.value)
+
+
+def test_an_unknown_variable_is_refused_with_a_near_name(tmp_path: Path) -> None:
+    with pytest.raises(UnknownSetting, match="PIPELINE_SZE.*'PIPELINE_SIZE'"):
+        load_settings({}, {"PIPELINE_SZE": "1"}, tmp_path)
+    load_settings({}, {"PIPELINE_PRIVATE_KEY": "x", "PIPELINE_CRASH_AT": "", "OTHER": ""}, tmp_path)
+
+
+def test_an_unknown_name_of_a_caller_is_refused_with_a_near_name(tmp_path: Path) -> None:
+    with pytest.raises(UnknownSetting, match="'sze'.*'size'"):
+        Settings.of(sze=1)
+    with pytest.raises(UnknownSetting, match="'sze'.*'size'"):
+        load_settings({"sze": "1"}, {}, tmp_path)
+    with pytest.raises(UnknownSetting, match="job 3"):
+        Settings().for_job("3", {"sze": "1"})
+
+
+def test_no_section_can_hold_what_its_settings_refuse() -> None:
+    with pytest.raises(BadArgument, match=r"art\.size is '7'; expected a whole number from 16"):
+        ArtSettings(size=7)
+    with pytest.raises(FrozenInstanceError):
+        Settings().art.size = 8  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("size", "0", "16 to 4,096"),
+        ("size", "9" * 5_000, "16 to 4,096"),
+        ("seed", str(2**53), "0 to 9,007,199,254,740,991"),
+        ("batch", "501", "0 to 500"),
+        ("chain", "hardhat", "anvil or ganache"),
+        ("rpc_url", "localhost:8545", "http"),
+        ("rpc_url", "http://[", "http"),
+        ("royalty_bps", "10001", "10,000"),
+        ("max_fee_gwei", "1e3", "decimal"),
+        ("max_fee_gwei", "-1", "decimal"),
+        ("pin", " , ", "names"),
+        ("name", "x" * 32, "1 to 31 bytes"),
+        ("name", "é" * 16, "1 to 31 bytes"),
+        ("name", "A\x07B", "without U+0007"),
+        ("name", "A\nB", "without U+000A"),
+        ("name", "a\u202eb", "without U+202E"),
+        ("name", "a\u200bb", "without U+200B"),
+        ("symbol", "A\x1bB", "without U+001B"),
+        ("description", "x" * 10_001, "1 to 10,000 characters"),
+        ("description", "שלום\u200f", "without U+200F"),
+        ("external_url", "http://a b", "percent-encoded"),
+        ("external_url", "http://a.b/<x>", "percent-encoded"),
+        ("royalty_receiver", "0x" + "0" * 40, "zero address"),
+        ("royalty_receiver", "vitalik.eth", "names are not looked up"),
+        ("royalty_receiver", "0x0", "40 hex digits"),
+        ("royalty_receiver", "0x70997970c51812dc3A010C7d01b50e0d17dc79C8", "checksum"),
+        ("to", "vitalik.eth", "names are not looked up"),
+        ("model", "a\nb", "control characters"),
+    ],
+)
+def test_a_bad_value_is_refused_whatever_its_source(tmp_path: Path, name: str, value: str, expected: str) -> None:
+    variable = f"PIPELINE_{name.upper()}"
+    for flags, environ, source in (
+        ({name: value}, {}, f"--{name.replace('_', '-')}"),
+        ({}, {variable: value}, variable),
+    ):
+        with pytest.raises(BadArgument) as caught:
+            load_settings(flags, environ, tmp_path)
+        assert caught.value.exit_code == 2
+        assert source in str(caught.value) and expected in str(caught.value)
+    with pytest.raises(BadArgument, match=name):
+        Settings.of(**{name: value})
+
+
+def test_what_is_harmless_is_cleaned(tmp_path: Path) -> None:
+    settings = Settings.of(
+        description=" One\r\nTwo\tthree\r",
+        name="Cafe\u0301 👩\u200d🎨 ",
+        royalty_receiver="0x70997970c51812dc3a010c7d01b50e0d17dc79c8",
+    )
+    assert settings.collection.description == "One\nTwo three"
+    assert settings.collection.name == "Café 👩\u200d🎨"
+    assert settings.collection.royalty_receiver == OTHER["royalty_receiver"]
+
+
+@pytest.mark.parametrize(
+    "text", ["size: 64\n", "x = " + "9" * 5_000 + "\n", "x = " + "[" * 100_000, "[a]\nsize = true\n"]
+)
+def test_a_file_that_is_not_meant_is_named(tmp_path: Path, text: str) -> None:
+    _file(tmp_path, text)
+    with pytest.raises((BadArgument, UnknownSetting), match="pipeline.toml"):
+        load_settings({}, {}, tmp_path)
+
+
+def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.toml").mkdir()
+    with pytest.raises(BadArgument, match="pipeline.toml"):
+        load_settings({}, {}, tmp_path)
+
+
+def test_every_section_says_its_settings_and_nothing_else() -> None:
+    assert sum(len(table_of(kind)) for kind in SECTIONS) == len(SETTINGS)
+    assert all(
+        line.help and line.help[0].islower() or line.help.startswith(("ERC", "PNG", "CPU", "S3", "Kubo"))
+        for line in SETTINGS
+    )
