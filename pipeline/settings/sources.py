@@ -64,6 +64,7 @@ class Settings:
     mint: MintSettings = field(default_factory=MintSettings)
     plugins: Mapping[str, Section] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    around: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # what file and environment say, and which
     job: str = ""  # number of the service's job that asks, empty for a person
 
     @classmethod
@@ -117,10 +118,7 @@ class Settings:
 
     def without_flags(self) -> Settings:
         """What would be in force for a call that gives no flag: the environment, the file, the defaults."""
-        flagged = {name for name, source in self.sources.items() if source.startswith("--")}
-        plain = Settings()
-        kept = {line.name: (self.value(line.name), self.source(line.name)) for line in every_setting()}
-        return plain._with({name: told for name, told in kept.items() if name in self.sources and name not in flagged})
+        return Settings()._with(self.around)
 
     def _with(self, values: Mapping[str, tuple[Any, str]]) -> Settings:
         sections: dict[str, dict[str, Any]] = {}
@@ -218,18 +216,14 @@ def load_settings(flags: Mapping[str, str | None], environ: Mapping[str, str], f
 
     Raises UnknownSetting with a near name, or BadArgument saying which source holds the bad value.
     """
-    values: dict[str, tuple[Any, str]] = {}
-    for line, value in _from_file(folder / FILE_NAME):
-        values[line.name] = (value, FILE_NAME)
+    around = {line.name: (value, FILE_NAME) for line, value in _from_file(folder / FILE_NAME)}
     _refuse_strange(environ)
     for line in every_setting():
         if line.variable in environ:
-            values[line.name] = (environ[line.variable], line.variable)
-    for name, flag in flags.items():
-        line = _line(name, "the call")
-        if flag is not None:
-            values[name] = (flag, line.flag)
-    return Settings()._with(values)
+            around[line.name] = (environ[line.variable], line.variable)
+    lines = {name: _line(name, "the call") for name in flags}
+    said = {name: (flag, lines[name].flag) for name, flag in flags.items() if flag is not None}
+    return replace(Settings()._with(around)._with(said), around=around)
 
 
 def _refuse_strange(environ: Mapping[str, str]) -> None:
