@@ -83,7 +83,7 @@ def rarity_report(workspace: Workspace, name: str | None) -> dict[str, Any]:
             name="collection",
             value=collection.name,
             expected="one with a drawn token",
-            hint="`pipeline mint` draws its tokens",
+            hint="`pipeline status` tells how to go on",
         )
     ranked, share = rarity(traits), shares(traits)
     plot = workspace.export(collection.name) / "rarity.png"

@@ -248,7 +248,7 @@ class LastPlace(PinError):
     """Content would be kept nowhere."""
 
     sentence = "no other place is known to keep {cid}"
-    next_step = "`pipeline repin --pin …` puts it somewhere else first; nothing was let go"
+    next_step = "`repin` with another --pin puts it somewhere else first; nothing was let go"
 
 
 class GatewayUnavailable(PinError):

@@ -78,6 +78,20 @@ class Workspace:
         finally:
             os.close(handle)
 
+    def is_locked(self) -> bool:
+        """True while somebody holds it for writing."""
+        try:
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
 
 def _lock(handle: int, folder: Path) -> None:
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import MAX_SEED, MAX_TOKEN_ID
-from pipeline.cli.call import Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import Call, Verb, chosen_name, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
 
@@ -32,9 +32,7 @@ def _generate(call: Call) -> int:
         )
     if out is not None:
         if config["seed"] == "":
-            raise BadArgument(
-                name="--seed", value="not given", expected="the seed of a token, as `pipeline show` has it"
-            )
+            raise BadArgument(name="--seed", value="not given", expected="the seed of a token, as `show` has it")
         if call.arguments.count is not None:
             raise BadArgument(
                 name="--count", value=call.arguments.count, expected="nothing beside --out: it is one picture"
@@ -51,13 +49,23 @@ def _generate(call: Call) -> int:
         with progress_on_stderr() as observer:
             report = draw_sheet(config, seed, count, Path(sheet), observer)
         files = report["files"]
-        next_command(f"pipeline mint --count {count} --seed {seed}", "mints these")
+        _tell_how_to_mint(call, count, seed)
     if call.as_json:
         print_json(report)
     else:
         for file in files:
             print(file)
     return 0
+
+
+def _tell_how_to_mint(call: Call, count: int, seed: int) -> None:
+    """The call that mints what the sheet shows: the same art, beside what the workspace holds already."""
+    standing = call.standing()
+    if standing.unfinished:
+        return  # that run comes first
+    beside = ["--new"] if standing.collections else []
+    art = call.chosen(Scope.ART, Scope.GATE)
+    call.next("mints these", "mint", "--count", count, "--seed", seed, *art, *beside)
 
 
 def _reject(call: Call) -> int:
@@ -73,7 +81,7 @@ def _reject(call: Call) -> int:
 
 def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
     """What to look at, and how to go on, once a run is drawn and waits."""
-    from pipeline.flow.plan import command
+    from pipeline.flow.plan import words_of
 
     if call.as_json:
         print_json(
@@ -83,8 +91,8 @@ def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
         for sheet in sheets:
             print(sheet)
     say("nothing is pinned or sent yet.")
-    next_command(f"pipeline reject {run.start} …", "has tokens that you do not like drawn again")
-    next_command(command(run, call.config), "pins and mints what was drawn")
+    say("`reject` with the ids of tokens that you do not like has those drawn again.")
+    call.next("pins and mints what was drawn", *words_of(run, call.config))
 
 
 def _rarity(call: Call) -> int:
@@ -110,7 +118,7 @@ def _rarity(call: Call) -> int:
     if report["ranked"] < report["planned"]:
         say(f"{report['ranked']:,} of {report['planned']:,} tokens are drawn: ranks change with the others.")
     say(f"plot: {report['plot']}")
-    next_command(f"pipeline show {report['tokens'][0]['token_id']}", "shows the rarest token")
+    call.next("shows the rarest token", "show", report["tokens"][0]["token_id"])
     return 0
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.limits import MAX_TOKEN_ID
-from pipeline.cli.call import Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import Call, Verb, chosen_name, number, say
 from pipeline.cli.tables import print_json, print_table, ranges, short
 from pipeline.settings import Scope
 
@@ -21,7 +22,7 @@ def _status(call: Call) -> int:
         return 0
     if not report["collections"]:
         say(f"{call.workspace.folder} holds no collection yet.")
-        next_command("pipeline mint --count 50", "makes one")
+        call.next("makes one", "mint", "--count", 50)
         return 0
     print_table(
         ("collection", "contract", "chain", "drawn", "pinned", "minted", "final", "state"),
@@ -39,11 +40,20 @@ def _status(call: Call) -> int:
             for c in report["collections"]
         ],
     )
-    if report["unfinished"]:
-        next_command(report["unfinished"], "finishes the run that was interrupted")
-    else:
-        next_command("pipeline show 1", "shows a token")
+    _tell_what_to_do(call, report)
     return 0
+
+
+def _tell_what_to_do(call: Call, report: dict[str, Any]) -> None:
+    from pipeline.flow.plan import words_of
+
+    standing = call.standing()
+    if standing.is_busy:
+        say("a run is under way: it goes on by itself.")
+    elif standing.unfinished is not None:
+        call.next("finishes the run that was interrupted", *words_of(standing.unfinished, call.config))
+    elif report["collections"][-1]["drawn"]:
+        call.next("shows a token", "show", 1)
 
 
 def _show(call: Call) -> int:
@@ -105,7 +115,7 @@ def _transfer(call: Call) -> int:
         print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
     if not report["sent"]:
         say(f"{report['owner']} had token {token_id} before this call: nothing was sent.")
-    next_command("pipeline owners", "who owns what now")
+    call.next("who owns what now", "owners")
     return 0
 
 

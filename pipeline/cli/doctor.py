@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pipeline.base.limits import MAX_TOKEN_ID
-from pipeline.cli.call import CONTENT, Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import CONTENT, Call, Verb, chosen_name, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
 
@@ -34,7 +34,10 @@ def _doctor(call: Call) -> int:
     else:
         print_table(("", "part", "found", "what to do"), map(_row, findings), wrap=True)
         if _sound(findings):
-            next_command("pipeline mint --count 50", "draws, pins and mints 50 artworks")
+            if call.standing().collections:
+                call.next("how far everything is", "status")
+            else:
+                call.next("draws, pins and mints 50 artworks", "mint", "--count", 50)
         else:
             say("something that a run needs is wrong: see ✗ above.")
     return 0 if _sound(findings) else 1

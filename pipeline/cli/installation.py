@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument
-from pipeline.cli.call import Call, Verb, next_command, say
+from pipeline.cli.call import Call, Verb, say
 from pipeline.cli.minting import EVERYTHING
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import every_setting
@@ -36,7 +37,7 @@ def _account(call: Call) -> int:
         print_table(("address", "file"), [(row["address"], row["file"]) for row in rows])
     if action != "list":
         say(f"send {rows[0]['address']} what minting costs; keep a copy of the file and its password in a safe place.")
-        next_command(f"pipeline mint --count 50 --rpc-url … --keystore {rows[0]['file']}", "mints with this account")
+        say(f"then `mint` with --rpc-url and --keystore {shlex.quote(rows[0]['file'])} mints with this account.")
     return 0
 
 

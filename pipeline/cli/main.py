@@ -13,7 +13,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,6 +38,7 @@ VERBS = (
     *serving.VERBS,
     *installation.VERBS,
 )
+BY_NAME = {verb.name: verb for verb in VERBS}
 
 
 def entry() -> NoReturn:
@@ -61,6 +62,7 @@ def _terminate(*_: object) -> NoReturn:
 def main(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     ended = CONTINUES
+    told: Callable[[str], str] = str
     try:
         parser = command_line()
         arguments = parser.parse_args(words, argparse.Namespace(json=False))
@@ -70,7 +72,9 @@ def main(words: Sequence[str]) -> int:
         ended = arguments.ended
         flags = {line.name: getattr(arguments, line.name, None) for line in every_setting()}
         settings = load_settings(flags, os.environ, Path.cwd())
-        code: int = arguments.run(Call(arguments, settings, Workspace(settings.folder)))
+        call = Call(arguments, settings, Workspace(settings.folder), BY_NAME, tuple(words))
+        told = call.told
+        code: int = arguments.run(call)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -82,7 +86,7 @@ def main(words: Sequence[str]) -> int:
         say(f"\nterminated: {ended}")
         return 128 + signal.SIGTERM
     except PipelineError as error:
-        say(f"error: {error}" + (f"\n  → {error.hint}" if error.hint else ""))
+        say(f"error: {error}" + (f"\n  → {told(error.hint)}" if error.hint else ""))
         return error.exit_code
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.base.limits import MAX_COUNT
 from pipeline.cli.art import tell_sheets
-from pipeline.cli.call import Call, Takes, Verb, next_command, number, say
+from pipeline.cli.call import Call, Takes, Verb, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
 from pipeline.mint.fees import GWEI
 from pipeline.settings import Scope
@@ -53,7 +53,7 @@ def _mint(call: Call) -> int:
             f"this run was complete before: nothing was sent. `--more` adds tokens to {outcome.collection.name!r}, "
             "`--new` (or a new `--name`) starts another collection."
         )
-    next_command("pipeline verify", "proves every token from the chain back to its pixels")
+    call.next("proves every token from the chain back to its pixels", "verify")
     return 0
 
 

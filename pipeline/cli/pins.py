@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from pipeline.cli.call import CONTENT, Call, Takes, Verb, chosen_name, next_command, say
+from pipeline.cli.call import CONTENT, Call, Takes, Verb, chosen_name, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
 
@@ -17,8 +17,9 @@ def _pins(call: Call) -> int:
 
     report = pins_report(call.workspace, chosen_name(call))
     _print(call, report)
-    if any(pin["state"] != "proved" for root in report["roots"] for pin in root["pins"]):
-        next_command("pipeline repin --pin …", "tries again where content is not proved")
+    wanting = {pin["place"] for root in report["roots"] for pin in root["pins"] if pin["state"] != "proved"}
+    if wanting:
+        call.next("tries again where content is not proved", "repin", "--pin", ",".join(sorted(wanting)))
     return 0
 
 
@@ -31,10 +32,10 @@ def _repin(call: Call) -> int:
     _print(call, report)
     if report["failed"]:
         say(f"{report['failed']:,} of {report['tried']:,} pins could not be proved: see the reasons above.")
-        next_command("the same command", "tries those again, and sends nothing that is there")
+        call.repeat("tries those again, and sends nothing that is there")
         return 3
     say(f"{report['tried']:,} pins proved now." if report["tried"] else "every root is proved there: nothing was sent.")
-    next_command("pipeline pins", "where each root is kept")
+    call.next("where each root is kept", "pins")
     return 0
 
 
@@ -47,7 +48,7 @@ def _unpin(call: Call) -> int:
     _print(call, report)
     if report["kept_for_others"]:
         say(f"{len(report['kept_for_others'])} roots are another collection's as well, and were kept.")
-    next_command("pipeline pins", "where each root is kept")
+    call.next("where each root is kept", "pins")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import MAX_TOKEN_ID
-from pipeline.cli.call import Call, Verb, chosen_name, next_command, number, say
+from pipeline.cli.call import Call, Verb, chosen_name, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
 
@@ -144,7 +144,7 @@ def _repair(call: Call) -> int:
         say(
             f"of {unknown:,} drawings the attempt is not known, and 0 was recorded: the collection's seed alone tells it."
         )
-    next_command("pipeline verify", "proves every token from the chain back to its pixels")
+    call.next("proves every token from the chain back to its pixels", "verify")
     return 0
 
 

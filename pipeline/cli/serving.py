@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.base.errors import BadArgument
 from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_EXACT, MAX_PORT
-from pipeline.cli.call import CONTENT, Call, Takes, Verb, next_command, number, say
+from pipeline.cli.call import CONTENT, Call, Takes, Verb, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
 
@@ -41,7 +41,7 @@ def _serve(call: Call) -> int:
             print(service.url)
         sys.stdout.flush()
         say(f"content by CID at {service.gateway}/ipfs/…; Ctrl-C ends both, and jobs go on when it is started again.")
-        next_command("pipeline access new --scope mint", "makes a token for requests that mint")
+        call.next("makes a token for requests that mint", "access", "new", "--scope", "mint")
         if words.open:
             import webbrowser
 
@@ -81,8 +81,8 @@ def _show_secret(call: Call, key: int, secret: str) -> None:
     else:
         print(secret)
     sys.stdout.flush()
-    say(f"token {key}, shown this once; send it as `Authorization: Bearer …`.")
-    next_command(f"pipeline access revoke {key}", "ends it")
+    say(f"token {key}, shown this once; send it as `Authorization: Bearer …`. `access revoke {key}` ends it.")
+    call.next("shows every token there is", "access", "list")
 
 
 def _list(call: Call, tokens: list[Any]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import MAX_SEED
-from pipeline.cli.call import Call, Verb, next_command, number, say
+from pipeline.cli.call import Call, Verb, number, say
 from pipeline.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
@@ -104,7 +104,10 @@ def _settings(call: Call) -> tuple[Path, Settings]:
     for name, what in (("new_model", "--model"), ("data", "--data"), ("out", "--out")):
         if not getattr(given, name):
             raise BadArgument(
-                name=what, value="", expected="a value", hint="pipeline train --model dcgan --data digits --out runs/x"
+                name=what,
+                value="",
+                expected="a value",
+                hint="`pipeline train --model dcgan --data digits --out runs/x`",
             )
     model = blueprint(given.new_model)
     sizes: dict[str, Any] = {}
@@ -241,7 +244,10 @@ def _tell_report(call: Call, folder: Path, report: Report) -> None:
             f"{folder / 'memorised.png'}. More pictures, or fewer steps, make fewer copies."
         )
     say(f"look at {rows['grid']}; tensorboard --logdir {folder / 'tensorboard'} shows how it went.")
-    next_command(f"pipeline mint --count 50 --model {folder}", "mints with these weights")
+    standing = call.standing()
+    if not standing.unfinished:
+        beside = ["--new"] if standing.collections else []
+        call.next("mints with these weights", "mint", "--count", 50, "--model", folder, *beside)
 
 
 def _flag(word: str, form: str, help: str, dest: str | None = None) -> tuple[str, dict[str, Any]]:

@@ -64,7 +64,7 @@ def check_consent(config: Config, chain_id: int, collection: str, person: Person
             name="--max-run-eth",
             value=config["max_run_eth"],
             expected=f"a limit that you chose: money on {where} {is_real}",
-            hint="`pipeline mint --dry-run` tells what it costs; then give --max-run-eth",
+            hint="the same command with --dry-run tells what it costs; then give --max-run-eth",
         )
     _must_be_typed(collection, where, config["max_run_eth"], person)
 

@@ -15,6 +15,7 @@ from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED
 from pipeline.base.records import Address, TokenSpec
 from pipeline.base.seeds import token_seed
 from pipeline.base.words import Expected, one_line
+from pipeline.base.workspace import Workspace
 from pipeline.flow.recipients import Recipients
 from pipeline.ledger import Collection, Ledger, Run
 from pipeline.settings import Scope, Setting, Settings, every_setting
@@ -199,6 +200,23 @@ def token_specs(collection_seed: int, start: int, recipients: Iterable[Address])
         yield TokenSpec(token_id, token_seed(collection_seed, token_id), recipient)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a workspace holds: how many collections, the run that is not finished, and whether somebody is at it."""
+
+    collections: int
+    unfinished: Run | None
+    is_busy: bool
+
+
+def what_stands(workspace: Workspace) -> Standing:
+    """Look at a workspace without its lock; one that is not there yet is empty."""
+    if not workspace.ledger.exists():
+        return Standing(0, None, False)
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        return Standing(len(ledger.collections.all()), ledger.runs.unfinished(), workspace.is_locked())
+
+
 def words_of(run: Run, settings: Settings) -> list[str]:
     """The words after the program's name that continue a run, for somebody whose flags are not given again."""
     if run.arguments.get(_JOB):
@@ -208,8 +226,10 @@ def words_of(run: Run, settings: Settings) -> list[str]:
     for line in every_setting():
         planned = _planned(run).get(line.name, asked.get(line.name))
         if line.name in asked and not _same(line, planned, asked[line.name]):
-            if not (line.name == "chain" and planned == "external"):  # its address is among the settings of the call
-                words += [line.flag, "off" if planned is None else str(planned)]
+            if not (line.name == "chain" and planned == "external"):
+                words += [line.flag, str(planned)]
+    if run.arguments.get("chain") == "external" and not settings.chain.rpc_url:
+        words += ["--rpc-url", run.rpc_url]
     return words
 
 

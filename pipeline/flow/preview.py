@@ -101,7 +101,7 @@ def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -
                 name="token id",
                 value=token_ids[0],
                 expected="a token that was drawn; the images of this run existed before",
-                hint="`pipeline mint` goes on with them; another folder needs another --workspace",
+                hint="`pipeline status` tells how to go on with them; another folder needs another --workspace",
             )
         _must_be_drawn(ledger, run, token_ids)
         generator = generator_of(run)
@@ -125,7 +125,7 @@ def check_png(name: str, path: Path) -> None:
 
 def _must_be_drawn(ledger: Ledger, run: Run, token_ids: Sequence[int]) -> None:
     told = {
-        "planned": "is not drawn yet: `pipeline mint … --stop-after generate` draws it",
+        "planned": "is not drawn yet: the command that began the run draws it",
         "sealed": "is pinned already, and its content is fixed",
     }
     for token_id in token_ids:

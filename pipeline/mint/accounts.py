@@ -83,7 +83,7 @@ def refuse_key(word: str) -> None:
         raise KeyRefused(
             what="a private key on the command line",
             reason="every process of this machine can read it there, and the shell remembers it",
-            hint="give it on stdin: `pipeline account import < FILE`; better, use another key",
+            hint="give it on stdin: `pipeline account import`; better, use another key",
         )
 
 

@@ -186,7 +186,10 @@ class Door:
 
 def _unauthorized(error: str) -> Refused:
     return Refused(
-        401, error, "`pipeline access new --scope read|mint` makes one", www_authenticate='Bearer realm="pipeline"'
+        401,
+        error,
+        "`pipeline access new --scope read` makes one, `pipeline access new --scope mint` one that may mint",
+        www_authenticate='Bearer realm="pipeline"',
     )
 
 

@@ -109,7 +109,7 @@ def test_an_artist_s_folder_becomes_tokens(pipeline: Pipeline, art: Path, tmp_pa
     )
     assert done.code == 0, done.err
     assert "20 pictures; 2 set aside" in done.err and "broken.jpg" in done.err and "learned by heart" in done.err
-    assert "next: pipeline mint --count 50 --model runs/x" in done.err
+    assert "pipeline mint --count 50 --model runs/x" in done.err
     assert "set aside: tiny.png" in (tmp_path / "runs/x/data.txt").read_text()
 
     minted = pipeline("mint", "--count", "2", "--model", "runs/x", "--size", "48", "--seed", "3", "--json")

@@ -244,7 +244,7 @@ def _ledger(workspace: Workspace) -> Answer:
     from pipeline.ledger import Ledger
 
     if not workspace.ledger.exists():
-        return "ok", "none yet: `pipeline mint` makes it", ""
+        return "ok", "none yet: `pipeline mint --count 50` makes it", ""
     with Ledger(workspace.ledger, readonly=True) as ledger:
         ledger.check()
         names = [collection.name for collection in ledger.collections.all()]

@@ -1,0 +1,112 @@
+"""Every command that the program prints runs as it is printed."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, Ended, Pipeline
+from PIL import Image
+
+from pipeline.cli.main import command_line
+
+NAME = "it's `id` $5"
+WORKSPACE = "w 1"
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    """Every text of the program with its place; what an f-string fills in is 1."""
+    for path in sorted((REPOSITORY / "pipeline").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        told = {
+            id(node.body[0])
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body
+        }
+        inside = {
+            id(part)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.JoinedStr)
+            for part in ast.walk(node)
+            if part is not node
+        }
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and id(node) in told}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "1" for part in node.values)
+                yield f"{path.name}:{node.lineno}", "".join(map(str, parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside | docstrings:
+                yield f"{path.name}:{node.lineno}", node.value
+
+
+def test_every_command_that_a_text_names_is_one() -> None:
+    """Whatever stands as `pipeline VERB …` in a hint can be given: no placeholders, no options that are none."""
+    named = [(place, match[1]) for place, text in _texts() for match in re.finditer(r"`pipeline ([^`]*)`", text)]
+    assert len(named) > 15
+    for place, words in named:
+        if words.startswith(("VERB", "(")):  # the page of all verbs, and the pattern that finds these texts
+            continue
+        assert "…" not in words, place
+        try:
+            command_line().parse_args(shlex.split(words))
+        except SystemExit:
+            pytest.fail(f"{place}: `pipeline {words}` is not a command")
+
+
+def _printed(ended: Ended) -> list[str]:
+    """The commands of `next:` lines, and of a hint's backquotes."""
+    lines = re.findall(r"^next: (.*)   \(.*\)$", ended.err, re.MULTILINE)
+    return lines + re.findall(r"^  → .*?`(.*)`$", ended.err, re.MULTILINE)
+
+
+def _paste(command: str, folder: Path) -> Ended:
+    environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=240,
+    )
+    return Ended(process.returncode, process.stdout, process.stderr)
+
+
+def test_what_is_printed_is_pasted_and_does_what_it_says(pipeline: Pipeline, tmp_path: Path) -> None:
+    at = ("--workspace", WORKSPACE)
+
+    def next_of(ended: Ended) -> Ended:
+        assert ended.code in (0, 2), ended.err
+        (command,) = _printed(ended)
+        pasted = _paste(command, tmp_path)
+        assert pasted.code == 0, f"{command}\n{pasted.err}"
+        assert not (tmp_path / "workspace").exists(), command
+        return pasted
+
+    sheet = pipeline("generate", "--count", "2", "--size", "32", "--seed", "7", "--sheet", "s.png", *at)
+    minted = next_of(sheet)
+    assert "every check holds" in next_of(minted).err + next_of(minted).out
+    with Image.open(tmp_path / WORKSPACE / "images" / "1" / "2.png") as picture:
+        assert picture.size == (32, 32)
+
+    second = ("--new", "--name", NAME, "--size", "32", "--stop-after", "generate", *at)
+    drawn = pipeline("mint", "--count", "1", *second)
+    assert drawn.code == 0, drawn.err
+    other = pipeline("mint", "--count", "3", *at)
+    assert other.code == 2 and _printed(other) == _printed(drawn) == _printed(pipeline("status", *at))
+    assert f"{NAME!r}" in next_of(other).err
+
+    assert next_of(pipeline("status", *at)).code == 0
+    shown = next_of(pipeline("rarity", "--name", "Lino", *at))
+    assert "Lino" in shown.out and NAME not in shown.out
+    assert next_of(pipeline("access", "new", *at)).out.count("read") == 1
+    mistyped = pipeline("status", *at, env={"PIPELINE_SZE": "1"})
+    assert mistyped.code == 2 and "'PIPELINE_SIZE'" in mistyped.err and "config" in mistyped.err
