@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY, Pipeline
+from plugins import install
 
 from pipeline.base.errors import BadArgument, UnknownSetting
 from pipeline.settings import SETTINGS, Settings, load_settings
 from pipeline.settings.table import SECTIONS, ArtSettings, table_of
+
+PAGE = REPOSITORY / "docs" / "settings.md"
 
 # Another value than the default for every setting: who adds one says here what it may be.
 OTHER = {
@@ -206,6 +213,39 @@ def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "pipeline.toml").mkdir()
     with pytest.raises(BadArgument, match="pipeline.toml"):
         load_settings({}, {}, tmp_path)
+
+
+def test_the_page_of_settings_is_as_the_table_has_it(tmp_path: Path) -> None:
+    checked = subprocess.run([REPOSITORY / "scripts/settings-page", "--check"], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    example = re.search(r"```toml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert example
+    _file(tmp_path, example[1])
+    settings = load_settings({}, {}, tmp_path)
+    assert settings.here.workspace == "night" and settings.pin.places == ("embedded", "kubo")
+
+
+def test_a_plug_in_has_settings_of_its_own(pipeline: Pipeline, tmp_path: Path) -> None:
+    """As the page shows it, from every source, beside a secret; and refused where it is not one."""
+    example = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert example
+    install(tmp_path, "shelf", example[1], "Shelf", group="pipeline.settings")
+    near = {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{tmp_path}", "PIPELINE_SHELF_TOKEN": "hidden-canary"}
+
+    def said(*words: str, **environment: str) -> dict[str, str]:
+        told = pipeline("config", "--json", *words, env={**near, **environment})
+        assert told.code == 0 and "canary" not in told.out, told.err
+        return {row["setting"]: f"{row['value']} by {row['source']}" for row in told.json}
+
+    assert said()["shelf.url"] == "http://127.0.0.1:9999 by default"
+    _file(tmp_path, '[shelf]\nurl = "http://127.0.0.1:1"\n')
+    assert said()["shelf.url"] == "http://127.0.0.1:1 by pipeline.toml"
+    assert said("--shelf-url", "http://127.0.0.1:3")["shelf.url"] == "http://127.0.0.1:3 by --shelf-url"
+    refused = pipeline("config", env={**near, "PIPELINE_SHELF_ULR": "x"})
+    assert refused.code == 2 and "'PIPELINE_SHELF_URL'" in refused.err
+    (tmp_path / "shelf.py").write_text("import nothing_of_that_name")
+    broken = pipeline("status", env=near)
+    assert broken.code == 2 and "'shelf'" in broken.err and "Traceback" not in broken.err
 
 
 def test_every_section_says_its_settings_and_nothing_else() -> None:
