@@ -1,64 +1,48 @@
 """Art that exists already: a folder of images, with JSON beside them or not, as the tokens of a run.
 
-Three layouts are read as they are: images with `<name>.json` beside them; HashLips (`images/` and `json/`, with or without
-`_metadata.json`); Metaplex Sugar (`0.png`, `0.json`, …, and `collection.json`). Tokens are in natural order of the names,
-their ids from 1. Everything is read once, before anything is planned; what is planned is the digest of each file.
-
-What a token's JSON says beyond its image is carried into its metadata: `animation_url` names a file of the folder, which
-is pinned with the image, or a URL, which is passed on.
+`layouts` says which files belong to which token, `documents` reads the JSON, `formats` looks at the files; here they are
+put together, compared, and told. Tokens are in natural order of the names, their ids from 1. Everything is read once,
+before anything is planned; what is planned is the digest of each file.
 
 A folder is untrusted: links, other files and paths that lead out of it are refused by name, pictures are measured before
-they are decoded, and text is held to the rules of our own metadata.
+they are decoded, and text is held to the rules of our own metadata. All of its faults are told at once.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.documents import Document, named_file, stated_number, unused, words
 from pipeline.art.formats import check_animation, content, look, refused
-from pipeline.base.errors import BadArgument
+from pipeline.art.layouts import Faults, Files, listed
+from pipeline.base.errors import BadArgument, BadFiles
 from pipeline.base.files import whole_file
-from pipeline.base.limits import DOCUMENT_BYTES, MAX_DESCRIPTION, MAX_NAME, MAX_TEXT
-from pipeline.base.media import ANIMATIONS, DECODED, IMAGES, SVG
-from pipeline.base.records import Artwork, Attribute, Found, TokenSpec
+from pipeline.base.limits import MAX_NAME
+from pipeline.base.media import DECODED, SVG
+from pipeline.base.records import Artwork, Found, TokenSpec
+from pipeline.base.untrusted import printable
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
     from pipeline.base.observer import Observer
 
-COLLECTION = "collection"  # Sugar's name for what is about the collection and is no token
-CARRIED = frozenset(
-    ("name", "description", "image", "attributes", "external_url", "background_color", "animation_url", "youtube_url")
-)
-LEFT_BY_SYSTEMS = ("Thumbs.db", "desktop.ini")
 TOLD = 10  # warnings that are told one by one
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """The files of one token."""
-
-    image: Path
-    animation: Path | None
-    document: Path | None
 
 
 class ImageFolder:
     """A folder's tokens by name; `read` looks into the files. Raises BadArgument for a folder that is none or unclear."""
 
-    def __init__(self, folder: str) -> None:
-        self.path = Path(folder).resolve()
-        self._about: dict[str, Any] = {}
-        self._cover: Path | None = None
-        self.tokens = self._listed()
-        if not self.tokens:
-            raise refused(self.path, "a folder with images", "it holds none")
+    def __init__(self, folder: str, *, editions: bool = False) -> None:
+        self.path, self._editions = Path(folder).resolve(), editions
+        self._listing = listed(self.path)
+        self.tokens = self._listing.tokens
+        self._about: Mapping[str, Any] = self._listing.about.fields if self._listing.about else {}
+        self._cover = self._listing.cover
 
     @property
     def collection_name(self) -> str:
@@ -102,92 +86,56 @@ class ImageFolder:
     def read(self, known: Mapping[bytes, int], first: int, observer: Observer) -> list[Found]:
         """Look into every file, check it, and return what is to be planned for tokens `first`, `first + 1`, ….
 
-        `known` has the token ids of the collection's images so far, by digest. What a gate would refuse of a drawing is
-        told as a warning. Raises BadArgument for the first file that is broken, too large, or not what it is called.
+        `known` has the token ids of the collection's images so far, by digest. What a gate would refuse of a drawing, what
+        the JSON says otherwise than the files do, and what is left out is told. Raises BadArgument for a file that is
+        broken, too large, doubled, or not what it is called; BadFiles, which names each, where there are several.
         """
-        found: list[Found] = []
-        seen, warnings, looks, unused = dict(known), list[str](), dict[int, int](), set[str]()
+        faults, telling = Faults(self._listing.faults), _Telling(self._listing.unused)
+        found, seen = list[Found](), dict(known)
         for token_id, files in enumerate(self.tokens, first):
-            document = _document(files.document) if files.document else {}
-            unused |= document.keys() - CARRIED
-            one = _read(files, document)
-            if one.sha256 in seen:
-                raise refused(
-                    files.image,
-                    "another picture: every image of the folder becomes a new token",
-                    f"it is the same as token {seen[one.sha256]}, byte for byte",
-                )
-            seen[one.sha256] = token_id
-            warnings += _warnings(token_id, one, looks)
-            found.append(one)
+            with faults.kept():
+                one, address = _read(files)
+                if one.sha256 in seen and not (self._editions or files.shared):
+                    raise _doubled(files.image, seen[one.sha256])
+                seen[one.sha256] = token_id
+                telling.token(token_id, files, one, address)
+                found.append(one)
             observer.progress("read", token_id - first + 1, len(self.tokens))
-        if vector := sum(one.suffix == SVG for one in found):
-            observer.notice(
-                f"{vector:,} SVG: an SVG is not compared for near-duplicates, since it has no pixels before it is drawn"
-            )
-        if unused:
-            observer.notice(f"left out of the metadata, since wallets show none of it: {', '.join(sorted(unused))}")
-        for warning in warnings[:TOLD]:
-            observer.notice(f"warning: {warning}")
-        if len(warnings) > TOLD:
-            observer.notice(f"warning: and {len(warnings) - TOLD:,} more like these")
+        self._raise(faults)
+        if self._listing.about:
+            telling.collection(self._listing.about)
+        for line in telling.lines(found, first):
+            observer.notice(line)
         return found
 
-    # ── names ────────────────────────────────────────────────────────────────────────────────────────────────
+    def changed(self, planned: Mapping[int, Found], first: int) -> dict[int, Found]:
+        """What is to be planned anew of tokens that are planned, and not pinned yet: those whose files or words are others
+        now. A file that is gone is no change: what was copied of it stands.
 
-    def _listed(self) -> list[_Files]:
-        folder = self.path
-        if not folder.is_dir():
-            raise refused(folder, "a folder with images", "there is none")
-        if (folder / "images").is_dir() and (folder / "json").is_dir():  # HashLips
-            media, documents = _entries(folder / "images"), _entries(folder / "json")
-            documents.pop("_metadata.json", None)  # all documents once more, in one file
-        else:
-            media = _entries(folder)
-            documents = {name: media.pop(name) for name in list(media) if name.lower().endswith(".json")}
-        for name in (*media, *documents):
-            if Path(name).suffix.lower() not in (*IMAGES, *ANIMATIONS, ".json"):
-                raise refused(folder / name, f"only {', '.join((*IMAGES, *ANIMATIONS, '.json'))}", "move it elsewhere")
-        return self._grouped(media, documents)
+        Raises what `read` does, for those.
+        """
+        faults, anew = Faults(), dict[int, Found]()
+        for token_id, files in enumerate(self.tokens, first):
+            if (was := planned.get(token_id)) is None or not files.image.exists():
+                continue
+            with faults.kept():
+                if _digests(files) != (was.sha256, was.animation_sha256) or not _says_the_same(was, files):
+                    anew[token_id] = _read(files)[0]
+        self._raise(faults)
+        return anew
 
-    def _grouped(self, media: dict[str, Path], documents: dict[str, Path]) -> list[_Files]:
-        by_stem: dict[str, list[Path]] = {}
-        for path in media.values():
-            by_stem.setdefault(path.stem, []).append(path)
-        of_stem = {path.stem: path for path in documents.values()}
-        if COLLECTION in of_stem:
-            self._about = _document(of_stem.pop(COLLECTION))
-            pictures = [path for path in by_stem.pop(COLLECTION, []) if path.suffix.lower() in DECODED]
-            self._cover = pictures[0] if pictures else None
-        named = {stem: _named_animation(path, media) for stem, path in of_stem.items()}
-        taken = {path.name for stem, path in named.items() if path is not None and path.stem != stem}
-        stills = {
-            image.stem: image
-            for stem, paths in by_stem.items()
-            if all(_moves(path) for path in paths) and (stem in of_stem or paths[0].name not in taken)
-            for image in [_still(paths[0], of_stem.get(stem), media)]
-        }
-        tokens = []
-        for stem, paths in sorted(by_stem.items(), key=lambda entry: _natural(entry[0])):
-            images = [path for path in paths if not _moves(path)]
-            animations = [path for path in paths if _moves(path)]
-            if len(images) > 1 or len(animations) > 1:
-                raise refused(paths[0], "one image of that name", "beside it lies " + paths[1].name)
-            if images and not animations and stem in stills:
-                continue  # the still of an animation, no token
-            if not images and stem not in of_stem and animations[0].name in taken:
-                continue  # the animation of a token that names it
-            still = images[0] if images else _still(animations[0], of_stem.get(stem), media)
-            beside = animations[0] if animations else None
-            animation = _animation(of_stem.get(stem), named.get(stem), beside)
-            tokens.append(_Files(still, animation, of_stem.pop(stem, None)))
-        if of_stem:
-            stray = next(iter(of_stem.values()))
-            raise refused(stray, "an image of the same name beside it", "there is none")
-        return tokens
+    def _raise(self, faults: Faults) -> None:
+        if len(faults) == 1:
+            raise faults[0]
+        if faults:
+            raise BadFiles(
+                folder=self.path,
+                faults=[(_shown(self.path, fault), str(fault.fields["expected"])) for fault in faults],
+                hint=_EDITIONS if any(fault.hint == _EDITIONS for fault in faults) else faults[0].hint,
+            )
 
 
-def copied(tokens: Iterator[TokenSpec | Artwork], found: Callable[[int], Found], folder: Path) -> Iterator[Artwork]:
+def copied(tokens: Iterable[TokenSpec | Artwork], found: Callable[[int], Found], folder: Path) -> Iterator[Artwork]:
     """Yield an Artwork per token, in order, once its file lies whole in `folder`; artworks among them are passed on.
     `found(token_id)` is what was planned.
 
@@ -235,15 +183,20 @@ def _copy(source: Path, sha256: bytes, target: Path) -> None:
 
 # ── looking into files ───────────────────────────────────────────────────────────────────────────────────────
 
+_EDITIONS = "give --editions where one picture is meant for several tokens; nothing was planned, pinned or sent"
 
-def _read(files: _Files, document: Mapping[str, Any]) -> Found:
-    _must_name(document, files)
+
+def _read(files: Files) -> tuple[Found, str]:
+    """What is planned of a token, and an address that its page's scripts name."""
+    said = words(files.document, moves=files.animation is not None) if files.document else {}
+    if files.document and not files.shared:
+        _must_name(files.document, files.image)
     data = content(files.image)
     seen = look(files.image, data)
-    animation_sha256 = None
+    animation_sha256, address = None, ""
     if files.animation is not None:
         moving = content(files.animation)
-        check_animation(files.animation, moving)
+        address = check_animation(files.animation, moving)
         animation_sha256 = hashlib.sha256(moving).digest()
     return Found(
         source=files.image,
@@ -254,197 +207,164 @@ def _read(files: _Files, document: Mapping[str, Any]) -> Found:
         blank=seen.blank,
         animation=files.animation,
         animation_sha256=animation_sha256,
-        **_words(document, files),
+        **said,
+    ), address
+
+
+def _digests(files: Files) -> tuple[bytes, bytes | None]:
+    moving = hashlib.sha256(content(files.animation)).digest() if files.animation and files.animation.exists() else None
+    return hashlib.sha256(content(files.image)).digest(), moving
+
+
+def _says_the_same(was: Found, files: Files) -> bool:
+    said = words(files.document, moves=files.animation is not None) if files.document else {}
+    return all(
+        said.get(name, empty) == getattr(was, name)
+        for name, empty in (("attributes", ()), *((name, "") for name in _WORDS))
     )
 
 
-# ── words beside a picture ───────────────────────────────────────────────────────────────────────────────────
+_WORDS = ("name", "description", "external_url", "background_color", "youtube_url", "animation_url")
 
 
-def _document(path: Path) -> dict[str, Any]:
-    from pipeline.pin.metadata import BadJson, parse_json_strict
-
-    with path.open("rb") as file:
-        data = file.read(DOCUMENT_BYTES + 1)
-    try:
-        document = parse_json_strict(data, path.name)
-    except BadJson as error:
-        raise refused(path, "plain JSON", str(error.fields["reason"])) from error
-    if not isinstance(document, dict):
-        raise refused(path, "a JSON object", "it is something else")
-    return document
-
-
-def _words(document: Mapping[str, Any], files: _Files) -> dict[str, Any]:
-    """All that a token's document says and its metadata carries, as our own metadata takes it."""
-    from pipeline.pin.metadata import clean_text
-
-    path = files.document
-    if path is None:
-        return {}
-    words: dict[str, Any] = {}
-    for field, limit in (("name", MAX_TEXT), ("description", MAX_DESCRIPTION)):
-        value = document.get(field) or ""
-        if not isinstance(value, str):
-            raise refused(path, "text", f"{field} is something else")
-        if value.strip():
-            words[field] = _safe(path, lambda f=field, v=value, n=limit: clean_text(f, v, n, lines=f == "description"))
-    listed = document.get("attributes") or []
-    if not isinstance(listed, list):
-        raise refused(path, "a list of attributes", "attributes is something else")
-    words["attributes"] = tuple(_attribute(entry, path) for entry in listed)
-    for field in ("external_url", "background_color", "youtube_url", "animation_url"):
-        if field == "animation_url" and files.animation is not None:
-            continue  # the file itself, at an address that is known when it is pinned
-        if value := _stated(document, field, path):
-            words[field] = value
-            _must_suit(path, {field: value})
-    return words
-
-
-def _stated(document: Mapping[str, Any], field: str, path: Path) -> str:
-    """The text of an optional field; HashLips and Sugar write empty ones."""
-    value = document.get(field)
-    if value is not None and not isinstance(value, str):
-        raise refused(path, "text", f"{field} is something else")
-    return (value or "").strip()
-
-
-def _must_suit(path: Path, fields: dict[str, Any]) -> None:
-    """Hold fields to the rules of our own metadata, before anything is planned."""
-    from pipeline.pin.metadata import canonical_json, check_token_metadata
-
-    document = {"name": "x", "image": "https://example.org/x.png", **fields}
-    _safe(path, lambda: check_token_metadata(canonical_json(document), path.name))
-
-
-def _attribute(entry: Any, path: Path) -> Attribute:
-    from pipeline.pin.metadata import clean_text
-
-    if not isinstance(entry, dict) or not isinstance(entry.get("trait_type"), str):
-        raise refused(path, "attributes with a trait_type", f"one is {str(entry)[:60]}")
-    value = entry.get("value")
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise refused(path, "attributes whose value is text or a number", f"{entry['trait_type'][:40]!r} has another")
-    if isinstance(value, str):
-        text = value
-        value = _safe(path, lambda: clean_text(entry["trait_type"], text, MAX_TEXT))
-    attribute = Attribute(
-        _safe(path, lambda: clean_text("trait_type", entry["trait_type"], MAX_TEXT)),
-        value,
-        entry.get("display_type"),
-        entry.get("max_value"),
-    )
-    _must_suit(path, {"attributes": [{key: part for key, part in asdict(attribute).items() if part is not None}]})
-    return attribute
-
-
-def _safe(path: Path, check: Any) -> Any:
-    """Run a check of our own metadata; what it refuses is told with the file's name."""
-    from pipeline.pin.metadata import BadJson
-
-    try:
-        return check()
-    except (BadArgument, BadJson, ValueError) as error:
-        raise refused(path, "words that wallets can show", str(error)) from error
-
-
-def _must_name(document: Mapping[str, Any], files: _Files) -> None:
-    """A document that names another file of the folder as its image would be minted with the wrong picture."""
-    image = document.get("image")
-    if files.document is None or not isinstance(image, str) or "://" in image or not image:
+def _must_name(document: Document, image: Path) -> None:
+    """Refuse a document that names another file: it would be minted with the wrong picture."""
+    stated = document.fields.get("image")
+    if not isinstance(stated, str) or not stated.strip() or stated.startswith("data:"):
         return
-    name = _inside(image, files.document)
-    if name != files.image.name:
-        raise refused(files.document, f"the image beside it, {files.image.name}", f"it names {image[:80]!r}")
+    if "://" not in stated and ".." in stated.replace("\\", "/").split("/"):
+        raise document.refused("the name of a file in this folder", f"it names {stated[:80]!r}")
+    named = named_file(stated)
+    own = named_file(image.name)
+    if named.casefold() == own.casefold() or (Path(named).stem == Path(own).stem and "://" in stated):
+        return
+    if (
+        "://" not in stated
+        or (image.parent / named).exists()
+        or (Path(named).stem.isdecimal() and Path(own).stem.isdecimal())
+    ):
+        raise document.refused(f"the image beside it, {image.name}", f"it names {stated[:80]!r}")
 
 
-def _inside(name: str, document: Path) -> str:
-    """A file's name that a document gives, which must not lead out of its folder."""
-    plain = name.removeprefix("./")
-    if plain in ("", ".", "..") or "/" in plain or "\\" in plain or "\0" in plain:
-        raise refused(document, "the name of a file in this folder", f"it names {name[:80]!r}")
-    return plain
+def _doubled(image: Path, other: int) -> BadArgument:
+    fault = refused(
+        image, "another picture than every token before it has", f"it is the same as token {other}, byte for byte"
+    )
+    fault.hint = _EDITIONS
+    return fault
 
 
-def _moves(path: Path) -> bool:
-    return path.suffix.lower() in ANIMATIONS
+def _shown(folder: Path, fault: BadArgument) -> str:
+    path = Path(str(fault.fields["value"]))
+    return (
+        printable(path.relative_to(folder)) if path.is_relative_to(folder) and path != folder else printable(path.name)
+    )
 
 
-def _named_animation(document: Path, media: Mapping[str, Path]) -> Path | None:
-    """The file of the folder that a document names as animation_url, by itself or at the end of a URL to be."""
-    named = _stated(_document(document), "animation_url", document)
-    if not named or named.startswith("data:"):
-        return None
-    if "://" in named:
-        found = media.get(named.rpartition("/")[2])
-        return found if found is not None and _moves(found) else None
-    found = media.get(_inside(named, document))
-    if found is None:
-        raise refused(document, "a URL or a file of this folder as animation_url", f"{named[:80]!r} is not there")
-    if not _moves(found):
-        raise refused(document, f"an animation_url that is one of {', '.join(ANIMATIONS)}", f"it names {named[:80]!r}")
-    return found
+# ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _animation(document: Path | None, named: Path | None, beside: Path | None) -> Path | None:
-    """What moves beside a token's image: the file that its document names, or the one of the image's name."""
-    if document is None or beside is None or beside == named:
-        return named or beside
-    told = _stated(_document(document), "animation_url", document)
-    if told:
-        raise refused(document, f"one animation, and {beside.name} lies beside the image", f"it names {told[:80]!r}")
-    return beside
+@dataclass
+class _Telling:
+    """What is told of a folder: a line for each kind of thing that is left out, and warnings, of which the first few."""
+
+    unused: list[str]
+    warnings: list[str] = field(default_factory=list)
+    keys: Counter[str] = field(default_factory=Counter)
+    addresses: int = 0  # documents whose image is an address that names no file
+    royalties: set[str] = field(default_factory=set)
+    numbers: list[str] = field(default_factory=list)
+
+    def token(self, token_id: int, files: Files, one: Found, address: str) -> None:
+        name = printable(one.source.name)
+        if one.blank:
+            self.warnings.append(f"token {token_id}, {name}, is blank or nearly so")
+        if one.animation_url and not one.animation_url.startswith("data:"):
+            told = printable(one.animation_url, 80)
+            self.warnings.append(f"token {token_id}, {name}, has its animation_url elsewhere: nothing here pins {told}")
+        if address and one.animation:
+            told = f"its scripts name {printable(address, 80)}: nothing here pins what they load"
+            self.warnings.append(f"token {token_id}, {printable(one.animation.name)}: {told}")
+        document = files.document
+        number = _number(one.source.stem)
+        if document:
+            self.keys.update(unused(document))
+            stated = document.fields.get("image")
+            if isinstance(stated, str) and stated.strip():
+                if stated.startswith("data:"):
+                    self.warnings.append(
+                        f"token {token_id}: the image inside {printable(document.shown)} is left out for {name}"
+                    )
+                elif named_file(stated).casefold() != named_file(one.source.name).casefold():
+                    self.addresses += 1
+            if (royalty := document.fields.get("seller_fee_basis_points")) is not None:
+                self.royalties.add(printable(royalty, 20))
+            said = stated_number(document)
+            if said is not None and number is not None and said != number and not files.shared:
+                self.warnings.append(f"token {token_id}, {name}: {printable(document.shown)} says number {said}")
+            number = said if said is not None else _number(one.name.rpartition("#")[2]) if "#" in one.name else number
+        if number is not None and number != token_id:
+            called = f", {printable(one.name, 60)!r}" if one.name else ""
+            self.numbers.append(f"token {token_id} is {name}{called}")
+
+    def collection(self, about: Document) -> None:
+        taken = {"name", "symbol", "description", "image"}
+        left = sorted(about.fields.keys() - taken - {"external_link", "seller_fee_basis_points"})
+        if left:
+            self.unused.append(f"{about.shown}: {', '.join(map(printable, left))}")
+        for key, flag in (("external_link", "--external-url"), ("seller_fee_basis_points", "--royalty-bps")):
+            if about.fields.get(key) not in (None, ""):
+                value = printable(about.fields[key], 80)
+                self.warnings.append(f"{about.shown} has {key} {value}, which is not taken: {flag} {value} says it")
+
+    def lines(self, found: list[Found], first: int) -> Iterator[str]:
+        if vector := sum(one.suffix == SVG for one in found):
+            yield f"{vector:,} SVG: an SVG is not compared for near-duplicates, since it has no pixels before it is drawn"
+        if self.unused:
+            yield f"not used: {_few(self.unused)}"
+        if self.keys:
+            told = ", ".join(f"{printable(key, 60)} ({count:,})" for key, count in sorted(self.keys.items())[:40])
+            yield f"left out of the metadata, since wallets show none of it: {told}"
+        if self.royalties:
+            told = _few(sorted(self.royalties))
+            yield f"not taken from the JSON: a royalty of {told} hundredths of a percent (--royalty-bps says it)"
+        if self.addresses:
+            yield f"`image` of {self.addresses:,} JSON is an address: what is minted is the file beside it, and its address is ours"
+        if self.numbers:
+            few = self.numbers if len(self.numbers) <= 3 else [*self.numbers[:2], "…", self.numbers[-1]]
+            yield f"warning: numbers that are not token ids, which go from {first} without gaps: {'; '.join(few)}"
+        warnings = [*self.warnings, *_twins(found, first)]
+        for warning in warnings[:TOLD]:
+            yield f"warning: {warning}"
+        if len(warnings) > TOLD:
+            yield f"warning: and {len(warnings) - TOLD:,} more like these"
 
 
-def _still(animation: Path, document: Path | None, media: Mapping[str, Path]) -> Path:
-    """The image that stands for an animation: what its document names."""
-    named = _document(document).get("image") if document else None
-    if not isinstance(named, str) or not named:
-        why = f"put one beside it, or name one as image in {animation.stem}.json"
-        raise refused(animation, "an image that stands for it", why)
-    name = _inside(named.rpartition("/")[2] if "://" in named else named, document or animation)
-    image = media.get(name)
-    if image is None or _moves(image):
-        raise refused(
-            animation, "an image that stands for it", f"its document names {named[:80]!r}, which is not there"
-        )
-    return image
+def _twins(found: list[Found], first: int) -> Iterator[str]:
+    """Images that look like one before them, though their bytes differ."""
+    import numpy as np
 
+    from pipeline.art.draw.gates import NEAR
 
-def _entries(folder: Path) -> dict[str, Path]:
-    """Files by name: hidden ones and what systems leave behind are passed over, links and folders refused."""
-    found = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name in LEFT_BY_SYSTEMS:
+    hashes = np.array([one.phash or 0 for one in found], np.uint64)
+    known = np.array([one.phash is not None for one in found])
+    for number, one in enumerate(found):
+        if one.phash is None or not number:
             continue
-        if path.is_symlink():
-            raise refused(path, "a file", "it is a link: put the file itself there")
-        if not path.is_file():
-            raise refused(path, "only files", "move this folder elsewhere")
-        found[path.name] = path
-    return found
+        near = known[:number] & (np.bitwise_count(hashes[:number] ^ hashes[number]) <= NEAR)
+        twin = int(near.argmax())
+        if near[twin] and found[twin].sha256 != one.sha256:
+            yield f"token {first + number}, {printable(one.source.name)}, looks like token {first + twin}"
 
 
-def _warnings(token_id: int, one: Found, looks: dict[int, int]) -> Iterator[str]:
-    from pipeline.art.draw.gates import NEAR, distance
-
-    if one.blank:
-        yield f"token {token_id}, {one.source.name}, is blank or nearly so"
-    if one.animation_url and not one.animation_url.startswith("data:"):
-        told = one.animation_url[:80]
-        yield f"token {token_id}, {one.source.name}, has its animation_url elsewhere: nothing here pins {told}"
-    if one.phash is not None:
-        twin = next((other for other, hashed in looks.items() if distance(hashed, one.phash) <= NEAR), None)
-        if twin is not None:
-            yield f"token {token_id}, {one.source.name}, looks like token {twin}"
-        looks[token_id] = one.phash
+def _number(text: str) -> int | None:
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """`2` before `10`, and `a2` before `a10`."""
-    parts = re.split(r"(\d+)", unicodedata.normalize("NFC", name))
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part.casefold()) for part in parts if part]
+def _few(names: list[str]) -> str:
+    told = ", ".join(map(printable, names[:12]))
+    return told if len(names) <= 12 else f"{told} and {len(names) - 12:,} more"
 
 
 def _cut(text: str, most: int) -> str:

@@ -3,6 +3,7 @@
 PipelineError                         exit 1
 ├── UsageError                        exit 2: the words of the call, or the configuration
 │   ├── BadArgument
+│   ├── BadFiles                      each of a folder's files that cannot be minted
 │   ├── UnknownSetting
 │   ├── NoSuch
 │   ├── RunDiffers
@@ -52,6 +53,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+MAX_LISTED = 20  # faults of one folder that an error spells out
+
 
 class PipelineError(Exception):
     """Base of all errors that a caller is told about: `str(error)` is the sentence, `error.hint` the next step."""
@@ -80,6 +83,18 @@ class BadArgument(UsageError):
     """One value is out of its range or of the wrong form."""
 
     sentence = "{name} is {value!r}; expected {expected}"
+
+
+class BadFiles(UsageError):
+    """Several files of a folder cannot be minted: `faults` has each by its name, with what was expected of it."""
+
+    sentence = "{count:,} faults in {folder}:\n{listed}"
+
+    def __init__(self, *, folder: Any, faults: list[tuple[str, str]], hint: str | None = None) -> None:
+        told = [f"  {name}: expected {expected}" for name, expected in faults[:MAX_LISTED]]
+        if len(faults) > MAX_LISTED:
+            told.append(f"  and {len(faults) - MAX_LISTED:,} more: `pipeline check --images` lists all")
+        super().__init__(hint=hint, folder=str(folder), faults=faults, count=len(faults), listed="\n".join(told))
 
 
 class UnknownSetting(UsageError):

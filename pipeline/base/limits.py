@@ -37,7 +37,8 @@ ANIMATION_FRAMES = 10_000  # of an animation: each costs a decoder's bookkeeping
 # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────
 
 DOCUMENT_BYTES = 64 << 10  # of a token's or a collection's metadata: wallets fetch it for every token they show
-MAX_TEXT = 256  # characters of a name, a trait type or a trait value: more does not fit on any card
+MAX_TEXT = 256  # characters of a name or a trait type: more does not fit on any card
+TRAIT_CHARACTERS = 1_024  # of a trait value: OpenSea documents no limit, and shows the beginning of a long one
 MAX_DESCRIPTION = 10_000  # characters
 MAX_URL = 2_048  # characters: what browsers agree on
 MAX_ATTRIBUTES = 100

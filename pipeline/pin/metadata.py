@@ -18,7 +18,15 @@ from urllib.parse import urlsplit
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, PinError
-from pipeline.base.limits import DOCUMENT_BYTES, MAX_ATTRIBUTES, MAX_DESCRIPTION, MAX_SEED, MAX_TEXT, MAX_URL
+from pipeline.base.limits import (
+    DOCUMENT_BYTES,
+    MAX_ATTRIBUTES,
+    MAX_DESCRIPTION,
+    MAX_SEED,
+    MAX_TEXT,
+    MAX_URL,
+    TRAIT_CHARACTERS,
+)
 from pipeline.base.records import Artwork, Attribute, Provenance
 from pipeline.base.untrusted import parse_json
 from pipeline.base.words import Expected, check_text
@@ -138,9 +146,7 @@ def parse_json_strict(data: bytes, what: str = "document", limit: int = DOCUMENT
 
 def canonical_json(document: Any) -> bytes:
     """Serialize as RFC 8785 does, for documents with ASCII keys. Raises ValueError for numbers it would write otherwise."""
-    return json.dumps(
-        _plain_numbers(document), ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    ).encode()
+    return _serialized(_plain_numbers(document)).encode()
 
 
 def clean_text(field: str, text: str, limit: int, *, lines: bool = False) -> str:
@@ -157,7 +163,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
     value = attribute.value
     entry: dict[str, Any] = {"trait_type": clean_text("trait_type", attribute.trait_type, MAX_TEXT), "value": value}
     if isinstance(value, str):
-        entry["value"] = clean_text(attribute.trait_type, value, MAX_TEXT)
+        entry["value"] = clean_text(attribute.trait_type, value, TRAIT_CHARACTERS)
     if attribute.display_type is not None:
         entry["display_type"] = attribute.display_type
     if attribute.max_value is not None:
@@ -215,7 +221,7 @@ def _check_attribute(attribute: Mapping[str, Any], what: str) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     _require(is_number or isinstance(value, str), what, "value", "text or a number")
     if isinstance(value, str):
-        _text(attribute, "value", what, MAX_TEXT)
+        _text(attribute, "value", what, TRAIT_CHARACTERS)
     if "trait_type" in attribute:
         _text(attribute, "trait_type", what, MAX_TEXT)
     if "display_type" in attribute:
@@ -329,6 +335,21 @@ def _plain_numbers(value: Any) -> Any:
     if isinstance(value, float):
         if math.isfinite(value) and value.is_integer() and abs(value) <= MAX_SEED:
             return int(value)
-        if not math.isfinite(value) or "e" in repr(value):
-            raise ValueError(f"{value!r} is not a number from 0.0001 to 2^53, or its negative")
+        if not math.isfinite(value) or abs(value) > MAX_SEED:
+            raise ValueError(f"{value!r} is not a number up to 2^53, or its negative")
     return value
+
+
+def _serialized(value: Any) -> str:
+    """JSON with sorted keys; numbers as ECMAScript spells them, where Python begins with exponents at 0.0001."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_serialized(key)}:{_serialized(value[key])}" for key in sorted(value)) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_serialized, value)) + "]"
+    if isinstance(value, float) and "e" in (digits := repr(value)):
+        mantissa, _, exponent = digits.partition("e")
+        places = int(exponent)
+        if places >= -6:  # the only exponents below zero that ECMAScript writes out: 0.00001 and 0.000001
+            return f"{value:.{-places + len(mantissa.lstrip('-').replace('.', '')) - 1}f}"
+        return f"{mantissa}e{places}"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

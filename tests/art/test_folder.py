@@ -146,7 +146,7 @@ def test_a_sugar_folder_with_a_video_is_minted_as_it_is(pipeline: Pipeline, tmp_
     ended = pipeline("mint", "--images", "assets", "--json")
     assert ended.code == 0, ended.err
     assert ended.json["name"] == "Sugar Cats" and len(ended.json["tokens"]) == 6
-    assert "wallets show none of it: properties, seller_fee_basis_points, symbol" in ended.err
+    assert "wallets show none of it: properties (1), seller_fee_basis_points (1), symbol (1)" in ended.err
     assert "token 6, 5.png, has its animation_url elsewhere" in ended.err
     found = documents(tmp_path, ended.json)
     assert [document["name"] for document in found] == ["Zero", "One", "Two", "Three", "Four", "Five"]
@@ -253,7 +253,7 @@ def svg(inside: str, before: str = "") -> str:
         ({"1.png": bomb(9_000)}, "1.png", "9000 by 9000"),
         ({"1.png": 1, "2.png": 1}, "2.png", "the same as token 1"),
         ({"1.png": 1, "1.jpg": 2}, "1.", "one image of that name"),
-        ({"1.png": 1, "notes.txt": "x"}, "notes.txt", "move it elsewhere"),
+        ({"1.png": 1, "notes.psd": "x"}, "notes.psd", "convert it"),
         ({"1.png": 1, "deep/2.png": 2}, "deep", "move this folder"),
         ({"1.png": 1, "2.json": {"name": "x"}}, "2.json", "image of the same name"),
         ({"1.png": 1, "1.json": "{"}, "1.json", "plain JSON"),
@@ -261,14 +261,14 @@ def svg(inside: str, before: str = "") -> str:
         ({"1.png": 1, "1.json": {"name": 5}}, "1.json", "name is something else"),
         ({"1.png": 1, "1.json": {"name": "a\u202eb"}}, "1.json", r"U\+202E"),
         ({"1.png": 1, "1.json": {"attributes": {"a": 1}}}, "1.json", "list of attributes"),
-        ({"1.png": 1, "1.json": {"attributes": [{"value": 1}]}}, "1.json", "trait_type"),
+        ({"1.png": 1, "1.json": {"attributes": [{"trait_type": "a"}]}}, "1.json", "trait_type and value"),
         ({"1.png": 1, "1.json": {"attributes": [{"trait_type": "a", "value": [1]}]}}, "1.json", "text or a number"),
         ({"1.png": 1, "1.json": {"attributes": [{"trait_type": "a", "value": 1, "display_type": "x"}]}}, "1.json", "display"),
         ({"1.png": 1, "1.json": {"image": "../../etc/passwd"}}, "1.json", "'../../etc/passwd'"),
         ({"1.png": 1, "2.png": 2, "1.json": {"image": "2.png"}}, "1.json", "the image beside it, 1.png"),
         ({"1.png": 1, "1.json": {"external_url": "javascript:alert(1)"}}, "1.json", "external_url is not a URL"),
         ({"1.png": 1, "1.json": {"external_url": 5}}, "1.json", "external_url is something else"),
-        ({"1.png": 1, "1.json": {"background_color": "#c0ffee"}}, "1.json", "background_color is not 6 hex digits"),
+        ({"1.png": 1, "1.json": {"background_color": "#c0ffe"}}, "1.json", "background_color is not 6 hex digits"),
         ({"1.png": 1, "1.json": {"youtube_url": "ipfs://bafkqaaa"}}, "1.json", "youtube_url is not a URL"),
         ({"1.png": 1, "1.json": {"animation_url": "gone.mp4"}}, "1.json", "'gone.mp4' is not there"),
         ({"1.png": 1, "1.json": {"animation_url": "1.png"}}, "1.json", "animation_url that is one of"),
@@ -281,7 +281,7 @@ def svg(inside: str, before: str = "") -> str:
         ({"1.png": 1, "1.glb": b"glTF\1\0\0\0" + GLB[8:]}, "1.glb", "glTF 2.0"),
         ({"1.png": 1, "1.webm": MP4}, "1.webm", "a WebM"),
         ({"1.png": 1, "1.html": "<script>"}, "1.html", "does not begin with"),
-        ({"1.png": 1, "1.html": b"<html>\xff"}, "1.html", "HTML page in UTF-8"),
+        ({"1.png": 1, "1.html": b"<html>\xff"}, "1.html", "not UTF-8"),
         ({"1.png": 1, "1.mp3": MP4}, "1.mp3", "an MP3"),
         ({"1.png": 1, "1.wav": MP4}, "1.wav", "a WAV"),
         ({"1.png": 1, "1.ogg": MP4}, "1.ogg", "an Ogg"),
@@ -332,7 +332,7 @@ def test_links_are_refused(tmp_path: Path) -> None:
     write(tmp_path, {"secret.png": 2})
     (art / "2.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(BadArgument, match="2.png.*it is a link"):
-        ImageFolder(str(art))
+        ImageFolder(str(art)).read({}, 1, Heard())
 
 
 def test_files_above_the_limit_are_refused_without_reading_them(tmp_path: Path) -> None:
