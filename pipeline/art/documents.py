@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.limits import DOCUMENT_BYTES, MAX_ATTRIBUTES, MAX_DESCRIPTION, MAX_TEXT, TRAIT_CHARACTERS
 from pipeline.base.pictures import BadPicture, plain_bytes
 from pipeline.base.records import Attribute
-from pipeline.base.untrusted import parse_json
+from pipeline.base.untrusted import parse_json, printable
+from pipeline.base.words import Expected, check_text, tidied
 
 TOGETHER_BYTES = 64 << 20  # of a file with all documents: ten thousand have about ten
 INLINE_BYTES = 4 << 20  # of one document: some hold their picture, which is left out
@@ -104,7 +105,7 @@ def words(document: Document, *, moves: bool) -> dict[str, Any]:
         value = document.fields.get(field)
         if value is not None and not isinstance(value, str):
             raise document.refused("text", f"{field} is something else")
-        if text := _one_spelling(value or ""):
+        if text := tidied(value or ""):
             found[field] = _clean(document, field, text, limit)
     listed = document.fields.get("attributes") or []
     if not isinstance(listed, list):
@@ -150,7 +151,7 @@ def _attribute(document: Document, entry: Any) -> Attribute | None:
     kind = entry.get("trait_type")
     if kind is not None and not isinstance(kind, str):
         raise document.refused("attributes whose trait_type is text", f"one is {str(kind)[:40]}")
-    trait = _clean(document, "trait_type", _one_spelling(kind or "") or PROPERTY, MAX_TEXT)
+    trait = _clean(document, "trait_type", tidied(kind or "") or PROPERTY, MAX_TEXT)
     if isinstance(value, bool):
         value = str(value).lower()
     if not isinstance(value, str | int | float):
@@ -159,7 +160,7 @@ def _attribute(document: Document, entry: Any) -> Attribute | None:
     if _is_empty(display) or (display == "string" and isinstance(value, str)):
         display = None
     if isinstance(value, str):
-        value = _clean(document, trait, _one_spelling(value), TRAIT_CHARACTERS)
+        value = _clean(document, trait, tidied(value), TRAIT_CHARACTERS)
     most = entry.get("max_value")
     return Attribute(trait, value, display, None if _is_empty(most) else most)
 
@@ -168,21 +169,17 @@ def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _one_spelling(text: str) -> str:
-    """Line ends and tabs in the one way that wallets show them."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").strip()
-
-
 def _clean(document: Document, field: str, text: str, limit: int) -> str:
-    from pipeline.pin.metadata import clean_text
-
-    cleaned: str = _safe(document, lambda: clean_text(field, text, limit, lines=field == "description"))
-    return cleaned
+    try:
+        check_text(text, limit, lines=field == "description")
+    except Expected as expected:
+        raise document.refused(f"{printable(field, 40)} to be {expected}", f"it is {printable(text, 60)!r}") from None
+    return text
 
 
 def _must_suit(document: Document, found: Mapping[str, Any]) -> None:
     """Hold fields to the rules of our own metadata, before anything is planned."""
-    from pipeline.pin.metadata import canonical_json, check_token_metadata
+    from pipeline.pin.metadata import BadJson, canonical_json, check_token_metadata
 
     attributes = [
         {key: part for key, part in asdict(attribute).items() if part is not None}
@@ -192,25 +189,14 @@ def _must_suit(document: Document, found: Mapping[str, Any]) -> None:
         raise document.refused(f"at most {MAX_ATTRIBUTES} attributes", f"it has {len(attributes)}")
     whole = {"name": "x", "image": "https://example.org/x.png"} | dict(found) | {"attributes": attributes}
 
-    def check() -> None:
-        data = canonical_json(whole)
-        if len(data) > DOCUMENT_BYTES - ROOM:
-            raise document.refused(
-                f"at most {(DOCUMENT_BYTES - ROOM) >> 10} KiB of words", f"it has {len(data):,} bytes"
-            )
-        check_token_metadata(data, document.shown)
-
-    _safe(document, check)
-
-
-def _safe(document: Document, check: Callable[[], Any]) -> Any:
-    """Run a check of our own metadata; what it refuses is told with the file's name."""
-    from pipeline.pin.metadata import BadJson
-
     try:
-        return check()
-    except (BadArgument, BadJson, ValueError) as error:
-        raise document.refused("words that wallets can show", str(error)) from error
+        data = canonical_json(whole)
+        check_token_metadata(data, document.shown)
+    except (BadJson, ValueError) as error:
+        reason = error.fields["reason"] if isinstance(error, BadJson) else error
+        raise document.refused("words that wallets can show", str(reason)) from error
+    if len(data) > DOCUMENT_BYTES - ROOM:
+        raise document.refused(f"at most {(DOCUMENT_BYTES - ROOM) >> 10} KiB of words", f"it has {len(data):,} bytes")
 
 
 # ── parsing ──────────────────────────────────────────────────────────────────────────────────────────────────
