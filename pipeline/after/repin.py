@@ -13,7 +13,7 @@ from pipeline.base.records import PinnedRoot
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
 from pipeline.ledger.pins import KnownRoot
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.pin.places import Places
@@ -27,7 +27,7 @@ def pins_report(workspace: Workspace, name: str | None) -> dict[str, Any]:
 
 
 def repin(
-    workspace: Workspace, config: Config, name: str | None, observer: Observer, *, everything: bool = False
+    workspace: Workspace, config: Settings, name: str | None, observer: Observer, *, everything: bool = False
 ) -> dict[str, Any]:
     """Pin a collection at the configured places wherever the ledger does not know it proved there, or everywhere.
 
@@ -59,7 +59,7 @@ def repin(
     return {"collection": collection.name, "roots": told, "tried": len(jobs), "failed": failures}
 
 
-def unpin(workspace: Workspace, config: Config, name: str | None, observer: Observer) -> dict[str, Any]:
+def unpin(workspace: Workspace, config: Settings, name: str | None, observer: Observer) -> dict[str, Any]:
     """Let go of a collection at the places of `--pin`, root by root, once another place proved now that it has it.
 
     Roots that another collection shares are kept. Raises LastPlace before a root would be kept nowhere.
@@ -84,13 +84,13 @@ def unpin(workspace: Workspace, config: Config, name: str | None, observer: Obse
     return {"collection": collection.name, "roots": told, "kept_for_others": sorted(map(str, shared))}
 
 
-def _opened(workspace: Workspace, config: Config) -> tuple[CarStore, Places]:
+def _opened(workspace: Workspace, config: Settings) -> tuple[CarStore, Places]:
     from pipeline.pin import load_pinners
     from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
     store = CarStore(workspace.cars)
-    return store, Places(load_pinners(config["pin"].split(","), store, config))
+    return store, Places(load_pinners(config.pin.places, store, config))
 
 
 def _roots(ledger: Ledger, collection: Collection) -> Iterator[KnownRoot]:
@@ -104,7 +104,7 @@ def _roots_of_others(ledger: Ledger, collection: Collection) -> set[CID]:
     return {root for other in others for root in ledger.collections.roots(other)} & own
 
 
-def _bring_back(store: CarStore, root: PinnedRoot, config: Config, observer: Observer) -> None:
+def _bring_back(store: CarStore, root: PinnedRoot, config: Settings, observer: Observer) -> None:
     """Have the CAR of a root here and whole. Raises ContentMissing where it is not, and no gateway is named."""
     damaged: Corrupt | None = None
     if store.path(root.cid).exists():
@@ -113,7 +113,7 @@ def _bring_back(store: CarStore, root: PinnedRoot, config: Config, observer: Obs
             return
         except Corrupt as error:
             damaged = error
-    if not config["gateway"]:
+    if not config.pin.gateway:
         raise ContentMissing(
             folder=store.folder,
             roots=f"{root.cid} (damaged: {damaged.fields['reason']})" if damaged else str(root.cid),
@@ -123,7 +123,7 @@ def _bring_back(store: CarStore, root: PinnedRoot, config: Config, observer: Obs
 
     aside = store.set_aside(root.cid) if damaged else None
     try:
-        store.restore(root.cid, lambda put: fetch(root.cid, config["gateway"], Limits.of(root), put))
+        store.restore(root.cid, lambda put: fetch(root.cid, config.pin.gateway, Limits.of(root), put))
     except BaseException:
         if aside is not None and not store.path(root.cid).exists():
             aside.rename(store.path(root.cid))  # as it was: half of it may still be read
@@ -133,7 +133,7 @@ def _bring_back(store: CarStore, root: PinnedRoot, config: Config, observer: Obs
         observer.notice(f"{root.cid} was damaged ({damaged.fields['reason']}): set aside as {aside}, and brought back")
 
 
-def _witnesses(workspace: Workspace, config: Config, roots: list[KnownRoot], leaving: Places) -> Places:
+def _witnesses(workspace: Workspace, config: Settings, roots: list[KnownRoot], leaving: Places) -> Places:
     """The other places that the ledger knows of, to be asked before anything is let go."""
     from pipeline.pin import load_pinners
     from pipeline.pin.places import Places

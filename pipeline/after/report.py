@@ -17,7 +17,7 @@ from pipeline.mint.networks import network_of
 
 if TYPE_CHECKING:
     from pipeline.flow.run import Outcome
-    from pipeline.settings.config import Config
+    from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _token(token: Token, owner: str) -> dict[str, Any]:
     }
 
 
-def status_report(workspace: Workspace, config: Config) -> dict[str, Any]:
+def status_report(workspace: Workspace, config: Settings) -> dict[str, Any]:
     """How far each collection is, and the command that finishes what was interrupted."""
     if not workspace.ledger.exists():
         return {"collections": [], "unfinished": None}
@@ -156,7 +156,7 @@ def _hex(value: bytes | None) -> str | None:
     return "0x" + value.hex() if value else None
 
 
-def owners_report(workspace: Workspace, config: Config, name: str | None, at: int | None = None) -> dict[str, Any]:
+def owners_report(workspace: Workspace, config: Settings, name: str | None, at: int | None = None) -> dict[str, Any]:
     """Who owns what now, or after block `at`: reads Transfer events that are new, and groups tokens by owner.
 
     Raises BadArgument for a block before the deployment, or one that is not there yet.
@@ -191,12 +191,12 @@ def _check_block(at: int, deployed: int | None, newest: int) -> None:
         )
 
 
-def _record_finality(workspace: Workspace, config: Config) -> None:
+def _record_finality(workspace: Workspace, config: Settings) -> None:
     """Note what has become final meanwhile, where the chain answers at once; the embedded one is not started for it."""
     with Ledger(workspace.ledger, readonly=True) as ledger:
         waiting = [c for c in ledger.collections.all() if ledger.tokens.counts(c.id).get("mined")]
     for kind, collection in {collection.chain_kind: collection for collection in waiting}.items():
-        url = config["rpc_url"] if kind == "external" else _running_at(workspace.chain / kind / "port")
+        url = config.chain.rpc_url if kind == "external" else _running_at(workspace.chain / kind / "port")
         if url:
             _finalize_at(url, workspace, collection)
 

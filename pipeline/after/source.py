@@ -11,10 +11,10 @@ from pipeline.base.errors import RpcUnavailable
 from pipeline.base.files import write_whole
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 
-def source_report(config: Config, workspace: Workspace, name: str | None, out: Path | None) -> dict[str, Any]:
+def source_report(config: Settings, workspace: Workspace, name: str | None, out: Path | None) -> dict[str, Any]:
     """Compile the contract and tell whether it is the one that ships with the package.
 
     With `out`, the files for Sourcify and Etherscan are written there, and the deployed code of the workspace's
@@ -37,7 +37,7 @@ def source_report(config: Config, workspace: Workspace, name: str | None, out: P
     }
 
 
-def _deployed(config: Config, workspace: Workspace, name: str | None) -> dict[str, Any] | None:
+def _deployed(config: Settings, workspace: Workspace, name: str | None) -> dict[str, Any] | None:
     """What the chain says of the workspace's collection; None when nothing is deployed yet."""
     from pipeline.flow.connection import open_chain
     from pipeline.mint.compile import matches_source

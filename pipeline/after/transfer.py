@@ -14,7 +14,7 @@ from pipeline.flow.connection import chain_url, reach, signer_for
 from pipeline.flow.consent import confirmations
 from pipeline.flow.run import spending_limits
 from pipeline.ledger import Collection, Ledger
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.sender import Sender
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def transfer(
     workspace: Workspace,
-    config: Config,
+    config: Settings,
     name: str | None,
     token_id: int,
     recipient: str,
@@ -61,7 +61,7 @@ def transfer(
 @contextmanager
 def _sender(
     workspace: Workspace,
-    config: Config,
+    config: Settings,
     collection: Collection,
     observer: Observer,
     ask_password: Callable[[str], str] | None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
-from pipeline.base.errors import MissingExtra
+from pipeline.base.errors import BadArgument, MissingExtra
 
 # Extra of pyproject.toml -> what needs it
 EXTRAS = {
@@ -31,6 +33,19 @@ def extra(name: str) -> Iterator[None]:
         if package == __name__.partition(".")[0]:  # no package of somebody else
             raise
         raise MissingExtra(what=EXTRAS[name], package=package, extra=name) from error
+
+
+def loaded(entry: EntryPoint) -> Any:
+    """What a package that was installed beside ours adds. Raises BadArgument where it cannot be imported."""
+    try:
+        return entry.load()
+    except Exception as error:  # it is somebody else's code
+        raise BadArgument(
+            name=f"{entry.name} of {entry.group}",
+            value=entry.value,
+            expected=f"something that can be imported ({type(error).__name__}: {error})",
+            hint="mend that package, or take it away",
+        ) from error
 
 
 @cache

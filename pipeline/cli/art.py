@@ -31,13 +31,13 @@ def _generate(call: Call) -> int:
             hint="`pipeline generate --seed 7 --out 7.png`, or `pipeline generate --count 36 --sheet sheet.png`",
         )
     if out is not None:
-        if config["seed"] == "":
+        if config.art.seed is None:
             raise BadArgument(name="--seed", value="not given", expected="the seed of a token, as `show` has it")
         if call.arguments.count is not None:
             raise BadArgument(
                 name="--count", value=call.arguments.count, expected="nothing beside --out: it is one picture"
             )
-        report = draw_seed(config, config["seed"], Path(out))
+        report = draw_seed(config, config.art.seed, Path(out))
         if report["flaw"]:
             say(f"`mint` would not take this picture, and draw the token's next attempt: it is {report['flaw']}.")
         files = [report["file"]]
@@ -45,7 +45,7 @@ def _generate(call: Call) -> int:
         from pipeline.cli.terminal import progress_on_stderr
 
         count = number("--count", call.arguments.count or "36", 1, MAX_SHEET)
-        seed = secrets.randbelow(MAX_SEED + 1) if config["seed"] == "" else config["seed"]
+        seed = secrets.randbelow(MAX_SEED + 1) if config.art.seed is None else config.art.seed
         with progress_on_stderr() as observer:
             report = draw_sheet(config, seed, count, Path(sheet), observer)
         files = report["files"]

@@ -164,7 +164,7 @@ class Verb:
             epilog="examples:\n" + "\n".join(f"  pipeline {example}" for example in self.examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        parser.set_defaults(run=self.run, ended=self.ended)
+        parser.set_defaults(run=self.run, ended=self.ended, parser=parser)
         for word, options in self.arguments:
             parser.add_argument(word, **options)
         groups: dict[Scope, Any] = {}

@@ -58,7 +58,7 @@ def _made_key_file(call: Call, action: str, file: str) -> KeyFile:
 def _devnet(call: Call) -> int:
     from pipeline.mint.devnet import devnet
 
-    kind = call.config["chain"]
+    kind = call.config.chain.chain
     with devnet(call.workspace.chain / kind, kind) as url:
         if call.as_json:
             print_json({"rpc_url": url, "chain": kind})

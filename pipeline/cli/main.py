@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -21,8 +22,9 @@ from pipeline.base import __version__
 from pipeline.base.errors import Interrupted, PipelineError
 from pipeline.base.workspace import Workspace
 from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving, training
-from pipeline.cli.call import CONTINUES, Call, described, say
+from pipeline.cli.call import CONTINUES, Call, described, invoked, say
 from pipeline.settings import Scope, every_setting, load_settings
+from pipeline.settings.table import near
 
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
@@ -65,7 +67,7 @@ def main(words: Sequence[str]) -> int:
     told: Callable[[str], str] = str
     try:
         parser = command_line()
-        arguments = parser.parse_args(words, argparse.Namespace(json=False))
+        arguments = _parsed(parser, words)
         if arguments.verb is None:
             parser.print_help()
             return 0
@@ -91,15 +93,40 @@ def main(words: Sequence[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Errors in the same form as all others, and with the next step."""
+    """Errors in the same form as all others, with a near name and the next step."""
 
     def error(self, message: str) -> NoReturn:
         told = re.sub("[0-9a-fA-F]{64,}", "…", message)  # somebody may have typed a private key
-        say(f"error: {told}\n  → `{self.prog} --help` shows examples")
+        help = shlex.join([*invoked(), *self.prog.split()[1:], "--help"])
+        say(f"error: {told}\n  → `{help}` shows examples")
         sys.exit(2)
 
+    def _check_value(self, action: argparse.Action, value: str) -> None:
+        choices = [*map(str, action.choices or ())]
+        if choices and value not in choices:
+            if isinstance(action, argparse._SubParsersAction):
+                self.error(f"there is no verb {value!r}{near(value, choices)}")
+            self.error(
+                f"{'/'.join(action.option_strings) or action.dest} is {value!r}; expected {' or '.join(choices)}"
+            )
 
-def command_line() -> argparse.ArgumentParser:
+    def flags(self) -> list[str]:
+        return [word for action in self._actions for word in action.option_strings if word.startswith("--")]
+
+
+def _parsed(parser: _Parser, words: Sequence[str]) -> argparse.Namespace:
+    """The command line as its verb has it; an option that the verb has not is refused with a near one."""
+    arguments, strange = parser.parse_known_args(words, argparse.Namespace(json=False, parser=parser))
+    if strange:
+        mine: _Parser = arguments.parser
+        first = strange[0].partition("=")[0]
+        if first.startswith("-"):
+            mine.error(f"there is no option {first!r}{near(first, mine.flags())}")
+        mine.error(f"{first!r} is one word too many")
+    return arguments
+
+
+def command_line() -> _Parser:
     everywhere = argparse.ArgumentParser(add_help=False)
     for line in every_setting():
         if line.scope is Scope.WORKSPACE:

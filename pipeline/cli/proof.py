@@ -30,7 +30,7 @@ def _verify(call: Call) -> int:
     _check_junit(arguments.junit)
     if _walks_tokens(arguments):
         return _verify_tokens(call)
-    ladder = Ladder(call.config["gateway"] or None, _sample(arguments)) if arguments.content else None
+    ladder = Ladder(call.config.pin.gateway or None, _sample(arguments)) if arguments.content else None
     with progress_on_stderr() as observer:
         report = verify(call.workspace, call.config, chosen_name(call), observer, ladder)
     _write_junit(arguments.junit, report.collection, [("collection", check) for check in report.checks])

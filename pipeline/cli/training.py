@@ -50,9 +50,9 @@ def _train_together(call: Call, processes: Processes) -> int:
 
     until, (folder, settings) = _until(call), _settings(call)
     model, sizes, recipe = settings.blueprint()
-    device = open_device(call.config["device"])
+    device = open_device(call.config.art.device)
     processes.check(recipe.batch)
-    torch.set_num_threads(call.config["threads"] or max(1, (os.cpu_count() or 1) // processes.count))
+    torch.set_num_threads(call.config.art.threads or max(1, (os.cpu_count() or 1) // processes.count))
     with progress_on_stderr() as observer:
         aloud = observer if processes.first else _Silence()
         pictures = read_pictures(

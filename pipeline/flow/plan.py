@@ -90,7 +90,7 @@ def decide(
     if unfinished:
         _must_agree(unfinished, arguments, ledger.collections.get(unfinished.collection).name, config)
         return Continue(unfinished)
-    collection = _wanted_collection(ledger, config, more=more)
+    collection = wanted_collection(ledger, config, more=more)
     if collection is None:
         return Begin(config["name"])
     runs = ledger.runs.of(collection.id)
@@ -238,7 +238,7 @@ def command(run: Run, settings: Settings) -> str:
     return shlex.join(["pipeline", *words_of(run, settings)])
 
 
-def _wanted_collection(ledger: Ledger, config: Settings, *, more: bool) -> Collection | None:
+def wanted_collection(ledger: Ledger, config: Settings, *, more: bool) -> Collection | None:
     if config.given("name"):
         found = ledger.collections.named(config["name"])
         if found is None and more:

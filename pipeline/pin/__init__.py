@@ -1,7 +1,8 @@
 """Pinning: content is stored, and proven to read back, in every place that was asked for.
 
 A pinner is a plug-in: `embedded`, `kubo`, `psa`, `filebase` and `pinata` are built in, other packages add theirs by an
-entry point in the group `pipeline.pinners`, a function of (store, settings) that returns a `Pinner`.
+entry point in the group `pipeline.pinners`, a function of (store, settings) that returns a `Pinner`. Settings of its own it
+declares in the group `pipeline.settings`, and reads with `settings.of_plugin(…)`.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.installation import loaded
 from pipeline.base.records import PinnedRoot
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
@@ -50,12 +53,6 @@ class Pinner(Protocol):
             climb()
 
 
-class Settings(Protocol):
-    """Configuration values by name; pinners read theirs when they are loaded."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
-
-
 Factory = Callable[["CarStore", Settings], Pinner]
 
 
@@ -66,7 +63,7 @@ def _embedded(store: CarStore, settings: Settings) -> Pinner:
 def _kubo(store: CarStore, settings: Settings) -> Pinner:
     from pipeline.pin.kubo import kubo_from
 
-    return kubo_from(settings["ipfs_api"], os.environ)
+    return kubo_from(settings.pin.ipfs_api, os.environ)
 
 
 def _psa(store: CarStore, settings: Settings) -> Pinner:
@@ -106,7 +103,7 @@ def _factory(name: str, added: dict[str, EntryPoint]) -> Factory:
     if name in BUILT_IN:
         return BUILT_IN[name]
     if name in added:
-        factory: Factory = added[name].load()
+        factory: Factory = loaded(added[name])
         return factory
     known = [*BUILT_IN, *added]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

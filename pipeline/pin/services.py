@@ -444,11 +444,11 @@ def _growing() -> Iterator[float]:
 
 def psa_from(settings: Settings, environ: Mapping[str, str]) -> Pinner:
     """The pinning service of the settings. Raises BadArgument for what is missing."""
-    if not settings["psa_url"]:
+    if not settings.pin.psa_url:
         raise BadArgument(name="--psa-url", value="", expected="the endpoint of a pinning service")
-    origins = [origin for origin in settings["psa_origins"].split(",") if origin]
+    origins = [origin for origin in settings.pin.psa_origins.split(",") if origin]
     secret = token("psa_token", environ, "the access token of the pinning service")
-    return PinningService(settings["psa_url"], secret, _gateway(settings, "psa"), origins=origins)
+    return PinningService(settings.pin.psa_url, secret, _gateway(settings, "psa"), origins=origins)
 
 
 def filebase_from(settings: Settings, environ: Mapping[str, str]) -> Pinner:
@@ -457,22 +457,22 @@ def filebase_from(settings: Settings, environ: Mapping[str, str]) -> Pinner:
         token("s3_access_key", environ, "the access key of the bucket's owner"),
         token("s3_secret_key", environ, "the secret key of the bucket's owner"),
     ]
-    return S3Service(settings["s3_endpoint"], settings["s3_bucket"], *keys, _gateway(settings, "filebase"))
+    return S3Service(settings.pin.s3_endpoint, settings.pin.s3_bucket, *keys, _gateway(settings, "filebase"))
 
 
 def pinata_from(settings: Settings, environ: Mapping[str, str]) -> Pinner:
     """Pinata, or what speaks like it at `pinata_url`. Raises BadArgument for what is missing."""
     secret = token("pinata_token", environ, "a JWT of Pinata")
-    uploads, api = settings["pinata_url"] or PinataService.UPLOADS, settings["pinata_url"] or PinataService.API
+    uploads, api = settings.pin.pinata_url or PinataService.UPLOADS, settings.pin.pinata_url or PinataService.API
     return PinataService(uploads, api, secret, _gateway(settings, "pinata"))
 
 
 def _gateway(settings: Settings, service: str) -> str:
-    if not settings["gateway"]:
+    if not settings.pin.gateway:
         raise BadArgument(
             name="--gateway",
             value="",
             expected=f"a gateway that reads back what {service} says it has: without that it is not called pinned",
             hint="the service's own trustless gateway, or any public one",
         )
-    return str(settings["gateway"])
+    return str(settings.pin.gateway)

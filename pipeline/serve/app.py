@@ -24,7 +24,7 @@ from pipeline.serve.metrics import Metrics
 from pipeline.serve.problems import status_of
 from pipeline.serve.reading import reading_router
 from pipeline.serve.worker import Worker
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ OF_WRITES = {
 
 def create_app(
     workspace: Workspace,
-    config: Config,
+    config: Settings,
     *,
     ledger: Ledger,
     worker: Worker,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 from pipeline.ledger.access import PREFIX
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 HIDDEN = "…"
 MIN_SECRET = 4  # characters: hiding shorter ones would leave nothing to read
@@ -32,7 +32,7 @@ _LOOKS_SECRET = re.compile(
 _secrets: list[str] = []
 
 
-def hide_secrets(config: Config, environ: Mapping[str, str]) -> None:
+def hide_secrets(config: Settings, environ: Mapping[str, str]) -> None:
     """From now on `redacted` knows the secrets of this environment, and what may hold a key in the addresses of nodes."""
     found = {value for name, value in environ.items() if _NAMES_A_SECRET.search(name)}
     for name in config.sources:

@@ -28,7 +28,7 @@ from pipeline.serve import streams, views
 from pipeline.serve.index import Index, Indexes, Order
 from pipeline.serve.index import Query as Wanted
 from pipeline.serve.problems import PROBLEMS, Busy, ProblemRoute, problem_of
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.after.verify import Redraw, Step
@@ -74,7 +74,7 @@ WantedQuery = Annotated[Wanted, Depends(wanted)]
 
 
 def reading_router(
-    workspace: Workspace, config: Config, *, gateway: str | None = None, verifier: Verifier | None = None
+    workspace: Workspace, config: Settings, *, gateway: str | None = None, verifier: Verifier | None = None
 ) -> APIRouter:
     """The routes below /v1. `gateway` is the address under which content is served, ending in /ipfs/."""
     reader = Reader(workspace, config, gateway, verifier)
@@ -185,7 +185,7 @@ def reading_router(
 class Reader:
     """What the routes share: the workspace, its indexes, the open streams, and the verifications."""
 
-    def __init__(self, workspace: Workspace, config: Config, gateway: str | None, verifier: Verifier | None) -> None:
+    def __init__(self, workspace: Workspace, config: Settings, gateway: str | None, verifier: Verifier | None) -> None:
         self.workspace = workspace
         self.indexes = Indexes(workspace)
         self.streams = streams.Streams()
@@ -276,7 +276,7 @@ async def _told(
         yield message
 
 
-def _verifier(workspace: Workspace, config: Config) -> Verifier:
+def _verifier(workspace: Workspace, config: Settings) -> Verifier:
     """Verification of a workspace's tokens, from the chain back to the pixels; generators stay loaded between calls."""
 
     @functools.cache

@@ -21,7 +21,7 @@ from pipeline.flow.run import Outcome, mint_run
 from pipeline.ledger import Ledger, Run
 from pipeline.ledger.jobs import Job, Jobs
 from pipeline.serve.logs import redacted
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Witness(Protocol):
 class Worker:
     """Does the jobs of a workspace. `start` it once; `stop` it before the process ends, or kill it at any time."""
 
-    def __init__(self, workspace: Workspace, config: Config, witness: Witness) -> None:
+    def __init__(self, workspace: Workspace, config: Settings, witness: Witness) -> None:
         self._workspace, self._config, self._witness = workspace, config, witness
         self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
         self._news, self._stopping = threading.Event(), threading.Event()

@@ -10,6 +10,7 @@ from pipeline.base.limits import MAX_NAME
 from pipeline.base.words import Expected, address, one_line, page_url, paragraphs, web_url
 
 T = TypeVar("T")
+N = TypeVar("N", bound=str)
 
 MAX_PATH = 4_096  # bytes: what Linux takes
 
@@ -73,11 +74,12 @@ def decimal(hint: str) -> Form[str]:
     return Form(hint, read, {"type": "string"})
 
 
-def one_of(*names: str) -> Form[str]:
-    def read(value: str) -> str:
-        if value not in names:
-            raise Expected(" or ".join(names))
-        return value
+def one_of(*names: N) -> Form[N]:
+    def read(value: str) -> N:
+        for name in names:
+            if name == value:
+                return name
+        raise Expected(" or ".join(names))
 
     return Form("NAME", read, {"type": "string", "enum": list(names)})
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.base.errors import BadArgument, UnknownSetting
+from pipeline.base.installation import loaded
 from pipeline.base.limits import SETTINGS_BYTES
 from pipeline.settings.table import (
     OLD_SECTIONS,
@@ -167,10 +168,7 @@ def _kinds() -> dict[str, type[Section]]:
     """The sections of plug-ins, by name. Raises BadArgument for one that cannot be used."""
     found: dict[str, type[Section]] = {}
     for entry in entry_points(group=ENTRY_POINTS):
-        try:
-            kind = entry.load()
-        except Exception as error:  # it is somebody else's code, and runs before anything of ours
-            raise _unusable(entry.name, f"one that can be imported ({type(error).__name__}: {error})") from error
+        kind = loaded(entry)
         if not (isinstance(kind, type) and issubclass(kind, Section)):
             raise _unusable(entry.name, "a pipeline.settings.Section")
         if kind.section != entry.name or entry.name in {known.section for known in SECTIONS}:

@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import MAX_BATCH, MAX_DESCRIPTION, MAX_ROYALTY_BPS, MAX_SEED, MAX_SIDE, MAX_TOKEN_ID, MIN_SIDE
@@ -223,7 +223,7 @@ class ChainSettings(Section):
     """Which chain, and who signs."""
 
     section = "chain"
-    chain: str = setting(one_of("anvil", "ganache"), "anvil", "embedded chain", Scope.NODE)
+    chain: Literal["anvil", "ganache"] = setting(one_of("anvil", "ganache"), "anvil", "embedded chain", Scope.NODE)
     rpc_url: str = setting(or_empty(server()), "", "a chain of your own; empty: the embedded one", Scope.NODE)
     network: str = setting(words("NAME"), "", "the chain that the RPC URL must lead to; empty: any testnet", Scope.NODE)
     keystore: str = setting(words("FILE"), "", "keystore file of the signing account", Scope.KEY)
@@ -273,5 +273,5 @@ def names_of(*scopes: Scope) -> tuple[str, ...]:
 
 def near(name: str, known: Iterable[str]) -> str:
     """A sentence's end that names what was probably meant, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -19,6 +19,7 @@ from pipeline.pin import load_pinners
 from pipeline.pin.kubo import KuboPinner, _address, _authorization
 from pipeline.pin.store import CarStore, Source
 from pipeline.pin.unixfs import PROFILES
+from pipeline.settings import Settings
 from tests.pin.servers import Loopback, Quiet
 
 
@@ -395,10 +396,10 @@ def test_tokens_are_written_as_kubo_wants_them() -> None:
 
 def test_pinners_are_loaded_by_name(store: CarStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_IPFS_TOKEN", "secret")
-    pinners = load_pinners(["embedded", "kubo"], store, {"ipfs_api": "/ip4/127.0.0.1/tcp/5001"})
+    pinners = load_pinners(["embedded", "kubo"], store, Settings.of(ipfs_api="/ip4/127.0.0.1/tcp/5001"))
     assert (pinners["embedded"], pinners["kubo"].name) == (store, "kubo at 127.0.0.1:5001")
     with pytest.raises(BadArgument, match="did you mean 'kubo'"):
-        load_pinners(["kobu"], store, {})
+        load_pinners(["kobu"], store, Settings())
 
 
 def test_nodes_may_spell_the_root_in_another_version(kubo: Any, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from pipeline.pin.patience import Patience
 from pipeline.pin.services import PinataService, PinningService, S3Service
 from pipeline.pin.store import CarStore
 from pipeline.pin.tokens import token
+from pipeline.settings import Settings
 from tests.pin.servers import Ask, Reply, Server, forward
 
 SECRET = "canary-5ecret"
@@ -464,7 +465,7 @@ def test_no_secret_reaches_an_error_or_a_log(
         monkeypatch.setenv(f"PIPELINE_{variable}", SECRET)
     for url in echo.url, "http://127.0.0.1:1":
         settings = SETTINGS | dict.fromkeys(("psa_url", "s3_endpoint", "pinata_url", "gateway"), url)
-        pinner = load_pinners([name], store, settings)[name]
+        pinner = load_pinners([name], store, Settings.of(**settings))[name]
         with pytest.raises(PinError) as caught:
             pinner.pin(store.path(root.cid), root, "x")
         told = [pinner.name, repr(pinner), str(caught.value), repr(caught.value.fields), caught.value.hint]
@@ -477,16 +478,16 @@ def test_what_a_service_needs_is_asked_for_before_anything_is_sent(
     name: str, store: CarStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(BadArgument, match=f"PIPELINE_{NAMES[name][0]}") as caught:
-        load_pinners([name], store, SETTINGS)
+        load_pinners([name], store, Settings.of(**SETTINGS))
     assert "keyring set" in caught.value.hint
     for variable in NAMES[name]:
         monkeypatch.setenv(f"PIPELINE_{variable}", SECRET)
     with pytest.raises(BadArgument, match="--gateway"):
-        load_pinners([name], store, SETTINGS | {"gateway": ""})
+        load_pinners([name], store, Settings.of(**SETTINGS | {"gateway": ""}))
     missing = {"psa": "psa_url", "filebase": "s3_bucket"}.get(name)
     if missing:
         with pytest.raises(BadArgument, match=missing.replace("_", "-")):
-            load_pinners([name], store, SETTINGS | {missing: ""})
+            load_pinners([name], store, Settings.of(**SETTINGS | {missing: ""}))
 
 
 def test_a_token_comes_from_the_keyring_and_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -518,4 +519,4 @@ def test_without_boto3_the_extra_is_named(store: CarStore, monkeypatch: pytest.M
         monkeypatch.setenv(f"PIPELINE_{variable}", SECRET)
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(BadArgument, match=r"nft-pipeline\[s3\]"):
-        load_pinners(["filebase"], store, SETTINGS)
+        load_pinners(["filebase"], store, Settings.of(**SETTINGS))

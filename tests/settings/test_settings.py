@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -243,9 +244,17 @@ def test_a_plug_in_has_settings_of_its_own(pipeline: Pipeline, tmp_path: Path) -
     assert said("--shelf-url", "http://127.0.0.1:3")["shelf.url"] == "http://127.0.0.1:3 by --shelf-url"
     refused = pipeline("config", env={**near, "PIPELINE_SHELF_ULR": "x"})
     assert refused.code == 2 and "'PIPELINE_SHELF_URL'" in refused.err
+    place = (
+        "from pipeline.settings import load_settings; from pathlib import Path\n"
+        "from shelf import Shelf\n"
+        "settings = load_settings({'shelf_url': 'http://127.0.0.1:7'}, {}, Path('.'))\n"
+        "print(settings.of_plugin(Shelf).url)"
+    )
+    python = subprocess.run([sys.executable, "-c", place], env={**os.environ, **near}, capture_output=True, text=True)
+    assert python.stdout == "http://127.0.0.1:7\n", python.stderr
     (tmp_path / "shelf.py").write_text("import nothing_of_that_name")
     broken = pipeline("status", env=near)
-    assert broken.code == 2 and "'shelf'" in broken.err and "Traceback" not in broken.err
+    assert broken.code == 2 and "shelf of pipeline.settings" in broken.err and "Traceback" not in broken.err
 
 
 def test_every_section_says_its_settings_and_nothing_else() -> None:

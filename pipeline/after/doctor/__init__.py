@@ -12,13 +12,13 @@ from pipeline.after.doctor.finding import Finding, State, worst
 from pipeline.after.doctor.installation import examine
 from pipeline.after.verify.contract import Scope
 from pipeline.base.workspace import Workspace
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 __all__ = ["Finding", "State", "examine", "examine_token", "worst"]
 
 
 def examine_token(
-    workspace: Workspace, config: Config, name: str | None, scope: Scope
+    workspace: Workspace, config: Settings, name: str | None, scope: Scope
 ) -> tuple[list[Finding], dict[str, str]]:
     """What every rule says of the scope's token, and a verdict for each who would show it.
 

@@ -19,7 +19,7 @@ from pipeline.after.doctor.finding import Finding, State
 from pipeline.base.errors import PipelineError
 from pipeline.base.installation import in_checkout
 from pipeline.base.workspace import Workspace
-from pipeline.settings import Settings as Config
+from pipeline.settings import Settings
 from pipeline.settings.sources import secret_variables
 
 OLDEST_PYTHON = (3, 11)
@@ -33,7 +33,7 @@ REPAIR = in_checkout("run scripts/setup", "`pip install nft-pipeline`")
 Answer = tuple[State, str, str]  # state, what was found, what to do
 
 
-def examine(workspace: Workspace, config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def examine(workspace: Workspace, config: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield a Finding per part of the installation, each as soon as it was looked at. Raises nothing."""
     parts: tuple[tuple[str, Callable[[], Answer]], ...] = (
         ("Python", _python),
@@ -87,45 +87,45 @@ def _packages() -> Answer:
     return "ok", f"{len(names)} of {len(names)} are installed", ""
 
 
-def _settings(config: Config, environ: Mapping[str, str]) -> Answer:
+def _settings(config: Settings, environ: Mapping[str, str]) -> Answer:
     """Which values were chosen, and which secrets are there."""
     chosen = [f"{name} by {source}" for name, source in config.sources.items()]
     secrets = [f"{name} is set" for name in secret_variables() if environ.get(name)]
     return "ok", ", ".join([*chosen, *secrets]) or "all are the defaults", ""
 
 
-def _torch(config: Config) -> Answer:
+def _torch(config: Settings) -> Answer:
     import torch
 
     devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         devices.append("mps")
     found = f"torch {torch.__version__}, " + (f"with {', '.join(devices)}" if devices else "no GPU: the CPU draws")
-    chosen = str(config["device"])
+    chosen = config.art.device
     if chosen not in ("auto", "cpu") and not devices:
         return "failed", f"{found}, and device is {chosen}", "set --device auto"
     return "ok", found, ""
 
 
-def _weights(config: Config) -> Answer:
+def _weights(config: Settings) -> Answer:
     """The model's weights are sound, and can be told by their digest."""
     from pipeline.art.draw import load_generator
 
-    generator = load_generator(config["model"], "cpu", 1)
+    generator = load_generator(config.art.model, "cpu", 1)
     return "ok", f"{generator.name}, sha256 {generator.weights_sha256}, drawn by {generator.renderer}", ""
 
 
-def _anvil(config: Config) -> Answer:
+def _anvil(config: Settings) -> Answer:
     from pipeline.mint.programs import find_anvil
 
-    return _tool([str(find_anvil()), "--version"], needed=config["chain"] == "anvil" and not config["rpc_url"])
+    return _tool([str(find_anvil()), "--version"], needed=config.chain.chain == "anvil" and not config.chain.rpc_url)
 
 
-def _ganache(config: Config) -> Answer:
+def _ganache(config: Settings) -> Answer:
     from pipeline.base.errors import ChainError
     from pipeline.mint.programs import find_ganache
 
-    needed = config["chain"] == "ganache" and not config["rpc_url"]
+    needed = config.chain.chain == "ganache" and not config.chain.rpc_url
     try:
         node, program = find_ganache()
     except ChainError as error:
@@ -148,11 +148,11 @@ def _tool(command: list[str], *, needed: bool) -> Answer:
     return "ok", line, ""
 
 
-def _kubo(config: Config, environ: Mapping[str, str]) -> Answer:
+def _kubo(config: Settings, environ: Mapping[str, str]) -> Answer:
     from pipeline.pin.kubo import kubo_from
 
-    wanted = "kubo" in str(config["pin"]).split(",")
-    node = kubo_from(config["ipfs_api"], environ)
+    wanted = "kubo" in config.pin.places
+    node = kubo_from(config.pin.ipfs_api, environ)
     try:
         version = node.version()
     except PipelineError as error:
@@ -162,20 +162,20 @@ def _kubo(config: Config, environ: Mapping[str, str]) -> Answer:
     return "ok", f"{node.name} is Kubo {version}", ""
 
 
-def _pinners(workspace: Workspace, config: Config) -> Answer:
+def _pinners(workspace: Workspace, config: Settings) -> Answer:
     """Every place that content goes to can be opened: its address and its secret are there. Nothing is sent."""
     from pipeline.pin import load_pinners
     from pipeline.pin.store import CarStore
 
-    names = str(config["pin"]).split(",")
+    names = config.pin.places
     load_pinners(names, CarStore(workspace.cars), config)
     return "ok", f"{', '.join(names)}: addresses and secrets are there", ""
 
 
-def _chain(workspace: Workspace, config: Config) -> Answer:
+def _chain(workspace: Workspace, config: Settings) -> Answer:
     """The node that the settings name; an embedded chain is not started for this."""
-    if not config["rpc_url"]:
-        kind = config["chain"]
+    if not config.chain.rpc_url:
+        kind = config.chain.chain
         here = (workspace.chain / kind).exists()
         return (
             "ok",
@@ -186,18 +186,18 @@ def _chain(workspace: Workspace, config: Config) -> Answer:
     from pipeline.flow.consent import check_network
     from pipeline.mint.networks import network_of
 
-    chain = reach(config["rpc_url"])
+    chain = reach(config.chain.rpc_url)
     check_network(config, chain.chain_id, chain.rpc.shown)
     network = network_of(chain.chain_id)
     name = network.name if network else "no network that is known here"
     return "ok", f"{chain.rpc.shown} is chain {chain.chain_id} ({name}), {chain.client_version}", ""
 
 
-def _keys(workspace: Workspace, config: Config) -> Answer:
+def _keys(workspace: Workspace, config: Settings) -> Answer:
     """Keystore files can be read by their owner alone."""
     files = sorted(workspace.keys.glob("*.json"))
-    if config["keystore"]:
-        files.append(Path(config["keystore"]))
+    if config.chain.keystore:
+        files.append(Path(config.chain.keystore))
     absent = [str(path) for path in files if not path.is_file()]
     if absent:
         return "failed", f"there is no {', '.join(absent)}", "correct --keystore"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pipeline.base.cid import CID
 from pipeline.base.workspace import Workspace
 from pipeline.pin import unixfs
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.after.verify.walk import Content
@@ -24,7 +24,7 @@ TRIES, BUDGET_S = 3, 120.0  # of one file, and seconds of pauses in all: a gatew
 AT_ONCE = 8  # files asked for at the same time: what most of the time goes into is waiting
 
 
-def content_from(workspace: Workspace, config: Config, gateway: str | None, kubo: bool) -> tuple[Content, str, int]:
+def content_from(workspace: Workspace, config: Settings, gateway: str | None, kubo: bool) -> tuple[Content, str, int]:
     """The giver that was chosen, what to call it, and how many files it may be asked for at once.
 
     Without a choice it is the workspace's CARs. Raises BadArgument for an address that is none.
@@ -37,7 +37,7 @@ def content_from(workspace: Workspace, config: Config, gateway: str | None, kubo
     if kubo:
         from pipeline.pin.kubo import kubo_from
 
-        node = kubo_from(config["ipfs_api"], os.environ)
+        node = kubo_from(config.pin.ipfs_api, os.environ)
         return KuboContent(node), node.name, 1
     from pipeline.pin.store import CarStore
 

@@ -17,7 +17,7 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, kind_here, open_chain, reach
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.collection import Collection as Contract
@@ -86,7 +86,7 @@ class ContractReport:
 
 
 def verify_contract(
-    workspace: Workspace, config: Config, name: str | None, scope: Scope, observer: Observer
+    workspace: Workspace, config: Settings, name: str | None, scope: Scope, observer: Observer
 ) -> ContractReport:
     """Walk every token of the scope from the chain to its image, and to its pixels where the scope says so.
 
@@ -108,7 +108,7 @@ def verify_contract(
 
 
 @contextmanager
-def open_contract(workspace: Workspace, config: Config, name: str | None, address: str | None) -> Iterator[Contract]:
+def open_contract(workspace: Workspace, config: Settings, name: str | None, address: str | None) -> Iterator[Contract]:
     """The contract at an address, or that of a collection of the ledger."""
     from pipeline.mint.collection import Collection, parsed_address
 

@@ -26,7 +26,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
 from pipeline.ledger.pins import KnownRoot
 from pipeline.pin import Pinner, load_pinners, unixfs
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.base.cid import CID
@@ -42,7 +42,7 @@ class Ladder:
 
 
 def climb(
-    ladder: Ladder, workspace: Workspace, config: Config, ledger: Ledger, collection: Collection, observer: Observer
+    ladder: Ladder, workspace: Workspace, config: Settings, ledger: Ledger, collection: Collection, observer: Observer
 ) -> list[Tally]:
     """Climb for every root of a collection, and count each rung. What fails is counted, and the others go on."""
     from pipeline.pin.store import CarStore
@@ -86,7 +86,7 @@ class _Tallies:
         return list(self._by_name.values())
 
 
-def _pinners(known: Iterable[KnownRoot], store: CarStore, config: Config, tallies: _Tallies) -> dict[str, Pinner]:
+def _pinners(known: Iterable[KnownRoot], store: CarStore, config: Settings, tallies: _Tallies) -> dict[str, Pinner]:
     """Every place that was asked to keep a root. One that cannot be opened, for want of its token, is a failure."""
     found: dict[str, Pinner] = {}
     for place in dict.fromkeys(pin.place for entry in known for pin in entry.pins):

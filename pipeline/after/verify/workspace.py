@@ -15,7 +15,7 @@ from pipeline.base.records import BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
 from pipeline.ledger import Collection, Ledger, Token
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.collection import Collection as Contract
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def verify(
-    workspace: Workspace, config: Config, name: str | None, observer: Observer, ladder: Ladder | None = None
+    workspace: Workspace, config: Settings, name: str | None, observer: Observer, ladder: Ladder | None = None
 ) -> Report:
     """Check a collection of this workspace: ledger, chain, contract, owners, token URIs, CARs, metadata, images; and
     climb the ladder of proof at every place that was asked to keep its content, where there is one.
@@ -51,7 +51,7 @@ def _check_ledger(ledger: Ledger) -> Tally:
 
 
 def _check_chain(
-    workspace: Workspace, config: Config, ledger: Ledger, collection: Collection, observer: Observer
+    workspace: Workspace, config: Settings, ledger: Ledger, collection: Collection, observer: Observer
 ) -> list[Tally]:
     """What the contract says, against what was planned: code, supply, digests, owners, token URIs."""
     from pipeline.mint.collection import Collection as Contract

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from pipeline.art.draw.gates import Gate, is_blank, phash
 from pipeline.art.draw.stage import drawn, generate, provenance
 from pipeline.base.errors import GenerationError
+from pipeline.base.installation import loaded
 from pipeline.base.records import Attribute
 from pipeline.base.seeds import token_seed
 
@@ -111,7 +112,7 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
         return factory(device, threads)
     plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name in plugins:
-        plugin: Factory = plugins[name].load()
+        plugin: Factory = loaded(plugins[name])
         return plugin(device, threads)
     if isinstance(name_or_path, Path) or "/" in name or "." in name:
         from pipeline.art.draw.sampler import open_checkpoint

@@ -18,7 +18,7 @@ from pipeline.base.errors import NoSuch
 from pipeline.base.workspace import Workspace
 from pipeline.serve.gallery.media import media_router
 from pipeline.serve.problems import ProblemRoute
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # Nothing inline, nothing from elsewhere, no plug-ins, no frames but a token's own page, which is sandboxed on both sides
@@ -37,7 +37,7 @@ HEADERS = {
 }
 
 
-def gallery_router(workspace: Workspace, config: Config) -> APIRouter:
+def gallery_router(workspace: Workspace, config: Settings) -> APIRouter:
     """The page at `/`, its files below /gallery, and the images below /media."""
     router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
 

@@ -1,0 +1,102 @@
+"""What a call of `mint` takes from the collection that it adds to, and how many tokens that makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.art.artworks import encoder_of
+from pipeline.base.errors import BadArgument
+from pipeline.flow.plan import wanted_collection
+from pipeline.ledger import Collection, Ledger, Run
+from pipeline.settings import Scope, Settings, every_setting
+from pipeline.settings.table import IDLE_WHEN_DONE
+
+
+def with_its_art(ledger: Ledger, settings: Settings, tell: Callable[[str], None]) -> Settings:
+    """The settings of a call that adds to a collection: what draws it is taken from its last run, unless this call says it.
+
+    What the call says otherwise is told as a warning; so is what the file or the environment says and has no effect.
+    Raises BadArgument where the tokens so far are pictures of a folder and this call names neither folder nor model.
+    """
+    collection = wanted_collection(ledger, settings, more=True)
+    runs = ledger.runs.of(collection.id) if collection else []
+    if collection is None or not runs:
+        return settings
+    _tell_what_is_fixed(collection, settings, tell)
+    last, taken = runs[0], dict[str, object]()
+    if settings.art.images:
+        return settings
+    if last.arguments.get("images"):
+        _must_be_said(collection, settings)
+        return settings
+    own = {"model": last.arguments.get("model") or last.model, "size": last.size, "encoder": encoder_of(last)}
+    for name, value in own.items():
+        if settings.value(name) != value and settings.said_now(name):
+            tell(
+                f"warning: the tokens of {collection.name!r} so far have {name} {value}; these have {settings.text(name)}"
+            )
+        elif settings.value(name) != value:
+            taken[name] = value
+    return settings.changed(f"the collection {collection.name!r}", taken)
+
+
+def must_have_its_weights(last: Run, weights_sha256: str, settings: Settings, tell: Callable[[str], None]) -> None:
+    """Raise BadArgument where more tokens would be drawn by other weights than the last ones, and nobody said so."""
+    if last.arguments.get("images") or last.weights_sha256 == weights_sha256:
+        return
+    if not settings.said_now("model"):
+        raise BadArgument(
+            name="--model",
+            value=settings.art.model,
+            expected=f"the weights of the tokens so far ({last.weights_sha256[:16]}…), and not {weights_sha256[:16]}…",
+            hint="give --model to say that these tokens shall be drawn by others",
+        )
+    tell(f"warning: the tokens so far were drawn by other weights ({last.weights_sha256[:16]}…)")
+
+
+def missing_of(ledger: Ledger, settings: Settings, total: int, *, new: bool) -> tuple[int, Run | None]:
+    """How many tokens a call has to mint for the collection to have `total`, and the run that it would be or was.
+
+    The number is 0 where all of them are there. Raises BadArgument where there are more.
+    """
+    collection = None if new else wanted_collection(ledger, settings, more=False)
+    runs = ledger.runs.of(collection.id) if collection else []
+    if collection is None or not runs:
+        return total, None
+    unfinished, have = ledger.runs.unfinished(), ledger.runs.next_token(collection) - 1
+    if unfinished is not None and unfinished.collection == collection.id:
+        have = unfinished.start - 1
+    if have > total:
+        raise BadArgument(
+            name="--total", value=total, expected=f"{have} or more: so many {collection.name!r} has already"
+        )
+    return total - have, runs[0]
+
+
+def idle(settings: Settings, run: Run) -> list[str]:
+    """The flags of a call that only finds a finished run again and that had no effect on it."""
+    said = [line for line in every_setting() if line.scope in IDLE_WHEN_DONE and settings.said_now(line.name)]
+    return [
+        line.flag for line in said if line.name != "duplicate_bits" or run.duplicate_bits != settings.art.duplicate_bits
+    ]
+
+
+def _must_be_said(collection: Collection, settings: Settings) -> None:
+    if not settings.said_now("model"):
+        raise BadArgument(
+            name="--images",
+            value="",
+            expected=f"a folder: the tokens of {collection.name!r} so far are pictures that existed",
+            hint="name the folder of the new ones, or say --model to have them drawn",
+        )
+
+
+def _tell_what_is_fixed(collection: Collection, settings: Settings, tell: Callable[[str], None]) -> None:
+    """What stands around the call is meant for new collections; what it says itself is refused elsewhere."""
+    for line in every_setting():
+        value, planned = settings.value(line.name), getattr(collection, line.name, None)
+        ambient = settings.given(line.name) and not settings.said_now(line.name)
+        if line.scope is Scope.COLLECTION and ambient and planned is not None and value not in ("", None, planned):
+            tell(
+                f"{line.name} of {settings.source(line.name)} has no effect: {collection.name!r} was deployed with its own"
+            )
