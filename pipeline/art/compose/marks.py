@@ -118,6 +118,12 @@ class Sheet:
         turn = around(64)
         self.shape(np.stack([x + radius * cosines(turn), y + radius * squash * sines(turn)], 1), ink)
 
+    def frame(self, margin: float) -> None:
+        """Ground over all that lies outside a margin."""
+        low, high = margin, 1 - margin
+        for left, top, right, bottom in ((0, 0, 1, low), (0, high, 1, 1), (0, 0, low, 1), (high, 0, 1, 1)):
+            self.shape([(left, top), (right, top), (right, bottom), (left, bottom)], 0)
+
     def composition(self, attributes: Iterable[Attribute]) -> Composition:
         return Composition(tuple(self.marks), tuple(attributes))
 
