@@ -17,6 +17,14 @@ INK = colours_of("Pressman")
 GOLDEN = {
     "braid": "1a129c227289285948136e23bed145cf",
     "raked": "9c3d01c5f866c4b7c41d0d0015afeefa",
+    "fold": "631fb4c1c448026ec130e25c9fbffb95",
+    "fault": "a9c7a80468074692ec6adebf205e3182",
+    "rafter": "9db12e162a96734936ba1648fa84a470",
+    "warren": "db0842bc2f3e73158388e55d31de3bf9",
+    "vessel": "d9e014b54e3daf37fb9a1e72da686cd6",
+    "town": "b41027cd0195f25283a3cc24fa0fdcce",
+    "massif": "e619f2b87c4a6c1f95de2acfc8bd6cfc",
+    "grove": "9c0e4b5f50b6748c01adc587f47a1f98",
 }
 GOLDEN_PIXELS = ["e29d93343a471d3a", "b84d24b1c7ef5f48"]  # of two of them, drawn flat
 

@@ -93,7 +93,7 @@ def _history(law: Law, chance: Chance, plan: str) -> tuple[list[Layer], int, int
     sky = chance(0.0, 0.5)
     layers: list[Layer] = []
     faults = worn = 0
-    events, weights = zip(*EVENTS[plan], strict=True)
+    events, weights = [event for event, _ in EVENTS[plan]], [weight for _, weight in EVENTS[plan]]
     for _ in range(MOST_EVENTS):
         event = chance.weighted(events, weights) if layers else "lay"
         if event == "lay":
@@ -105,7 +105,7 @@ def _history(law: Law, chance: Chance, plan: str) -> tuple[list[Layer], int, int
             surface = _levelled(_broken(surface, *fault), x)
             faults += 1
         elif event == "wear" and len(layers) > 2:
-            cut = _cut(law, chance, surface)
+            cut = _cut(chance, surface)
             layers = [_moved(layer, _worn(layer.top, cut)) for layer in layers]
             surface = cut
             worn += 1
@@ -144,7 +144,7 @@ def _risen(law: Law, chance: Chance, surface: Points) -> Points:
     return np.stack([x, draped], 1)
 
 
-def _cut(law: Law, chance: Chance, surface: Points) -> Points:
+def _cut(chance: Chance, surface: Points) -> Points:
     """A valley, or a plain, worn into the surface."""
     x, y = surface[:, 0], surface[:, 1]
     middle, wide, deep = chance(0.1, 0.9), chance(0.12, 0.45), chance(0.06, 0.2)

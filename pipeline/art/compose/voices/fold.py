@@ -35,7 +35,9 @@ class Law:
 
 
 def law(chance: Chance) -> Law:
-    step, turns = chance.one((RIGHT / 2, (2, 3, -2, -3)), (RIGHT * 2 / 3, (1, 2, -1, -2)), (RIGHT / 3, (3, 4, 5, -3, -4, -5)))
+    step, turns = chance.one(
+        (RIGHT / 2, (2, 3, -2, -3)), (RIGHT * 2 / 3, (1, 2, -1, -2)), (RIGHT / 3, (3, 4, 5, -3, -4, -5))
+    )
     inks = chance.shuffled((1, 2, 3, 4))
     return Law(
         margin=chance.one(0.06, 0.075, 0.09),
@@ -86,7 +88,11 @@ def compose(law: Law, chance: Chance) -> Composition:
         fronts = law.fronts if ribbon or chance.happens(0.7) else law.fronts[::-1]
         inks = (fronts[ribbon % 2], law.back)
         if ribbon == count - 1 and count > 1:
-            inks = (next(i for i in (3, 4, 2) if i not in (*law.fronts, law.back)), inks[1]) if chance.happens(0.6) else inks
+            inks = (
+                (next(i for i in (3, 4, 2, 1) if i not in (*law.fronts, law.back)), inks[1])
+                if chance.happens(0.6)
+                else inks
+            )
         _ribbon(sheet, law, chance, path, width, inks)
         drawn += 1
         folds += len(path) - 2

@@ -36,7 +36,6 @@ def law(chance: Chance) -> Law:
     inks = chance.shuffled((1, 2, 3))
     dark = chance.happens(0.6)  # beams in the contrast, panes in the other inks; or the other way round
     return Law(
-
         margin=chance.one(0.06, 0.08),
         swirl=chance(0.2, 0.42) * chance.sign(),
         width=chance.one(0.24, 0.32, 0.42),
@@ -98,7 +97,7 @@ def _mesh(law: Law, chance: Chance, plan: str, beyond: float) -> Mesh:
     low, high = law.margin + 0.03 - beyond, 1 - law.margin - 0.03 + beyond
     if plan == "dome":
         return _dome(chance, (high - low) / 2)
-    count = chance.one(2, 3, 4, 5, 7)
+    count = chance.one(3, 4, 5, 7) if not beyond else chance.one(2, 3, 4, 6)
     tilt, squash = chance.one(0.0, 0.0, math.pi / 4, chance(0.0, 0.8)), chance(0.75, 1.2)
     step = (1 - 2 * law.margin) / count
     points, edges = (_square if plan == "square" else _triangle)(count * 3)
@@ -107,7 +106,9 @@ def _mesh(law: Law, chance: Chance, plan: str, beyond: float) -> Mesh:
     for x, y in points:
         x, y = x * step, y * step * squash
         wobble = step * 0.12 * (1 if chance.happens(0.5) else 0)
-        placed.append((0.5 + c * x - s * y + chance.normal(wobble * 0.4), 0.5 + s * x + c * y + chance.normal(wobble * 0.4)))
+        placed.append(
+            (0.5 + c * x - s * y + chance.normal(wobble * 0.4), 0.5 + s * x + c * y + chance.normal(wobble * 0.4))
+        )
     inside = [low <= x <= high and low <= y <= high for x, y in placed]
     return placed, [(a, b) for a, b in edges if inside[a] and inside[b]]
 
@@ -152,7 +153,11 @@ def _dome(chance: Chance, radius: float) -> Mesh:
 
 def _thinned(chance: Chance, corners: list[Point], edges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Leave out a region, as a designed emptiness."""
-    hole = (chance(0.15, 0.85), chance(0.15, 0.85), chance(0.12, 0.3)) if chance.happens(0.3) else (0.0, 0.0, 0.0)
+    hole = (
+        (chance(0.15, 0.85), chance(0.15, 0.85), chance(0.12, 0.3))
+        if len(edges) > 40 and chance.happens(0.3)
+        else (0.0, 0.0, 0.0)
+    )
     kept = []
     for a, b in edges:
         x, y = (corners[a][0] + corners[b][0]) / 2 - hole[0], (corners[a][1] + corners[b][1]) / 2 - hole[1]

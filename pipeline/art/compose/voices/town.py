@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from pipeline.art.compose.chance import Chance, cosines, sin, sines
 from pipeline.art.compose.landscape import ridge
@@ -11,7 +14,7 @@ from pipeline.art.compose.marks import Composition, Sheet
 from pipeline.art.compose.voice import Voice, number
 from pipeline.base.records import Attribute
 
-import numpy as np
+Border = Callable[[float], float]  # y at each x
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ def compose(law: Law, chance: Chance) -> Composition:
     windows = lamps = 0
     for i, house in enumerate(houses):
         if i in towers:
-            house = House(house.y, house.x, house.wide * 0.7, house.high * 2.2, house.wall, house.shade, "steep", law.roofs[-1])
+            house = House(
+                house.y, house.x, house.wide * 0.7, house.high * 2.2, house.wall, house.shade, "steep", law.roofs[-1]
+            )
         drawn, lit = _house(sheet, law, chance, house)
         windows += drawn
         lamps += lit
@@ -105,11 +110,12 @@ def _sites(law: Law, chance: Chance, plan: str) -> list[House]:
     return houses
 
 
-def _slope(law: Law, chance: Chance, plan: str):  # type: ignore[no-untyped-def]
-    """The upper and the lower border of the town, as functions of x."""
+def _slope(law: Law, chance: Chance, plan: str) -> tuple[Border, Border]:
+    """The upper and the lower border of the town."""
     line = ridge(chance, 129, 0.47)
     middle, wide = chance(0.35, 0.65), chance(0.2, 0.34)
     lift, lean = chance(0.22, 0.45), chance(-0.2, 0.2)
+    base, count = chance(0.7, 0.85), chance.whole(3, 5)
 
     def height(x: float) -> float:
         return float(line[min(128, max(0, int(x * 128)))])
@@ -118,21 +124,23 @@ def _slope(law: Law, chance: Chance, plan: str):  # type: ignore[no-untyped-def]
         away = (x - middle) / wide
         return 1 / (1 + away * away * away * away)
 
-    if plan == "wall":
-        return (lambda x: 0.02), (lambda x: 1.08)
-    if plan == "rock":
-        base = chance(0.7, 0.85)
-        return (lambda x: base - hump(x) * (base - lift + 0.1)), (lambda x: base - 0.02 + 0.2 * hump(x) * (1 - abs(x - middle)))
-    if plan == "valley":
-        return (lambda x: 0.62 - 0.42 * abs(x - middle) * 1.6 + 0.05 * height(x)), (lambda x: 1.06)
-    if plan == "steps":
-        count = chance.whole(3, 5)
-        return (lambda x: 0.2 + lift * 0.3 + 0.5 * (int(x * count + middle) / count)), (lambda x: 1.06)
-    return (lambda x: lift + lean * (x - 0.5) + 0.3 * (1 - height(x))), (lambda x: chance_floor(x, middle))
+    def level(y: float) -> Border:
+        return lambda x: y
 
-
-def chance_floor(x: float, middle: float) -> float:
-    return 0.9 + 0.04 * sin(x * 5 + middle * 9)
+    borders: dict[str, tuple[Border, Border]] = {
+        "wall": (level(0.02), level(1.08)),
+        "rock": (
+            lambda x: base - hump(x) * (base - lift + 0.1),
+            lambda x: base - 0.02 + 0.2 * hump(x) * (1 - abs(x - middle)),
+        ),
+        "valley": (lambda x: 0.62 - 0.67 * abs(x - middle) + 0.05 * height(x), level(1.06)),
+        "steps": (lambda x: 0.2 + lift * 0.3 + 0.5 * (int(x * count + middle) / count), level(1.06)),
+        "hill": (
+            lambda x: lift + lean * (x - 0.5) + 0.3 * (1 - height(x)),
+            lambda x: 0.9 + 0.04 * sin(x * 5 + middle * 9),
+        ),
+    }
+    return borders[plan]
 
 
 def _drawn(law: Law, chance: Chance, y: float, x: float, wide: float, high: float) -> House:
@@ -151,7 +159,11 @@ def _house(sheet: Sheet, law: Law, chance: Chance, house: House) -> tuple[int, i
     if gap:
         left, right = min(x, near + deep) - gap, max(x + w, near + deep) + gap
         sheet.shape([(left, y), (right, y), (right, y - h - gap), (left, y - h - gap)], 0)
-    sheet.shape([(near, y), (near + deep, y - abs(deep) * 0.3), (near + deep, y - h - abs(deep) * 0.3), (near, y - h)], house.shade, (0.0, 1.0))
+    sheet.shape(
+        [(near, y), (near + deep, y - abs(deep) * 0.3), (near + deep, y - h - abs(deep) * 0.3), (near, y - h)],
+        house.shade,
+        (0.0, 1.0),
+    )
     sheet.shape([(x, y), (x + w, y), (x + w, y - h), (x, y - h)], house.wall, (0.0, 1.0))
     _roof(sheet, chance, house, near, deep)
     return _windows(sheet, law, chance, house)
@@ -188,7 +200,13 @@ def _windows(sheet: Sheet, law: Law, chance: Chance, house: House) -> tuple[int,
             x = house.x + house.wide * (column + 0.5) / columns
             y = house.y - house.high + house.high * (row + 0.32) / rows
             tall = min(0.015, house.high * 0.36 / rows)
-            sheet.stroke([(x, y), (x, y + tall)], min(0.0095, house.wide * 0.34 / columns), 3 if lamp else ink, 1.2, round_ends=arched)
+            sheet.stroke(
+                [(x, y), (x, y + tall)],
+                min(0.0095, house.wide * 0.34 / columns),
+                3 if lamp else ink,
+                1.2,
+                round_ends=arched,
+            )
             drawn += 1
             lit += lamp
     return drawn, lit

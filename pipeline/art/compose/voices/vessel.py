@@ -172,7 +172,9 @@ def _pot(law: Law, chance: Chance, place: Place) -> tuple[Pot, bool]:
     values = [min(lip, 1.0), min(neck, 1.0), min(shoulder, 1.0), belly, min(foot, 1.0), min(foot * 1.06, 1.0)]
     t = np.arange(SLICES, dtype=np.float64) / (SLICES - 1)
     radius = _smooth(t, at, values) * wide
-    return Pot(place.x, place.foot - high, place.foot, radius), kind not in ("bowl", "cup") and chance.happens(law.handles)
+    return Pot(place.x, place.foot - high, place.foot, radius), kind not in ("bowl", "cup") and chance.happens(
+        law.handles
+    )
 
 
 def _smooth(t: Numbers, at: Sequence[float], values: Sequence[float]) -> Numbers:
@@ -248,10 +250,15 @@ def _frieze(sheet: Sheet, chance: Chance, pot: Pot, kind: str, top: float, botto
             y = top + high * (k + 0.5) / rows
             _ring(sheet, pot, y, line * (1.6 if kind == "plain" else 1.0), ink)
     elif kind == "zigzag":
-        path = [pot.at(-0.97 + 1.94 * k / (around * 2), top + high * (0.2 if k % 2 else 0.8)) for k in range(around * 2 + 1)]
+        path = [
+            pot.at(-0.97 + 1.94 * k / (around * 2), top + high * (0.2 if k % 2 else 0.8)) for k in range(around * 2 + 1)
+        ]
         sheet.stroke(path, line * 1.7, ink, 1.0)
     elif kind == "waves":
-        path = [pot.at(-0.97 + 1.94 * k / 120, middle + high * 0.28 * sin(k * around / 120 * 2 * math.pi)) for k in range(121)]
+        path = [
+            pot.at(-0.97 + 1.94 * k / 120, middle + high * 0.28 * sin(k * around / 120 * 2 * math.pi))
+            for k in range(121)
+        ]
         sheet.stroke(path, line * 1.7, ink, 1.0)
     for k, turn in enumerate(turns):
         (left, _), (right, _) = pot.at(turn - half, middle), pot.at(turn + half, middle)
@@ -301,7 +308,11 @@ def _glaze(sheet: Sheet, chance: Chance, pot: Pot, ink: int) -> None:
         away = abs(place - i - 0.5) * 2
         drop = deep[i] * deep[i] * 0.3 * high * math.sqrt(max(0.0, 1 - away * away))
         edge.append(pot.at(turn, min(level + drop, pot.foot - high * 0.08)))
-    rim = [(pot.x + pot.half(pot.top + (level - pot.top) * s) * side, pot.top + (level - pot.top) * s) for side, steps in ((1, range(20, -1, -1)), (-1, range(21))) for s in (step / 20 for step in steps)]
+    rim = [
+        (pot.x + pot.half(pot.top + (level - pot.top) * s) * side, pot.top + (level - pot.top) * s)
+        for side, steps in ((1, range(20, -1, -1)), (-1, range(21)))
+        for s in (step / 20 for step in steps)
+    ]
     sheet.shape([*edge, *rim], ink)
 
 

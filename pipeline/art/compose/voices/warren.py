@@ -69,7 +69,9 @@ def compose(law: Law, chance: Chance) -> Composition:
     for chamber in chambers:
         _tunnel(sheet, law, chance, chamber.dug_from, (chamber.x, chamber.y))
     for door in doors:
-        sheet.stroke([(door[0], ground.top(door[0]) - 0.012), door], law.tunnel * np.array([2.6, 1.2]), law.hollow, BODY)
+        sheet.stroke(
+            [(door[0], ground.top(door[0]) - 0.012), door], law.tunnel * np.array([2.6, 1.2]), law.hollow, BODY
+        )
     stored = sum(_chamber(sheet, law, chance, chamber) for chamber in chambers)
     plants = _plants(sheet, law, chance, ground, doors)
     deepest = max((chamber.y for chamber in chambers), default=0.0)
@@ -124,7 +126,9 @@ class _Ground:
             return np.stack([0.5 + self.radius * cosines(turn), 0.5 + self.radius * sines(turn)], 1)
         x = np.linspace(self.margin, 1 - self.margin, 121)
         y = [self.top(float(one)) for one in x]
-        return np.array([*zip(x.tolist(), y, strict=True), (1 - self.margin, 1 - self.margin), (self.margin, 1 - self.margin)])
+        return np.array(
+            [*zip(x.tolist(), y, strict=True), (1 - self.margin, 1 - self.margin), (self.margin, 1 - self.margin)]
+        )
 
 
 def _seams(sheet: Sheet, law: Law, chance: Chance, ground: _Ground) -> None:
@@ -171,7 +175,9 @@ def _dug(law: Law, chance: Chance, ground: _Ground) -> tuple[list[Point], list[C
     wanted = chance.one(chance.whole(4, 7), chance.whole(9, 18), chance.whole(20, 44))
     largest = 0.3 / math.sqrt(wanted) * chance(0.8, 1.15)
     for _ in range(wanted * 30):
-        high = largest * (1.0 if len(chambers) < 2 else chance(0.25, 0.8) if chance.happens(0.6) else chance(0.14, 0.35))
+        high = largest * (
+            1.0 if len(chambers) < 2 else chance(0.25, 0.8) if chance.happens(0.6) else chance(0.14, 0.35)
+        )
         wide = high * law.flat * chance(0.85, 1.25)
         x, y = chance(0.06, 0.94), chance(0.15, 0.96)
         if not ground.holds(x, y, wide, high):
@@ -221,9 +227,9 @@ def _tunnel(sheet: Sheet, law: Law, chance: Chance, origin: Point, to: Point) ->
 def _chamber(sheet: Sheet, law: Law, chance: Chance, chamber: Chamber) -> int:
     """The hollow, flat at its floor, and what lies in it; returns how many things."""
     turn = around(48)
-    y = chamber.y + chamber.high * sines(turn)
     floor = chamber.y + chamber.high * 0.62
-    outline = np.stack([chamber.x + chamber.wide * cosines(turn), np.minimum(y, floor)], 1)
+    below = np.minimum(chamber.y + chamber.high * sines(turn), floor)
+    outline = np.stack([chamber.x + chamber.wide * cosines(turn), below], 1)
     sheet.shape(outline, law.hollow)
     if chamber.high < 0.014:
         return 0
@@ -248,9 +254,9 @@ def _chamber(sheet: Sheet, law: Law, chance: Chance, chamber: Chamber) -> int:
     if kind == "nest":
         rings = max(2, int(chamber.high / 0.014))
         for k in range(rings):
-            far = chamber.high * (0.8 - 0.62 * k / rings)
+            wide = chamber.high * (0.8 - 0.62 * k / rings)
             arc = np.linspace(0.0, math.pi, 25)
-            path = np.stack([chamber.x + far * 1.25 * cosines(arc), floor - far * sines(arc)], 1)
+            path = np.stack([chamber.x + wide * 1.25 * cosines(arc), floor - wide * sines(arc)], 1)
             sheet.stroke(path, chamber.high * 0.34 / rings, ink, 1.0)
         return 1
     if kind == "one":
@@ -288,7 +294,12 @@ def _plants(sheet: Sheet, law: Law, chance: Chance, ground: _Ground, doors: list
         room = y - ground.margin
         if law.growth == "grass":
             high = min(room, chance(0.012, 0.05))
-            sheet.stroke([(x, y), (x + lean * high * 0.4, y - high * 0.6), (x + lean * high, y - high)], [0.005, 0.003, 0.0008], law.plant, 1.0)
+            sheet.stroke(
+                [(x, y), (x + lean * high * 0.4, y - high * 0.6), (x + lean * high, y - high)],
+                [0.005, 0.003, 0.0008],
+                law.plant,
+                1.0,
+            )
         elif law.growth == "reeds":
             high = min(room, chance(0.06, 0.19))
             tip = (x + lean * 0.3 * high, y - high)
