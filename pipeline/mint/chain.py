@@ -6,13 +6,15 @@ for its form here, so that nobody further in handles `nonce=None`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.errors import RpcError, RpcUnavailable, WrongChain
 from pipeline.base.records import Address
-from pipeline.mint.fees import Fees, market_fees
+from pipeline.mint.fees import LEAST_PRIORITY_WEI, Fees, market_fees
+from pipeline.mint.refusals import has_no_method, wants_fewer_arguments
 from pipeline.mint.rpc import Rpc
 
 DEV_CHAIN_IDS = frozenset({31337, 1337})  # anvil and hardhat; ganache
@@ -62,13 +64,22 @@ class Transaction:
 
 
 class Chain:
-    """Typed reads of a chain, and the one write: `send`. `connect` makes it."""
+    """Typed reads of a chain, and the one write: `send`. `connect` makes it.
+
+    What its node can do is learned by asking: whether it has block 0, a base fee, a fee history, and how it estimates.
+    `least_priority_wei` is what the node was heard to demand.
+    """
 
     def __init__(self, rpc: Rpc, chain_id: int, genesis_hash: bytes, client_version: str) -> None:
         self.rpc = rpc
         self.chain_id = chain_id
         self.genesis_hash = genesis_hash
         self.client_version = client_version
+        self.gives_genesis = True  # False where block 0 is not to be had: `genesis_hash` only stands for it then
+        self.has_base_fee = True  # False: legacy transactions only (before EIP-1559)
+        self.least_priority_wei = LEAST_PRIORITY_WEI
+        self._missing: set[str] = set()  # methods that the node has not got
+        self._estimates_at_a_block = True
 
     def __repr__(self) -> str:
         return f"Chain({self.chain_id}, {self.rpc.shown!r})"
@@ -83,8 +94,14 @@ class Chain:
         return self.client_version.lower().startswith("ganache")
 
     def check_identity(self, chain_id: int, genesis_hash: bytes) -> None:
-        """Raise WrongChain unless this is the chain that a ledger knows by its chain id and genesis block."""
+        """Raise WrongChain unless this is the chain that a ledger knows by its chain id and genesis block.
+
+        Where the node gives no block 0, or the ledger began with one that gave none, the chain id has to do, and the
+        ledger's word is taken from here on: that what it has as mined is on this chain is looked up at every step.
+        """
         expect_chain(self.rpc, "chain id", self.chain_id, chain_id)
+        if not self.gives_genesis or genesis_hash == no_genesis(chain_id):
+            self.gives_genesis, self.genesis_hash = False, genesis_hash
         expect_chain(self.rpc, "the genesis block", hex_data(self.genesis_hash), hex_data(genesis_hash))
 
     # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,17 +158,65 @@ class Chain:
     def estimate(self, sender: Address, to: Address | None, data: bytes) -> int:
         """Gas that the transaction would use on the newest block, or RpcError with `data` when it would revert."""
         request = {"from": sender, "data": hex_data(data)} | ({"to": to} if to else {})
-        return self._quantity("eth_estimateGas", [request, "latest"])  # Anvil's own default is pending
+        if self._estimates_at_a_block:
+            try:
+                return self._quantity("eth_estimateGas", [request, "latest"])  # Anvil's own default is pending
+            except RpcError as error:
+                if not wants_fewer_arguments(error):
+                    raise
+        estimate = self._quantity("eth_estimateGas", [request])
+        self._estimates_at_a_block = False
+        return estimate
+
+    def pending_nonce(self, address: Address) -> int:
+        """Transactions of an account that are mined or wait in the node's pool without a gap; those mined, where it
+        does not say."""
+        count = self._where_there_is("eth_getTransactionCount", [address, "pending"])
+        return self.nonce(address) if count is None else self.parsed_quantity("eth_getTransactionCount", count)
 
     def fees(self) -> Fees:
-        """What the market pays (eth_feeHistory; the last base fee is the next block's)."""
-        answer = self.rpc.call("eth_feeHistory", [hex(FEE_BLOCKS), "latest", [FEE_PERCENTILE]])
+        """What the market pays, as far as this node can tell: zero where gas is free."""
+        if not self.has_base_fee:
+            legacy = self._quantity("eth_gasPrice", [])
+            legacy = max(legacy, self.least_priority_wei) if legacy else 0
+            return Fees(legacy, legacy)
+        base_fee, rewards = self._fee_history() or (_next_base_fee(self.head()), [])
+        if rewards or self.is_local:  # a development node suggests a constant; its empty market is free
+            return market_fees(base_fee, rewards, self.least_priority_wei)
+        price = self._number("eth_gasPrice")
+        suggested = self._number("eth_maxPriorityFeePerGas")
+        if suggested is None:
+            suggested = max(0, (price or 0) - base_fee)
+        if not (base_fee or price or suggested) and self.least_priority_wei == LEAST_PRIORITY_WEI:
+            return Fees(0, 0)
+        return market_fees(base_fee, [suggested], self.least_priority_wei)
+
+    def _fee_history(self) -> tuple[int, list[int]] | None:
+        """The next block's base fee, and what recent blocks were paid beside theirs; None where there is no history."""
+        answer = self._where_there_is("eth_feeHistory", [hex(FEE_BLOCKS), "latest", [FEE_PERCENTILE]])
+        if answer is None:
+            return None
         try:
             base_fee = quantity(answer["baseFeePerGas"][-1])
             rewards = [quantity(reward[0]) for reward in answer.get("reward") or [] if reward]
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise self._unusable("eth_feeHistory", "it is not a fee history") from error
-        return market_fees(base_fee, [reward for reward in rewards if reward > 0])
+        return base_fee, [reward for reward in rewards if reward > 0]
+
+    def _where_there_is(self, method: str, params: Sequence[Any]) -> Any:
+        """The answer of a method that not every node has; None where it refuses. One that has it not is asked once."""
+        if method in self._missing:
+            return None
+        try:
+            return self.rpc.call(method, params)
+        except RpcError as error:
+            if has_no_method(error):
+                self._missing.add(method)
+            return None
+
+    def _number(self, method: str) -> int | None:
+        answer = self._where_there_is(method, [])
+        return None if answer is None else self.parsed_quantity(method, answer)
 
     def logs(self, address: Address, first: int, last: int, topics: Sequence[Any] = ()) -> list[Log]:
         """Logs of one contract in blocks `first` to `last`."""
@@ -176,14 +241,14 @@ class Chain:
                 quantity(answer["gasLimit"]),
                 quantity(answer.get("baseFeePerGas", "0x0")),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise self._unusable("eth_getBlockByNumber", "it is not a block") from error
 
     def parsed_receipt(self, answer: Any, tx_hash: bytes) -> Receipt | None:
         """None when the transaction is not in a block. A receipt of another transaction is unusable."""
-        if answer is None or answer.get("blockHash") is None:
-            return None
         try:
+            if answer is None or answer.get("blockHash") is None:
+                return None
             receipt = Receipt(
                 fixed_bytes(answer["transactionHash"]),
                 quantity(answer["status"]) == 1,
@@ -193,7 +258,7 @@ class Chain:
                 quantity(answer.get("effectiveGasPrice", "0x0")),
                 tuple(self.parsed_logs(answer["logs"])),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise self._unusable("eth_getTransactionReceipt", "it is not a receipt") from error
         if receipt.tx_hash != tx_hash:
             raise self._unusable("eth_getTransactionReceipt", "it is another transaction's receipt")
@@ -258,15 +323,27 @@ def connect(url: str, expected_chain_id: int | None = None, *, patience_s: float
     Raises RpcUnavailable, BadArgument for a URL that is none, or WrongChain when the chain id is not the expected one.
     """
     rpc = Rpc(url) if patience_s is None else Rpc(url, patience_s=patience_s)
-    chain_id, genesis, version = rpc.batch(
-        [("eth_chainId", []), ("eth_getBlockByNumber", ["0x0", False]), ("web3_clientVersion", [])]
-    )
+    blocks = [("eth_getBlockByNumber", [at, False]) for at in ("0x0", "latest")]
+    chain_id, genesis, head, version = rpc.batch([("eth_chainId", []), *blocks, ("web3_clientVersion", [])])
     chain = Chain(rpc, 0, b"", "" if isinstance(version, RpcError) else str(version))
     chain.chain_id = chain.parsed_quantity("eth_chainId", accepted(chain_id))
-    chain.genesis_hash = chain.parsed_block(accepted(genesis)).hash
+    # A node whose history has expired refuses block 0, with a code of its own, or answers that there is none.
+    chain.gives_genesis = genesis is not None and not isinstance(genesis, RpcError)
+    chain.genesis_hash = chain.parsed_block(genesis).hash if chain.gives_genesis else no_genesis(chain.chain_id)
+    chain.parsed_block(accepted(head))
+    chain.has_base_fee = head.get("baseFeePerGas") is not None
     if expected_chain_id is not None:
         expect_chain(rpc, "chain id", chain.chain_id, expected_chain_id)
     return chain
+
+
+def no_genesis(chain_id: int) -> bytes:
+    """What stands for the hash of block 0 where a node does not give it."""
+    return hashlib.sha256(f"chain {chain_id}, whose node gives no block 0".encode()).digest()
+
+
+def _next_base_fee(head: Block) -> int:
+    return head.base_fee_wei * 9 // 8  # EIP-1559: at most an eighth more
 
 
 def expect_chain(rpc: Rpc, what: str, got: object, expected: object) -> None:

@@ -19,7 +19,7 @@ BUMP_NUMERATOR, BUMP_DENOMINATOR = 9, 8  # 12.5 %: above the 10 % that geth dema
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """The two prices of a type-2 transaction, per unit of gas."""
+    """The two prices of a type-2 transaction, per unit of gas; a legacy transaction's one price is both."""
 
     max_fee_wei: int
     priority_fee_wei: int
@@ -38,10 +38,10 @@ class Limits:
     day_wei: int | None = None
 
 
-def market_fees(base_fee_wei: int, rewards_wei: Sequence[int]) -> Fees:
+def market_fees(base_fee_wei: int, rewards_wei: Sequence[int], least_priority_wei: int = LEAST_PRIORITY_WEI) -> Fees:
     """Fees that stand six full blocks of rising base fee: twice the base fee, and the middle of recent rewards."""
     middle = sorted(rewards_wei)[(len(rewards_wei) - 1) // 2] if rewards_wei else 0
-    priority = max(middle, LEAST_PRIORITY_WEI)
+    priority = max(middle, least_priority_wei)
     return Fees(2 * base_fee_wei + priority, priority)
 
 
@@ -75,4 +75,4 @@ def check_spending(limits: Limits, cost_wei: int, run_wei: int, day_wei: int) ->
 
 
 def _raise(wei: int) -> int:
-    return -(-wei * BUMP_NUMERATOR // BUMP_DENOMINATOR)  # rounded up
+    return max(1, -(-wei * BUMP_NUMERATOR // BUMP_DENOMINATOR))  # rounded up; from free gas there is a way up as well

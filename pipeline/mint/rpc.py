@@ -13,12 +13,13 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from pipeline.base.errors import BadArgument, RpcError, RpcUnavailable
 from pipeline.base.untrusted import parse_json
+from pipeline.mint.refusals import is_of_batches, will_pass
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -27,12 +28,12 @@ CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 20.0  # between two packets
 WHOLE_TIMEOUT_S = 60.0  # of one answer: a byte a second must not hold us for ever
 MAX_ANSWER = 64 << 20  # 10,000 Transfer logs, the usual provider's limit, are 8 MiB
-BATCH = 100  # requests in one JSON batch: no provider we know of allows fewer
+BATCH = 100  # requests in one JSON batch to begin with; a node that takes fewer says so, and is asked for fewer
 PATIENCE_S = 60.0  # how long a read is repeated before it fails
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 
-RATE_LIMITED = frozenset({429, -32005})  # -32005 is "limit exceeded" in EIP-1474
-STILL_INDEXING = "transaction indexing is in progress"  # geth after its start, with the code of any other error
+NOT_SO_MANY = frozenset({400, 405, 413, 422})  # HTTP's ways to refuse a batch
+WORTH_ANOTHER_TRY = frozenset({408, 425, 429})  # of HTTP's 4xx; the others are final
 
 # Reads may be repeated. Everything else, above all eth_sendRawTransaction, is sent once: whether it arrived is looked
 # up by hash and never guessed from an error.
@@ -44,6 +45,7 @@ READS = frozenset(
         "eth_chainId",
         "eth_estimateGas",
         "eth_feeHistory",
+        "eth_gasPrice",
         "eth_getBalance",
         "eth_getBlockByHash",
         "eth_getBlockByNumber",
@@ -52,10 +54,11 @@ READS = frozenset(
         "eth_getTransactionByHash",
         "eth_getTransactionCount",
         "eth_getTransactionReceipt",
+        "eth_maxPriorityFeePerGas",
         "web3_clientVersion",
     }
 )
-# Only here `null` is an answer: "there is none". Anywhere else it is a fault of the node.
+# Only here `null` is an answer: "there is none". Anywhere else, and for the newest block, it is a fault of the node.
 NULLABLE = frozenset(
     {"eth_getBlockByHash", "eth_getBlockByNumber", "eth_getTransactionByHash", "eth_getTransactionReceipt"}
 )
@@ -68,8 +71,9 @@ log = logging.getLogger(__name__)
 class Rpc:
     """A node behind an http or https URL. Connections are kept and redirects are not followed.
 
-    Reads are repeated with jittered pauses for at most `patience_s` when the node gives no usable answer or says that
-    we ask too often (`Retry-After` is honoured) or too early; nothing else is sent twice. Safe to use from several threads.
+    Reads, and methods in `repeatable`, are repeated with jittered pauses for at most `patience_s` when the node gives
+    no usable answer or says that we ask too often (`Retry-After` is honoured) or too early; nothing else is sent twice.
+    How many requests the node takes in one batch is learned. Safe to use from several threads.
     Raises BadArgument for a URL that cannot be one.
     """
 
@@ -77,6 +81,7 @@ class Rpc:
         self,
         url: str,
         *,
+        repeatable: frozenset[str] = READS,
         patience_s: float = PATIENCE_S,
         read_timeout_s: float = READ_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
@@ -84,6 +89,8 @@ class Rpc:
     ) -> None:
         self._target, self.shown, self.is_loopback, self._authorization = _split(url)
         self.patience_s = patience_s
+        self._repeatable = repeatable
+        self._most = BATCH  # requests in one batch, as far as this node has taught us
         self._read_timeout_s = read_timeout_s
         self._clock = clock
         self._sleep = sleep
@@ -106,24 +113,22 @@ class Rpc:
 
         def once() -> Any:
             answer = self._exchange(method, self._request(method, params))
-            result = self._result(method, answer)
+            result = self._result(method, answer, params)
             if isinstance(result, RpcError):
                 raise result
             return result
 
-        return self._patiently(once) if method in READS else once()
+        return self._patiently(once) if method in self._repeatable else once()
 
     def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """The results of many methods, in order, by few requests; a refused call's RpcError stands in its place.
+        """The results of many reads, asked in order, by few requests; a refused call's RpcError stands in its place.
 
-        Raises RpcUnavailable when any answer is unusable.
+        Raises RpcUnavailable when an answer stays unusable, RpcError when the node keeps asking for patience.
         """
+        assert all(method in READS for method, _ in calls), "only what may be repeated goes into a batch"
         results: list[Any] = []
-        for chunk in _chunks(calls):
-            if all(method in READS for method, _ in chunk):
-                results += self._patiently(lambda chunk=chunk: self._batch_once(chunk))  # type: ignore[misc]
-            else:
-                results += self._batch_once(chunk)
+        while len(results) < len(calls):
+            results += self._first_of(calls[len(results) :])
         return results
 
     # ── one exchange ─────────────────────────────────────────────────────────────────────────────────────────
@@ -131,13 +136,53 @@ class Rpc:
     def _request(self, method: str, params: Sequence[Any]) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(params)}
 
+    def _first_of(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of the first of `calls`: of as many as the node answers at once, at least of one.
+
+        What refuses a batch for its size is halved, and that is remembered. Whatever else ails it, after two failures
+        a smaller request is tried: many providers count a batch by its calls.
+        """
+        size, failures = min(len(calls), self._most), 0
+
+        def once() -> list[Any]:
+            nonlocal size, failures
+            failures += 1
+            if failures > 2:
+                size = max(1, size // 2)
+            while size > 1:
+                try:
+                    return self._batch_once(calls[:size])
+                except _TooMany:
+                    size = self._most = size // 2
+                    log.info("%s takes fewer than %d requests at once", self.shown, 2 * size)
+            return [self._alone(*calls[0])]
+
+        return cast("list[Any]", self._patiently(once))
+
+    def _alone(self, method: str, params: Sequence[Any]) -> Any:
+        """The result of one read, or the RpcError in its place; one that will pass is raised."""
+        result = self._result(method, self._exchange(method, self._request(method, params)), params)
+        if _asks_for_patience(result):
+            raise result
+        return result
+
     def _batch_once(self, calls: Sequence[Call]) -> list[Any]:
+        """Results up to the first that has to be asked for again, which is raised where it is the first of all."""
         requests = [self._request(method, params) for method, params in calls]
         name = f"a batch of {len(calls)}"
-        answers = self._exchange(name, requests)
+        try:
+            answers = self._exchange(name, requests)
+        except RpcUnavailable as error:
+            if error.fields["status"] in NOT_SO_MANY:
+                raise _TooMany from error
+            raise
+        if isinstance(answers, list) and len(answers) == 1:
+            (answers,) = answers  # one error for all
         if not isinstance(answers, list):
             refused = self._error(name, answers.get("error")) if isinstance(answers, dict) else None
-            raise refused or self._unavailable(name, "no JSON-RPC batch came back")
+            if refused is not None and will_pass(refused) and not is_of_batches(refused):
+                raise refused
+            raise _TooMany if refused is not None else self._unavailable(name, "no JSON-RPC batch came back")
         by_id: dict[Any, Any] = {}
         for answer in answers:
             if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0" or type(answer.get("id")) is not int:
@@ -147,11 +192,14 @@ class Rpc:
             by_id[answer["id"]] = answer
         if by_id.keys() != {request["id"] for request in requests}:
             raise self._unavailable(name, "answers do not belong to the requests")
-        results = [self._result(request["method"], by_id[request["id"]]) for request in requests]
-        passing = next((r for r in results if isinstance(r, RpcError) and _will_pass(r)), None)
-        if passing is not None:
-            raise passing
-        return results
+        results = [self._result(request["method"], by_id[request["id"]], request["params"]) for request in requests]
+        refusals = [result for result in results if isinstance(result, RpcError)]
+        if any(is_of_batches(refusal) for refusal in refusals):
+            raise _TooMany
+        passing = next((number for number, result in enumerate(results) if _asks_for_patience(result)), len(results))
+        if passing == 0:
+            raise results[0]
+        return results[:passing]
 
     def _exchange(self, method: str, request: dict[str, Any] | list[dict[str, Any]]) -> Any:
         """Post `request` and parse what comes back; a single answer must carry the request's id."""
@@ -172,12 +220,12 @@ class Rpc:
             raise self._unavailable(method, "the answer belongs to another request")
         return answer
 
-    def _result(self, method: str, answer: dict[str, Any]) -> Any:
+    def _result(self, method: str, answer: dict[str, Any], params: Sequence[Any]) -> Any:
         if answer.get("error") is not None:
             return self._error(method, answer["error"])
         if "result" not in answer:
             raise self._unavailable(method, "the answer has neither result nor error")
-        if answer["result"] is None and method not in NULLABLE:
+        if answer["result"] is None and (method not in NULLABLE or "latest" in params):
             raise self._unavailable(method, "the answer is null")
         return answer["result"]
 
@@ -197,7 +245,7 @@ class Rpc:
         """The body of an HTTP 200; RpcUnavailable otherwise."""
         import urllib3
 
-        reason, wait_s, answer = "", None, b""
+        reason, status, wait_s, answer = "", 200, None, b""
         try:
             response = self._connections().request(
                 "POST",
@@ -210,6 +258,7 @@ class Rpc:
                 preload_content=False,
             )
             try:
+                status = response.status
                 answer = self._read(response)
                 if response.status == 429:
                     reason, wait_s = "asked too often (HTTP 429)", _seconds(response.headers.get("Retry-After"))
@@ -225,7 +274,7 @@ class Rpc:
         except (OSError, ValueError) as error:
             reason = type(error).__name__
         if reason:  # raised out here: urllib3's exceptions hold the whole URL
-            raise self._unavailable(method, reason, wait_s)
+            raise self._unavailable(method, reason, wait_s, status)
         return answer
 
     def _read(self, response: BaseHTTPResponse) -> bytes:
@@ -257,9 +306,11 @@ class Rpc:
             try:
                 return once()
             except RpcUnavailable as error:
+                if error.fields["status"] in range(400, 500) and error.fields["status"] not in WORTH_ANOTHER_TRY:
+                    raise
                 failure: RpcUnavailable | RpcError = error
             except RpcError as error:
-                if not _will_pass(error):
+                if not will_pass(error):
                     raise
                 failure = error
             wait_s = failure.fields.get("wait_s")
@@ -271,13 +322,13 @@ class Rpc:
             self._sleep(wait_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _unavailable(self, method: str, reason: str, wait_s: float | None = None) -> RpcUnavailable:
+    def _unavailable(self, method: str, reason: str, wait_s: float | None = None, status: int = 200) -> RpcUnavailable:
         log.info(
             "%s gave no usable answer to %s: %s",
             *(self.shown, method, reason),
             extra={"rpc": "error", "rpc_method": method},
         )
-        return RpcUnavailable(rpc=self.shown, method=method, reason=reason, wait_s=wait_s)
+        return RpcUnavailable(rpc=self.shown, method=method, reason=reason, wait_s=wait_s, status=status)
 
     def _hide(self, text: str) -> str:
         """`text` without our URL: nodes quote requests in their messages."""
@@ -288,14 +339,17 @@ class Rpc:
         return text
 
 
-def _will_pass(error: RpcError) -> bool:
-    """Whether the node only asks for patience: its answer to the same read will be another one soon."""
-    return error.fields["code"] in RATE_LIMITED or STILL_INDEXING in error.fields["message"]
+def _asks_for_patience(result: Any) -> bool:
+    return isinstance(result, RpcError) and will_pass(result)
 
 
 def shown(url: str) -> str:
     """What of an RPC URL may be shown: scheme, host and port. Raises BadArgument for a URL that cannot be one."""
     return _split(url)[1]
+
+
+class _TooMany(Exception):
+    """The node takes fewer requests in one batch, or none."""
 
 
 class _Unusable(Exception):
@@ -388,8 +442,3 @@ def _revert_data(error: dict[str, Any]) -> bytes | None:
         except ValueError:
             return None
     return None
-
-
-def _chunks(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
-    for start in range(0, len(calls), BATCH):
-        yield calls[start : start + BATCH]

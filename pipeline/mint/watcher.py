@@ -154,21 +154,23 @@ class Watcher:
 
     def look(self, live: list[Slot]) -> Look:
         """Everything at once: who the chain is, its head, our nonce, and a receipt for every attempt."""
+        chain = self.chain
         hashes = [attempt.hash for slot in live for attempt in slot.attempts]
-        answers = self.chain.rpc.batch(
+        answers = chain.rpc.batch(
             [
                 ("eth_chainId", []),
-                ("eth_getBlockByNumber", ["0x0", False]),
+                *([("eth_getBlockByNumber", ["0x0", False])] if chain.gives_genesis else []),
                 ("eth_getBlockByNumber", ["latest", False]),
                 ("eth_getTransactionCount", [self.address, "latest"]),
                 *(("eth_getTransactionReceipt", [hex_data(tx_hash)]) for tx_hash in hashes),
             ]
         )
-        chain_id, genesis, head, nonce, *receipts = map(accepted, answers)
-        chain = self.chain
+        chain_id, *genesis, head, nonce = map(accepted, answers[: len(answers) - len(hashes)])
+        receipts = map(accepted, answers[len(answers) - len(hashes) :])
         expect_chain(chain.rpc, "chain id", chain.parsed_quantity("eth_chainId", chain_id), chain.chain_id)
-        found_genesis = hex_data(chain.parsed_block(genesis).hash)
-        expect_chain(chain.rpc, "the genesis block", found_genesis, hex_data(chain.genesis_hash))
+        for block in genesis:
+            found_genesis = hex_data(chain.parsed_block(block).hash)
+            expect_chain(chain.rpc, "the genesis block", found_genesis, hex_data(chain.genesis_hash))
         found = {
             tx_hash: receipt
             for tx_hash, answer in zip(hashes, receipts, strict=True)

@@ -15,6 +15,9 @@
     stale                       the first answer that this method got since the rule was set, again and again
     replace                     the result given as `value`, or what `value(result)` makes of the node's
 
+Habits last: at most `most_in_batch` requests in one batch, every answer with HTTP `status`, and `refuse(method, params)`
+gives the JSON-RPC error of a request, or None.
+
 A rule holds for `times` requests (None: for ever) and may fire with a probability. In a JSON batch it holds for each
 of its requests. `hits` counts requests by method.
 """
@@ -28,6 +31,7 @@ import threading
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -55,6 +59,11 @@ class FaultProxy:
     hang_s: float = 1.0
     rules: dict[str, Rule] = field(default_factory=dict)
     hits: Counter[str] = field(default_factory=Counter)
+    most_in_batch: int = 1 << 30
+    batches_refused: int = 0
+    status: int = 200
+    refuse: Callable[[str, list[Any]], dict[str, Any] | None] = lambda _method, _params: None
+    genesis_asked: int = 0
 
     def __enter__(self) -> FaultProxy:
         self._random = random.Random(self.seed)
@@ -114,6 +123,15 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             request = json.loads(body)
             calls = request if isinstance(request, list) else [request]
+            if proxy.status != 200:
+                return self._answer(proxy.status, b"no", "text/plain")
+            if isinstance(request, list) and len(request) > proxy.most_in_batch:
+                proxy.batches_refused += 1
+                error = {"code": -32007, "message": f"batch limit exceeded: at most {proxy.most_in_batch} requests"}
+                return self._answer(
+                    200, json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode(), "application/json"
+                )
+            proxy.genesis_asked += sum(call["params"][:1] == ["0x0"] for call in calls)
             rules = [proxy.fires(call["method"]) for call in calls]
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 self._spoiled(body, request, calls, rules)
@@ -127,7 +145,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 return self._answer(502, b"<html>bad gateway</html>", "text/html")
             if before:
                 return self._cut(before)
-            if calls == [request] and actions == {"error"}:
+            if calls == [request] and (actions == {"error"} or proxy.refuse(request["method"], request["params"])):
                 answers: Any = {"jsonrpc": "2.0", "id": request["id"]}
             else:
                 answers = json.loads(proxy.forward(body))
@@ -135,6 +153,9 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 answers if isinstance(answers, list) else [answers], calls, rules, strict=True
             ):
                 _spoil_answer(answer, call, rule)
+                if (refusal := proxy.refuse(call["method"], call["params"])) is not None:
+                    answer.pop("result", None)
+                    answer["error"] = refusal
             data = json.dumps(answers).encode()
             after = actions & WHOLE_ANSWER
             if after & {"fail_after"}:
