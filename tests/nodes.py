@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from conftest import REPOSITORY, Ended
 
@@ -51,9 +52,15 @@ def anvil(*words: str) -> Iterator[str]:
 
 def fund(url: str, address: str, ether: int = 10) -> None:
     """Give an account money out of nothing, without a block. (Anvil answers `null`, which our own client refuses.)"""
-    body = {"jsonrpc": "2.0", "id": 1, "method": "anvil_setBalance", "params": [address, hex(ether * 10**18)]}
+    asked(url, "anvil_setBalance", address, hex(ether * 10**18))
+
+
+def asked(url: str, method: str, *params: Any) -> Any:
+    """What a node answers to whatever no pipeline would ask."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    urllib.request.urlopen(request).close()
+    with urllib.request.urlopen(request) as response:
+        return json.loads(response.read()).get("result")
 
 
 def typed(folder: Path, words: Sequence[str | Path], lines: Sequence[str], timeout: float = 240) -> Ended:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import command
-from pipeline.ledger import Collection, Ledger, Token
+from pipeline.ledger import Collection, Ledger, Run, Token
 from pipeline.mint.networks import network_of
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def status_report(workspace: Workspace, config: Settings) -> dict[str, Any]:
     """How far each collection is, and the command that finishes what was interrupted."""
     if not workspace.ledger.exists():
         return {"collections": [], "unfinished": None}
-    _record_finality(workspace, config)
+    _look_again(workspace, config)
     with Ledger(workspace.ledger, readonly=True) as ledger:
-        unfinished = ledger.runs.unfinished()
+        unfinished = ledger.runs.unfinished() or _taken_back(ledger)
         return {
             "collections": [_progress(ledger, collection) for collection in ledger.collections.all()],
             "unfinished": command(unfinished, config) if unfinished else None,
@@ -191,14 +191,21 @@ def _check_block(at: int, deployed: int | None, newest: int) -> None:
         )
 
 
-def _record_finality(workspace: Workspace, config: Settings) -> None:
-    """Note what has become final meanwhile, where the chain answers at once; the embedded one is not started for it."""
+def _taken_back(ledger: Ledger) -> Run | None:
+    """A finished run that a reorg took tokens of: the newest, since its own command comes first."""
+    runs = (run for collection in ledger.collections.all() for run in ledger.runs.of(collection.id))
+    return next((run for run in runs if ledger.batches.unminted(run.id)), None)
+
+
+def _look_again(workspace: Workspace, config: Settings) -> None:
+    """Note what a reorg took and what has become final, where the chain answers at once; the embedded one is not
+    started for it."""
     with Ledger(workspace.ledger, readonly=True) as ledger:
         waiting = [c for c in ledger.collections.all() if ledger.tokens.counts(c.id).get("mined")]
     for kind, collection in {collection.chain_kind: collection for collection in waiting}.items():
         url = config.chain.rpc_url if kind == "external" else _running_at(workspace.chain / kind / "port")
         if url:
-            _finalize_at(url, workspace, collection)
+            _look_at(url, workspace, collection)
 
 
 def _running_at(port_file: Path) -> str | None:
@@ -210,14 +217,14 @@ def _running_at(port_file: Path) -> str | None:
         return f"http://{address[0]}:{address[1]}" if probe.connect_ex(address) == 0 else None
 
 
-def _finalize_at(url: str, workspace: Workspace, collection: Collection) -> None:
+def _look_at(url: str, workspace: Workspace, collection: Collection) -> None:
     from pipeline.mint.chain import connect
-    from pipeline.mint.watcher import finalize
+    from pipeline.mint.watcher import look_again
 
     try:
         chain = connect(url, patience_s=0)
         chain.check_identity(collection.chain_id, collection.genesis_hash)
         with Ledger(workspace.ledger) as ledger:
-            finalize(ledger, chain)
+            look_again(ledger, chain, patience_s=0)
     except (ChainError, WorkspaceUnwritable) as error:  # told by the next command that needs the chain
-        log.info("finality was not looked up: %s", error)
+        log.info("the chain was not looked at again: %s", error)

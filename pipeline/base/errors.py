@@ -38,6 +38,7 @@ PipelineError                         exit 1
 │   ├── NotOwner
 │   ├── SignerMismatch
 │   ├── InsufficientFunds
+│   ├── AccountBusy
 │   ├── LimitReached
 │   ├── Reverted
 │   └── ForeignTransaction
@@ -337,6 +338,18 @@ class InsufficientFunds(ChainError):
 
     sentence = "{address} has {balance_wei} wei and needs {needed_wei}"
     next_step = "send it the difference, then give the same command again: it continues"
+
+
+class AccountBusy(ChainError):
+    """Other transactions of the signing account wait in the pool, sent from a wallet or another machine."""
+
+    sentence = (
+        "{address} has transactions waiting at {rpc} that this ledger does not know ({count} from nonce {nonce} on)"
+    )
+    next_step = (
+        "let them be mined, or speed them up or cancel them in the wallet that sent them, then give the same command"
+        " again: it continues. Nothing was replaced"
+    )
 
 
 class LimitReached(ChainError):

@@ -27,9 +27,9 @@ def wanted_network(config: Config) -> Network | None:
     return network_named(config["network"]) if config["network"] else None
 
 
-def confirmations(config: Config) -> int:
-    """Blocks until a token counts as minted: as configured, else the named network's."""
-    network = wanted_network(config)
+def confirmations(config: Config, chain_id: int) -> int:
+    """Blocks until a token counts as minted: as configured, else as the chain of this id has it."""
+    network = network_of(chain_id)
     chosen: int = config["confirmations"] if network is None or config.given("confirmations") else network.confirmations
     return chosen
 

@@ -125,6 +125,8 @@ def mint_run(
         if folder is not None:
             decision = named_after(ledger, config, decision, folder)
         if isinstance(decision, Finished):
+            decision = _still_there(config, workspace, ledger, decision, observer)
+        if isinstance(decision, Finished):
             return Outcome(decision.run, ledger.collections.get(decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
         spends = not stop_after_generate
@@ -193,6 +195,31 @@ def _tools(
             check_consent(config, chain.chain_id, collection_name(ledger, decision), person)
         signer = signer_for(chain, config, person.ask_password)
         yield Tools(chain, kind, signer, generator, folder, found, store, places)
+
+
+def _still_there(
+    config: Config, workspace: Workspace, ledger: Ledger, decision: Finished, observer: Observer
+) -> Finished | Continue:
+    """The same decision once the chain was looked at again; to continue, where a reorg took tokens of the run since.
+
+    What is final is not looked at any more.
+    """
+    from pipeline.mint.watcher import look_again
+
+    run = decision.run
+    collection = ledger.collections.get(run.collection)
+    if ledger.tokens.counts(collection.id).keys() == {"final"} and collection.state == "final":
+        return decision
+    with chain_url(config, workspace, collection.chain_kind) as url:
+        chain = reach(url)
+        chain.check_identity(collection.chain_id, collection.genesis_hash)
+        for line in look_again(ledger, chain):
+            observer.notice(line)
+    if not ledger.runs.reopen(run.id):
+        return decision
+    reopened = ledger.runs.unfinished()
+    assert reopened is not None
+    return Continue(reopened)
 
 
 def _planned(
@@ -310,7 +337,8 @@ def _walk(
         if event.kind not in ROUTINE:
             observer.notice(event.text)
 
-    sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, confirmations(config), tell)
+    depth = confirmations(config, tools.chain.chain_id)
+    sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, depth, tell)
     for line in sender.recover(flow.collection.id):
         observer.notice(line)
 

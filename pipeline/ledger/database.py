@@ -118,9 +118,10 @@ class Database:
             return self._engine.row(sql, parameters)
 
     def one(self, sql: str, parameters: Sequence[object] = ()) -> Row:
-        """The one row that is known to be there."""
+        """The one row that is known to be there. Raises Corrupt when it is not: somebody else changed the file."""
         row = self.row(sql, parameters)
-        assert row is not None, f"the ledger has no row for {tuple(parameters)}"
+        if row is None:
+            raise Corrupt(what=self.path, reason=f"a row is missing (asked for {tuple(parameters)})")
         return row
 
     # ── the event chain ──────────────────────────────────────────────────────────────────────────────────────

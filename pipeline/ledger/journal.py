@@ -189,6 +189,10 @@ class Journal:
         marks = ",".join("?" * len(states))
         return self._slots(f"WHERE chain = ? AND sender = ? AND slot.state IN ({marks})", (chain, sender, *states))
 
+    def mined_slots(self, chain: int) -> list[Slot]:
+        """Slots of all accounts on a chain that are mined and not final."""
+        return self._slots("WHERE chain = ? AND slot.state = 'mined'", (chain,))
+
     def slots_of_batch(self, batch: int) -> list[Slot]:
         return self._slots("WHERE batch = ?", (batch,))
 

@@ -92,6 +92,17 @@ class Runs:
             self._db.log("run.done", str(run))
         crash_point("run_done")
 
+    def reopen(self, run: int) -> bool:
+        """Have a finished run go on where a reorg took batches of it; False where all of them stand."""
+        with self._db.atomic():
+            missing = self._db.one(
+                "SELECT count(*) AS n FROM batch WHERE run = ? AND state NOT IN ('mined', 'final')", (run,)
+            )
+            if missing["n"]:
+                self._db.execute("UPDATE run SET state = 'running' WHERE id = ?", (run,))
+                self._db.log("run.reopened", str(run), batches=missing["n"])
+        return bool(missing["n"])
+
     def mark_reported(self, run: int) -> None:
         """Remember that the caller has seen the result, so that `--more` may begin anew."""
         with self._db.atomic():

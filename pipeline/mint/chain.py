@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.base.errors import RpcError, RpcUnavailable, WrongChain
 from pipeline.base.records import Address
 from pipeline.mint.fees import LEAST_PRIORITY_WEI, Fees, market_fees
-from pipeline.mint.refusals import has_no_method, wants_fewer_arguments
+from pipeline.mint.refusals import has_no_method, least_tip_wei, wants_fewer_arguments
 from pipeline.mint.rpc import Rpc
 
 DEV_CHAIN_IDS = frozenset({31337, 1337})  # anvil and hardhat; ganache
@@ -190,6 +190,19 @@ class Chain:
         if not (base_fee or price or suggested) and self.least_priority_wei == LEAST_PRIORITY_WEI:
             return Fees(0, 0)
         return market_fees(base_fee, [suggested], self.least_priority_wei)
+
+    def demand(self, refusal: RpcError) -> None:
+        """Heed a node that called a transaction underpriced: what it names from now on, else what it suggests."""
+        wanted = least_tip_wei(refusal) or self._number("eth_maxPriorityFeePerGas") or 0
+        self.least_priority_wei = max(self.least_priority_wei, wanted)
+
+    def knows_push0(self) -> bool:
+        """Whether the chain runs what Solidity writes since the Shanghai upgrade of 2023: PUSH0 PUSH0 RETURN."""
+        try:
+            self._bytes("eth_call", [{"data": "0x5f5ff3"}, "latest"])
+        except RpcError:
+            return False
+        return True
 
     def _fee_history(self) -> tuple[int, list[int]] | None:
         """The next block's base fee, and what recent blocks were paid beside theirs; None where there is no history."""

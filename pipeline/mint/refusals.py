@@ -110,12 +110,16 @@ def says_taken(error: RpcError) -> bool:
     return bool(_TAKEN.search(_words(error)))
 
 
+def says_known(error: RpcError) -> bool:
+    """Whether the node has the transaction, or its nonce behind it, or no room just now: what is looked up, not guessed."""
+    return bool(_KNOWN.search(_words(error)))
+
+
 def is_final(error: RpcError) -> bool:
     """Whether the node will never take these bytes, or takes none at all."""
-    words = _words(error)
-    if will_pass(error) or is_underpriced(error) or says_taken(error) or _KNOWN.search(words):
+    if will_pass(error) or is_underpriced(error) or says_taken(error) or says_known(error):
         return False
-    return error.fields["code"] == -32601 or bool(_NEVER.search(words))
+    return error.fields["code"] == -32601 or bool(_NEVER.search(_words(error)))
 
 
 def _words(error: RpcError) -> str:

@@ -306,7 +306,7 @@ class Rpc:
             try:
                 return once()
             except RpcUnavailable as error:
-                if error.fields["status"] in range(400, 500) and error.fields["status"] not in WORTH_ANOTHER_TRY:
+                if is_final_status(error.fields["status"]):
                     raise
                 failure: RpcUnavailable | RpcError = error
             except RpcError as error:
@@ -337,6 +337,11 @@ class Rpc:
             if len(secret) > 3:
                 text = text.replace(secret, "…")
         return text
+
+
+def is_final_status(status: int) -> bool:
+    """Whether an HTTP status says that the same request will be refused again."""
+    return 400 <= status < 500 and status not in WORTH_ANOTHER_TRY
 
 
 def _asks_for_patience(result: Any) -> bool:

@@ -17,7 +17,9 @@ from typing import Any
 
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import (
+    AccountBusy,
     BadArgument,
+    ChainError,
     InsufficientFunds,
     LimitReached,
     NotOwner,
@@ -40,6 +42,15 @@ from pipeline.mint.collection import (
     transfer_call,
 )
 from pipeline.mint.fees import Fees, Limits, bumped, capped, check_spending, least_fee_wei
+from pipeline.mint.refusals import (
+    asks_too_often,
+    is_final,
+    is_underpriced,
+    needs_too_much_gas,
+    says_known,
+    says_taken,
+)
+from pipeline.mint.rpc import is_final_status
 from pipeline.mint.signer import Signer, signed
 from pipeline.mint.watcher import ChainEvent, Look, Watcher, call_of, reason_of, short
 
@@ -49,9 +60,12 @@ START_DIGITS_GAS = 32 * 12  # an estimate with another start: at most 32 bytes o
 TRANSFER_GAS = 21_000
 
 BUMP_BLOCKS = 3
+LEAST_BUMP_S = 12.0  # whatever the blocks: on a chain with four of them a second, three are no time at all
 BUMP_S = 48.0  # four slots of Ethereum: for chains whose blocks stand still
 RESEND_S = 12.0  # behind a load balancer a node may learn of a transaction only seconds later
+BUSY_RESEND_S = 2.0  # after "too often"
 LOCAL_RESEND_S = 0.5
+REFUSED_S = 120.0  # of refusals that say neither "never" nor what would help, until the run ends with the node's words
 DAY_S = 24 * 3600
 POLL_S, LOCAL_POLL_S = (1.0, 4.0), (0.01, 0.05)  # first and longest pause between two looks
 
@@ -113,6 +127,9 @@ class Sender:
         self._last_sent: dict[int, float] = {}  # by attempt
         self._behind_since: float | None = None  # when the chain was first seen to lack a mined predecessor
         self._stuck_since: dict[int, float] = {}  # by slot, when a bump was first out of reach
+        self._refusals: dict[int, RpcError] = {}  # by attempt, the node's last word when it was sent
+        self._refused_since: dict[int, float] = {}  # by slot, for no reason that is known here
+        self._taken_since: dict[int, float] = {}  # by nonce, when another transaction was first seen to wait with it
 
     # ── the contract ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,18 +159,26 @@ class Sender:
         try:
             gas = _with_margin(self.chain.estimate(self.address, None, init_code))
         except RpcError as error:
+            if error.fields["data"] is None and not self.chain.knows_push0():
+                raise ChainError(
+                    reason=f"the chain at {self.chain.rpc.shown} is too old for the contract: it does not know PUSH0,"
+                    " which came with the Shanghai upgrade",
+                    hint="nothing was sent; start your own node with a newer hardfork, or use another chain",
+                ) from error
             raise _refusal("deploying the contract", error) from error
         if gas > MAX_GAS:
             raise LimitReached(limit="the gas limit of a transaction (EIP-7825)", value=MAX_GAS, needed=gas)
         nonce = self._deployment_nonce(collection_id)
+        if nonce is None:
+            return
         contract = predicted_address(self.address, nonce)
         slot = self._sign(Intent("deploy", collection_id), nonce, None, init_code, gas, contract=contract)
         self._send(slot, slot.last)
 
-    def _deployment_nonce(self, collection_id: int) -> int:
+    def _deployment_nonce(self, collection_id: int) -> int | None:
         """The nonce that an adopted contract had before a reorg took it, when it is free: it gives the same address.
 
-        Mints that are signed for that address stay good, and the gap before their nonces is filled.
+        None, as `_next_nonce`. Mints that are signed for that address stay good, and the gap before their nonces is filled.
         """
         lost = self.ledger.collections.get(collection_id).contract
         free = self.chain.nonce(self.address)
@@ -162,7 +187,7 @@ class Sender:
             and predicted_address(self.address, free) == lost
             and not self.journal.uses(self.watcher.chain_key, self.address, free)
         ):
-            return free
+            return free if self._is_free(free) else None
         return self._next_nonce()
 
     # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -246,7 +271,10 @@ class Sender:
             gas = _with_margin(self.chain.estimate(self.address, contract.address, data))
         except RpcError as error:
             raise _refusal(f"transferring token {intent.start}", error) from error
-        return self._sign(intent, self._next_nonce(), contract.address, data, gas)
+        while (nonce := self._next_nonce()) is None:
+            if not self.settle():
+                self.pause()
+        return self._sign(intent, nonce, contract.address, data, gas)
 
     def _await(self, slot: Slot) -> None:
         """Settle until a transaction is as deep as was asked for."""
@@ -367,7 +395,8 @@ class Sender:
                 self._first_seen.setdefault(attempt.id, self._clock())
             if self.watcher.suspect(slot, look):
                 continue
-            if slot is unmined[0] and self._is_stuck(slot, look, pool) and (dearer := self._bump(slot)) is not None:
+            goes_first = slot is unmined[0] or self._has_a_price(slot)
+            if goes_first and self._is_stuck(slot, look, pool) and (dearer := self._bump(slot)) is not None:
                 self._send(dearer, dearer.last)
             elif not any(attempt.hash in pool for attempt in slot.attempts) and self._is_due(slot.last):
                 if slot.last.sends:
@@ -378,16 +407,32 @@ class Sender:
 
     def _is_due(self, attempt: Attempt) -> bool:
         last = self._last_sent.get(attempt.id)
-        return last is None or self._clock() - last >= (LOCAL_RESEND_S if self.chain.is_local else RESEND_S)
+        pause_s = LOCAL_RESEND_S if self.chain.is_local else RESEND_S
+        if attempt.id in self._refusals and asks_too_often(self._refusals[attempt.id]):
+            pause_s = min(pause_s, BUSY_RESEND_S)
+        return last is None or self._clock() - last >= pause_s
 
     def _is_stuck(self, slot: Slot, look: Look, pool: dict[bytes, Transaction]) -> bool:
+        """Whether another fee would help: not where a stranger holds the nonce, or the node refuses for another reason."""
         last = slot.last
-        if last.first_sent_block is None:
+        if last.first_sent_block is None or slot.nonce in self._taken_since:
             return False
-        if last.hash not in pool and look.head.base_fee_wei > last.max_fee_wei:
-            return True  # nodes drop what cannot pay the base fee, and do not take it again
+        if last.hash not in pool:
+            if look.head.base_fee_wei > last.max_fee_wei:
+                return True  # nodes drop what cannot pay the base fee, and do not take it again
+            refusal = self._refusals.get(last.id)
+            if refusal is not None and not is_underpriced(refusal):
+                return False
+            if self._has_a_price(slot):
+                return True
         waited_s = self._clock() - self._first_seen[last.id]
-        return look.head.number - last.first_sent_block >= BUMP_BLOCKS or waited_s >= BUMP_S
+        blocks = look.head.number - last.first_sent_block
+        return waited_s >= BUMP_S or (blocks >= BUMP_BLOCKS and waited_s >= LEAST_BUMP_S)
+
+    def _has_a_price(self, slot: Slot) -> bool:
+        """Whether the node refused the last attempt for less than it demands, and demands what we know."""
+        refusal, demanded = self._refusals.get(slot.last.id), self.chain.least_priority_wei
+        return refusal is not None and is_underpriced(refusal) and slot.last.priority_fee_wei < demanded
 
     def _bump(self, slot: Slot) -> Slot | None:
         """The slot with a dearer attempt, or None where a limit forbids it; LimitReached after long waiting."""
@@ -396,7 +441,8 @@ class Sender:
         fees = capped(wanted, self._limits.max_fee_wei)
         least = bumped(last, last)
         problem = None
-        if fees.max_fee_wei < least.max_fee_wei or fees.priority_fee_wei < least.priority_fee_wei:
+        demanded = max(least.priority_fee_wei, self.chain.least_priority_wei)
+        if fees.max_fee_wei < least.max_fee_wei or fees.priority_fee_wei < demanded:
             problem = LimitReached(
                 limit="the highest fee per gas (wei)", value=self._limits.max_fee_wei, needed=wanted.max_fee_wei
             )
@@ -437,6 +483,9 @@ class Sender:
         if not in_flight and start < unit.tokens.start and self._may_catch_up():
             return False  # a reorg took what is before these tokens, just after the last look at the chain
 
+        nonce = self._next_nonce()
+        if nonce is None:
+            return False
         everyone = self.ledger.tokens.recipients(unit.batch.plan.id)
         first = unit.tokens.start - unit.batch.plan.start
         recipients = everyone[first : first + len(unit.tokens)]
@@ -448,7 +497,7 @@ class Sender:
             return True
         intent = Intent("mint", batch.collection, batch.id, unit.tokens.start, len(unit.tokens))
         data = mint_call(unit.tokens.start, recipients, digest)
-        slot = self._sign(intent, self._next_nonce(), contract.address, data, gas)
+        slot = self._sign(intent, nonce, contract.address, data, gas)
         self._queue.popleft()
         self._behind_since = None
         self._send(slot, slot.last)
@@ -476,8 +525,8 @@ class Sender:
                 if start != unit.tokens.start:
                     return None  # a predecessor was mined meanwhile
                 self.watcher.present(contract, unit.tokens, digest)  # tells whose tokens these are
-            elif error.fields["data"] is None and len(unit.tokens) > 1:
-                return MAX_GAS + 1  # nodes answer so when it does not fit into a block
+            elif needs_too_much_gas(error) and len(unit.tokens) > 1:
+                return MAX_GAS + 1  # it does not fit into a block
             raise _refusal(f"minting tokens {unit.tokens.start}-{unit.tokens.stop - 1}", error) from error
         return _with_margin(estimate) + START_DIGITS_GAS
 
@@ -495,15 +544,38 @@ class Sender:
         self._queue.appendleft(_Unit(unit.batch, range(unit.tokens.start, middle)))
         self._say("split", f"tokens {unit.tokens.start}-{unit.tokens.stop - 1} need two transactions on this chain")
 
-    def _next_nonce(self) -> int:
-        """The ledger's next nonce, but none that the chain has seen: somebody may have used the account elsewhere."""
+    def _next_nonce(self) -> int | None:
+        """The ledger's next nonce, but none that the chain has seen: somebody may have used the account elsewhere.
+
+        None while a transaction that is not ours waits in the pool with that nonce. Raises AccountBusy after long waiting.
+        """
         nonce = max(self.journal.next_nonce(self.watcher.chain_key, self.address), self.chain.nonce(self.address))
+        if not self._is_free(nonce):
+            return None
         if nonce == 0 and self.chain.is_ganache:
             # Ganache executes the bytes of nonce 0 again whenever they are sent again: nothing of value goes there.
             slot = self._sign(Intent("filler"), 0, self.address, b"", TRANSFER_GAS)
             self._send(slot, slot.last)
             return 1
         return nonce
+
+    def _is_free(self, nonce: int) -> bool:
+        """Whether the pool has nothing of this account at a nonce: a payment from a wallet must not be replaced."""
+        waiting = self.chain.pending_nonce(self.address) - nonce
+        if waiting <= 0:
+            self._taken_since.pop(nonce, None)
+            return True
+        self._wait_for_stranger(nonce, waiting)
+        return False
+
+    def _wait_for_stranger(self, nonce: int, count: int) -> None:
+        """Tell once that another transaction of the account waits with this nonce. Raises AccountBusy after long waiting."""
+        busy = AccountBusy(address=self.address, nonce=nonce, count=count, rpc=self.chain.rpc.shown)
+        if nonce not in self._taken_since:
+            self._taken_since[nonce] = self._clock()
+            self._say("waiting", f"{busy}: waiting for that; it is not replaced")
+        if self._clock() - self._taken_since[nonce] > self._patience_s:
+            raise busy
 
     def _sign(
         self,
@@ -522,17 +594,11 @@ class Sender:
         if fees is None:
             fees = self._market()
             self._check_money(gas * fees.max_fee_wei)
-        tx: dict[str, Any] = {
-            "type": 2,
-            "chainId": self.chain.chain_id,
-            "nonce": nonce,
-            "value": 0,
-            "gas": gas,
-            "maxFeePerGas": fees.max_fee_wei,
-            "maxPriorityFeePerGas": fees.priority_fee_wei,
-            "data": data,
-        }
-        raw, tx_hash = signed(self._signer, tx | ({"to": to} if to else {}))
+        prices: dict[str, int] = {"gasPrice": fees.max_fee_wei}
+        if self.chain.has_base_fee:
+            prices = {"type": 2, "maxFeePerGas": fees.max_fee_wei, "maxPriorityFeePerGas": fees.priority_fee_wei}
+        tx: dict[str, Any] = {"chainId": self.chain.chain_id, "nonce": nonce, "value": 0, "gas": gas, "data": data}
+        raw, tx_hash = signed(self._signer, tx | prices | ({"to": to} if to else {}))
         crash_point("signed_not_persisted")
         attempt = Signed(raw, tx_hash, gas, fees.max_fee_wei, fees.priority_fee_wei, self._wall_clock())
         with self.ledger.atomic():
@@ -566,9 +632,19 @@ class Sender:
             raise InsufficientFunds(address=self.address, balance_wei=balance, needed_wei=needed)
 
     def _send(self, slot: Slot, attempt: Attempt) -> None:
-        """Send signed bytes unless the chain knows them. What the node answers to it decides nothing."""
-        if self.watcher.is_known(attempt.hash):
+        """Send signed bytes, unless the chain knows them or the pool has a stranger's with their nonce.
+
+        What the node answers to it never decides what becomes of them: it only tells when, or at what fee, another try
+        makes sense. Raises RpcError or RpcUnavailable with the node's words when none does.
+        """
+        found = self.watcher.find(slot, attempt)
+        if found.is_known:
             return
+        if found.is_taken:
+            self._last_sent[attempt.id] = self._clock()
+            self._wait_for_stranger(slot.nonce, 1)
+            return
+        self._taken_since.pop(slot.nonce, None)
         refusal: RpcError | RpcUnavailable | None = None
         try:
             self.chain.send(attempt.raw)
@@ -577,14 +653,37 @@ class Sender:
         crash_point("sent_not_recorded")
         self._last_sent[attempt.id] = self._clock()
         self._first_seen.setdefault(attempt.id, self._clock())
-        self.journal.mark_sent(attempt, (self.watcher.head or self.chain.head()).number)
+        self.journal.mark_sent(attempt, found.head.number)
+        self._refusals.pop(attempt.id, None)
         if refusal is None:
+            self._refused_since.pop(slot.id, None)
             self._say("sent", f"{slot}: sent", attempt.hash)
             return
         self._say("refused", f"{slot}: {refusal}", attempt.hash)
+        if isinstance(refusal, RpcUnavailable):
+            if is_final_status(refusal.fields["status"]):
+                raise refusal
+            return
+        self._heed(slot, attempt, refusal, others_wait=found.others_wait)
+
+    def _heed(self, slot: Slot, attempt: Attempt, refusal: RpcError, *, others_wait: bool) -> None:
+        """Draw from a refusal what may be drawn: a price, that a stranger holds the nonce, or that no try will help."""
+        self._refusals[attempt.id] = refusal
         balance, needed = self.chain.balance(self.address), attempt.gas * attempt.max_fee_wei
-        if isinstance(refusal, RpcError) and balance < needed and not self.watcher.is_known(attempt.hash):
+        if balance < needed and not self.watcher.is_known(attempt.hash):
             raise InsufficientFunds(address=self.address, balance_wei=balance, needed_wei=needed) from refusal
+        if is_underpriced(refusal):
+            self.chain.demand(refusal)
+        elif says_taken(refusal):
+            if not others_wait:
+                self._wait_for_stranger(slot.nonce, 1)
+        elif not (asks_too_often(refusal) or says_known(refusal)):
+            since = self._refused_since.setdefault(slot.id, self._clock())
+            if is_final(refusal) or self._clock() - since > REFUSED_S:
+                raise RpcError(
+                    hint="it is signed and kept: the same command sends it again. Ask the provider, or try another RPC URL",
+                    **refusal.fields,
+                ) from refusal
 
     def _say(self, kind: str, text: str, tx: bytes | None = None) -> None:
         self.watcher.say(kind, text, tx)
@@ -594,5 +693,8 @@ def _with_margin(gas: int) -> int:
     return -(-gas * GAS_MARGIN[0] // GAS_MARGIN[1])
 
 
-def _refusal(what: str, error: RpcError) -> Reverted:
+def _refusal(what: str, error: RpcError) -> PipelineError:
+    """What to raise for an estimate that the node refused: the contract's reason, or the node's own words."""
+    if error.fields["data"] is None and "revert" not in error.fields["message"].lower():
+        return RpcError(hint=f"nothing was sent; this was asked for {what}", **error.fields)
     return Reverted(what=what, error=reason_of(error), hint="nothing was sent")

@@ -1,8 +1,9 @@
 """Who signs, and whether the bytes that come back are the ones that were asked for.
 
 Keys come from the development chain's own node, from a keystore file, or from the environment, or stay in a signer of
-the user's own; never from a command line, and they are never written anywhere. Only type-2 transactions (EIP-1559) with explicit chain id, nonce,
-gas and fees are signed: a legacy signature without a chain id could be replayed on every other chain (EIP-155).
+the user's own; never from a command line, and they are never written anywhere. Only transactions with explicit chain id,
+nonce, gas and fees are signed: of type 2 (EIP-1559), or legacy ones where the chain knows no other; these with the chain
+id in the signature (EIP-155), for one without it could be replayed on every other chain.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pipeline.base.records import Address
 from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import Chain, checksummed, hex_data, plain_bytes
 from pipeline.mint.collection import parsed_address
-from pipeline.mint.rpc import Rpc
+from pipeline.mint.rpc import READS, Rpc
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -79,7 +80,8 @@ DEV_ACCOUNTS = frozenset(
 
 
 class Signer(Protocol):
-    """Signs a type-2 transaction given with exactly the fields of `INTENT_FIELDS` (and `to`, unless it creates)."""
+    """Signs a transaction given with exactly the fields of `INTENT_FIELDS` or `LEGACY_FIELDS` (and `to`, unless it
+    creates)."""
 
     @property
     def address(self) -> Address: ...
@@ -175,8 +177,9 @@ def remote_signer(url: str, address: str) -> RemoteSigner | None:
     if not url or not address:
         name, other = ("--signer-url", "--signer-address") if address else ("--signer-address", "--signer-url")
         raise BadArgument(name=name, value="", expected=f"a value: it belongs to {other}")
-    # One try, and time for a person to look at the request and press a button.
-    rpc = Rpc(url, patience_s=0, read_timeout_s=SIGNER_TIMEOUT_S)
+    # A signer that is away for a moment is asked again: signing sends nothing. It has time for a person to look at the
+    # request and press a button; what took so long is not asked for twice.
+    rpc = Rpc(url, repeatable=READS | {"eth_signTransaction"}, read_timeout_s=SIGNER_TIMEOUT_S)
     return RemoteSigner(rpc, parsed_address(address, "--signer-address"))
 
 
@@ -251,6 +254,7 @@ def refuse_dev_account(address: Address, chain: Chain) -> None:
 # ── what was signed ──────────────────────────────────────────────────────────────────────────────────────────────
 
 INTENT_FIELDS = ("type", "chainId", "nonce", "value", "gas", "maxFeePerGas", "maxPriorityFeePerGas", "data")
+LEGACY_FIELDS = ("chainId", "nonce", "value", "gas", "gasPrice", "data")
 
 
 def signed(signer: Signer, tx: Mapping[str, Any]) -> tuple[bytes, bytes]:
@@ -258,7 +262,8 @@ def signed(signer: Signer, tx: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
     Raises SignerMismatch unless the bytes decode to exactly `tx` and were signed by `signer.address`.
     """
-    assert set(INTENT_FIELDS) <= tx.keys() <= {*INTENT_FIELDS, "to"} and tx["type"] == 2
+    fields = _fields_of(tx)
+    assert set(fields) <= tx.keys() <= {*fields, "to"} and tx.get("type", 2) == 2
     raw = signer.sign(tx)
     check_signed(raw, tx, signer.address)
     return raw, keccak(raw)
@@ -266,25 +271,69 @@ def signed(signer: Signer, tx: Mapping[str, Any]) -> tuple[bytes, bytes]:
 
 def check_signed(raw: bytes, tx: Mapping[str, Any], sender: Address) -> None:
     """Raise SignerMismatch unless `raw` is `tx`, signed by `sender`."""
-    if raw[:1] != b"\x02":
-        raise SignerMismatch(field="type", expected=2, got=raw[0] if raw else "nothing")
+    wanted = tx.get("type", "legacy")
+    if _type_of(raw) != wanted:
+        raise SignerMismatch(field="type", expected=wanted, got=_type_of(raw) if raw else "nothing")
     from eth_account import Account
+
+    try:
+        found = decoded(raw)
+        signed_by = Account.recover_transaction(raw)
+    except Exception as error:  # rlp, eth_keys and eth_account have no common base for "these bytes are none"
+        raise SignerMismatch(field="encoding", expected=f"a transaction of type {wanted}", got="other bytes") from error
+    for name in _fields_of(tx):
+        _compare(name, tx[name], found[name])
+    _compare("to", tx.get("to"), found["to"])
+    _compare("accessList", (), found["accessList"])
+    _compare("encoding", found["canonical"], raw)  # the decoder reads an empty list as zero; nodes may not
+    _compare("sender", sender, signed_by)
+
+
+def decoded(raw: bytes) -> dict[str, Any]:
+    """The fields of a signed transaction, `canonical` being the bytes that they give. Raises what the decoders raise."""
+    if _type_of(raw) == "legacy":
+        return _decoded_legacy(raw)
     from eth_account.typed_transactions.typed_transaction import TypedTransaction
     from hexbytes import HexBytes
 
-    try:
-        decoded = TypedTransaction.from_bytes(HexBytes(raw))
-        found, canonical = decoded.as_dict(), decoded.encode()
-        signed_by = Account.recover_transaction(raw)
-    except Exception as error:  # rlp, eth_keys and eth_account have no common base for "these bytes are none"
-        raise SignerMismatch(field="encoding", expected="a type-2 transaction", got="other bytes") from error
-    for name in INTENT_FIELDS:
-        _compare(name, tx[name], bytes(found[name]) if name == "data" else found[name])
+    transaction = TypedTransaction.from_bytes(HexBytes(raw))
+    found = transaction.as_dict()
     to = bytes(found["to"])
-    _compare("to", tx.get("to"), checksummed(to) if to else None)
-    _compare("accessList", (), tuple(found["accessList"]))
-    _compare("encoding", canonical, raw)  # the decoder reads an empty list as zero; nodes may not
-    _compare("sender", sender, signed_by)
+    return {
+        **found,
+        "data": bytes(found["data"]),
+        "to": checksummed(to) if to else None,
+        "accessList": tuple(found["accessList"]),
+        "canonical": transaction.encode(),
+    }
+
+
+def _decoded_legacy(raw: bytes) -> dict[str, Any]:
+    import rlp
+
+    parts: list[bytes] = rlp.decode(raw)
+    to, data = parts[3], parts[5]
+    nonce, price, gas, value, v, _, _ = (int.from_bytes(part, "big") for part in (*parts[:3], parts[4], *parts[6:]))
+    return {
+        "chainId": (v - 35) // 2,  # EIP-155; below zero without a chain id
+        "nonce": nonce,
+        "gasPrice": price,
+        "gas": gas,
+        "to": checksummed(to) if to else None,
+        "value": value,
+        "data": data,
+        "accessList": (),
+        "canonical": rlp.encode(parts),
+    }
+
+
+def _fields_of(tx: Mapping[str, Any]) -> tuple[str, ...]:
+    return INTENT_FIELDS if "type" in tx else LEGACY_FIELDS
+
+
+def _type_of(raw: bytes) -> int | str:
+    """The type of signed bytes: the first of them below 0x80, else a legacy transaction's list (EIP-2718)."""
+    return raw[0] if raw and raw[0] < 0x80 else "legacy"
 
 
 def keccak(data: bytes) -> bytes:

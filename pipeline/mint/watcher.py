@@ -29,12 +29,13 @@ from pipeline.mint.collection import (
     minted_tokens,
     predicted_address,
 )
-from pipeline.mint.signer import keccak
+from pipeline.mint.signer import decoded, keccak
 
 log = logging.getLogger(__name__)
 
 STALE_S = 30.0  # how long a node may be behind what we saw, before we believe that the chain went back
 LOCAL_STALE_S = 1.0
+LOOK_AGAIN_S = 0.2  # between two looks at a node that is behind
 LOST_LOOKS = 3  # looks in a row that must agree before a transaction counts as lost
 LOST_DEPTH = 5  # blocks, where it is not a development chain
 DEPLOYMENTS_BACK = 64  # nonces looked at for a deployment that an older ledger does not know
@@ -57,6 +58,16 @@ class Look:
     head: Block
     nonce: int  # transactions of our account that are mined
     receipts: dict[bytes, Receipt]  # by transaction hash
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What is known of a transaction just before it is sent."""
+
+    is_known: bool  # it is in a block, or in the pool
+    others_wait: bool  # an earlier attempt of its slot is in the pool
+    is_taken: bool  # the pool counts a transaction with its nonce, and it is none of ours
+    head: Block
 
 
 class Watcher:
@@ -199,6 +210,34 @@ class Watcher:
             if (found := self.chain.parsed_transaction(accepted(answer), tx_hash)) is not None
         }
 
+    def find(self, slot: Slot, attempt: Attempt) -> Whereabouts:
+        """Look for an attempt, its elders, and whatever else waits with their nonce."""
+        chain, hashes = self.chain, [each.hash for each in slot.attempts]
+        answers = chain.rpc.batch(
+            [
+                ("eth_getTransactionReceipt", [hex_data(attempt.hash)]),
+                ("eth_getBlockByNumber", ["latest", False]),
+                ("eth_getTransactionCount", [self.address, "pending"]),
+                *(("eth_getTransactionByHash", [hex_data(tx_hash)]) for tx_hash in hashes),
+            ]
+        )
+        receipt, head, pending, *found = answers
+        known = {
+            tx_hash
+            for tx_hash, answer in zip(hashes, found, strict=True)
+            if chain.parsed_transaction(accepted(answer), tx_hash) is not None
+        }
+        mined = chain.parsed_receipt(accepted(receipt), attempt.hash) is not None
+        # A node that does not say what is pending refuses the question.
+        count = 0 if isinstance(pending, RpcError) else chain.parsed_quantity("eth_getTransactionCount", pending)
+        taken = not known and count > slot.nonce and chain.nonce(self.address) <= slot.nonce
+        return Whereabouts(
+            is_known=mined or attempt.hash in known,
+            others_wait=bool(known - {attempt.hash}),
+            is_taken=taken,
+            head=chain.parsed_block(accepted(head)),
+        )
+
     def is_known(self, tx_hash: bytes) -> bool:
         """Whether the chain or the node's pool has a transaction."""
         answers = self.chain.rpc.batch([(name, [hex_data(tx_hash)]) for name in LOOK_UPS])
@@ -225,28 +264,10 @@ class Watcher:
             gone.add((number, block_hash))
         if not gone:
             return []
-        found = []
-        for slot in self.journal.slots(self.chain_key, self.address, "mined"):
-            mined = slot.mined
-            if mined is not None and (mined.block_number, mined.block_hash) in gone:
-                self.journal.back_to_live(slot, f"block {mined.block_number} is no longer part of the chain")
-                found.append(f"block {mined.block_number} with {slot} is no longer part of the chain")
-        found += self._forget_adoptions(gone)
+        found = _take_back(self.ledger, self.chain_key, gone)
         self.head = None
         for text in found:
             self.say("reorg", text)
-        return found
-
-    def _forget_adoptions(self, gone: set[tuple[int, bytes]]) -> list[str]:
-        found = []
-        for one in self.ledger.collections.adopted(self.chain_key):
-            if (one.block_number, one.block_hash) in gone:
-                self.journal.forget_adopted_collection(one.id)
-                found.append(f"block {one.block_number} with contract {one.contract} is no longer part of the chain")
-        for batch in self.ledger.batches.adopted(self.chain_key):
-            if (batch.block_number, batch.block_hash) in gone:
-                self.journal.forget_adopted_batch(batch.id)
-                found.append(f"block {batch.block_number} with batch {batch.id} is no longer part of the chain")
         return found
 
     # ── mined ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,7 +275,7 @@ class Watcher:
     def record(self, slot: Slot, attempt: Attempt, receipt: Receipt) -> None:
         crash_point("mined_not_recorded")
         where = MinedIn(receipt.block_number, receipt.block_hash, attempt.hash)
-        spent = receipt.gas_used * receipt.gas_price_wei
+        spent = receipt.gas_used * (receipt.gas_price_wei or attempt.max_fee_wei)  # old nodes do not say the price
         if receipt.ok and self._did_it(slot, receipt):
             with self.ledger.atomic():
                 self.journal.mark_mined(slot, attempt, where, receipt.gas_used, spent)
@@ -450,6 +471,60 @@ class Watcher:
         self._tell(ChainEvent(kind, text, tx))
 
 
+def look_again(
+    ledger: Ledger,
+    chain: Chain,
+    *,
+    patience_s: float = STALE_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[str]:
+    """Take back in the ledger what left the chain since it was mined, then note what is final; a sentence for each
+    thing that is gone.
+
+    Needs no signer, and sends nothing: any later command may call it. A node that is behind what was seen is waited
+    for; after `patience_s` the chain is believed to have gone back, or with a patience of 0 nothing is concluded.
+    """
+    journal = ledger.journal
+    key = journal.chain_key(chain.chain_id, chain.genesis_hash)
+    if key is None:
+        return []
+    gone: set[tuple[int, bytes]] = set()
+    deadline = clock() + (min(patience_s, LOCAL_STALE_S) if chain.is_local else patience_s)
+    for number, block_hash in reversed(journal.mined_blocks(key)):
+        block = chain.block(number)
+        while block is None and clock() < deadline:
+            sleep(LOOK_AGAIN_S)
+            block = chain.block(number)
+        if block is not None and block.hash == block_hash:
+            break
+        if block is None and patience_s == 0:
+            return []
+        gone.add((number, block_hash))
+    found = _take_back(ledger, key, gone) if gone else []
+    finalize(ledger, chain)
+    return found
+
+
+def _take_back(ledger: Ledger, chain_key: int, gone: set[tuple[int, bytes]]) -> list[str]:
+    """Put back whatever stands on these blocks, of all accounts; a sentence for each."""
+    journal, found = ledger.journal, []
+    for slot in journal.mined_slots(chain_key):
+        mined = slot.mined
+        if mined is not None and (mined.block_number, mined.block_hash) in gone:
+            journal.back_to_live(slot, f"block {mined.block_number} is no longer part of the chain")
+            found.append(f"block {mined.block_number} with {slot} is no longer part of the chain")
+    for one in ledger.collections.adopted(chain_key):
+        if (one.block_number, one.block_hash) in gone:
+            journal.forget_adopted_collection(one.id)
+            found.append(f"block {one.block_number} with contract {one.contract} is no longer part of the chain")
+    for batch in ledger.batches.adopted(chain_key):
+        if (batch.block_number, batch.block_hash) in gone:
+            journal.forget_adopted_batch(batch.id)
+            found.append(f"block {batch.block_number} with batch {batch.id} is no longer part of the chain")
+    return found
+
+
 def finalize(ledger: Ledger, chain: Chain) -> int:
     """Note as final everything mined at or below the chain's finalized block, where the block hash is still the same.
 
@@ -484,12 +559,8 @@ def first_block_with(chain: Chain, contract: Address) -> MinedIn:
 
 def call_of(raw: bytes) -> tuple[Address | None, bytes]:
     """Whom a signed transaction calls, None for a deployment, and with what."""
-    from eth_account.typed_transactions.typed_transaction import TypedTransaction
-    from eth_utils.address import to_checksum_address
-    from hexbytes import HexBytes
-
-    tx = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
-    return Address(to_checksum_address(bytes(tx["to"]))) if tx["to"] else None, bytes(tx["data"])
+    tx = decoded(raw)
+    return tx["to"], tx["data"]
 
 
 def reason_of(error: RpcError) -> str:

@@ -68,13 +68,14 @@ def test_an_unknown_network_is_answered_with_a_near_name(pipeline: Pipeline, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_confirmations_are_the_networks_unless_given(tmp_path: Path) -> None:
-    def config(**flags: str) -> int:
-        return confirmations(load_config(flags, {}, tmp_path))
+def test_confirmations_are_the_chains_by_its_id_unless_given(tmp_path: Path) -> None:
+    def depth(chain_id: int, **flags: str) -> int:
+        return confirmations(load_config(flags, {}, tmp_path), chain_id)
 
-    assert config() == 1
-    assert config(network="polygon") == 16
-    assert config(network="polygon", confirmations="2") == 2
+    assert depth(31337) == depth(4242) == 1
+    assert depth(11155111) == 2
+    assert depth(137, network="polygon") == 16
+    assert depth(137, network="polygon", confirmations="2") == 2
 
 
 def test_another_chain_than_the_named_one_is_refused_before_signing(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -219,12 +219,20 @@ def test_a_stuck_transaction_is_bumped_by_an_eighth_after_48_seconds(house: Hous
     house.assert_exact(transactions=4)
 
 
-def test_a_stuck_transaction_is_bumped_after_three_blocks(faulty: House, proxy: FaultProxy) -> None:
-    sender = submitted(faulty)
+def test_a_stuck_transaction_is_bumped_after_three_blocks_unless_they_were_quick(
+    faulty: House, proxy: FaultProxy
+) -> None:
+    time_ = FakeTime()
+    sender = submitted(faulty, **time_.options)
     first = faulty.ledger.rows("SELECT hash FROM attempt WHERE slot = 2")[0]["hash"]
     faulty.node("anvil_dropAllTransactions")
     proxy.spoil(SEND, "error", times=None, value={"code": -32000, "message": "transaction underpriced"})
     faulty.node("anvil_mine", hex(3))
+    time_.now += 11
+    sender.chain.demand = lambda refusal: None  # type: ignore[method-assign]
+    sender.settle()
+    assert "bumped" not in faulty.kinds()
+    time_.now += 2
     sender.settle()
     assert "bumped" in faulty.kinds()
     assert faulty.ledger.rows("SELECT hash FROM attempt WHERE slot = 2")[0]["hash"] == first

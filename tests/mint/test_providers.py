@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from mint.conftest import House, Opener
 from mint.faultproxy import FaultProxy
-from nodes import anvil
+from mint.plans import SOMEBODY, sealed_batches
+from mint.test_faults import SEND, FakeTime, deployed, finish, submitted, transfer
+from nodes import anvil as anvil_node
 
-from pipeline.base.errors import RpcError
+from pipeline.base.errors import AccountBusy, ChainError, RpcError
+from pipeline.base.records import Address
 from pipeline.mint.chain import connect
 from pipeline.mint.fees import GWEI, Fees
 from pipeline.mint.refusals import (
@@ -21,6 +24,7 @@ from pipeline.mint.refusals import (
     will_pass,
 )
 from pipeline.mint.rpc import Rpc
+from pipeline.mint.signer import decoded
 
 
 def refusal(message: str, code: int = -32000, method: str = "eth_call", data: bytes | None = None) -> RpcError:
@@ -151,13 +155,142 @@ def test_a_busy_estimate_splits_no_batch(faulty: House, proxy: FaultProxy) -> No
 
 
 def test_the_nodes_suggestion_counts_where_blocks_are_empty() -> None:
-    with anvil("--chain-id", "80002") as url, FaultProxy(url) as proxy:
+    with anvil_node("--chain-id", "80002") as url, FaultProxy(url) as proxy:
         proxy.spoil("eth_maxPriorityFeePerGas", "replace", times=None, value=hex(25 * GWEI))
         assert connect(proxy.url).fees().priority_fee_wei == 25 * GWEI
 
 
+def test_a_price_that_a_refusal_names_is_paid_at_once(faulty: House, proxy: FaultProxy) -> None:
+    least = "transaction gas price below minimum: gas tip cap 1, minimum needed 25000000000"
+    proxy.refuse = lambda method, params: (
+        {"code": -32000, "message": least} if method == SEND and decoded_tip(params[0]) < 25 * GWEI else None
+    )
+    faulty.mint()
+    faulty.assert_exact(transactions=4)
+    assert faulty.kinds().count("bumped") == 1  # the deployment; the mints know the price
+
+
+def decoded_tip(raw: str) -> int:
+    return int(decoded(bytes.fromhex(raw[2:]))["maxPriorityFeePerGas"])
+
+
+def test_a_chain_before_eip_1559_gets_legacy_transactions_of_this_chain(
+    anvil: str, proxy: FaultProxy, open_house: Opener
+) -> None:
+    proxy.refuse = lambda method, params: (
+        {"code": -32000, "message": "transaction type not supported"}
+        if method == SEND and decoded(bytes.fromhex(params[0][2:])).get("type") == 2
+        else NO_METHOD
+        if method == "eth_feeHistory"
+        else None
+    )
+    proxy.spoil("eth_getBlockByNumber", "replace", times=None, value=without_base_fee)
+    house = open_house(anvil, via=proxy.url)
+    house.mint()
+    house.assert_exact(transactions=4)
+    raw = house.ledger.rows("SELECT raw FROM attempt")[0]["raw"]
+    assert decoded(raw)["chainId"] == 31337
+
+
+def without_base_fee(block: Any) -> Any:
+    return block and {key: value for key, value in block.items() if key != "baseFeePerGas"}
+
+
 def test_free_gas_costs_nothing_and_needs_no_money() -> None:
-    with anvil("--chain-id", "80002", "--base-fee", "0", "--gas-price", "0") as url, FaultProxy(url) as proxy:
+    with anvil_node("--chain-id", "80002", "--base-fee", "0", "--gas-price", "0") as url, FaultProxy(url) as proxy:
         proxy.spoil("eth_maxPriorityFeePerGas", "replace", times=None, value="0x0")
         proxy.spoil("eth_gasPrice", "replace", times=None, value="0x0")
         assert connect(proxy.url).fees() == Fees(0, 0)
+
+
+# ── refusals of sends ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_a_node_will_never_take_ends_the_run_at_once_with_its_words(faulty: House, proxy: FaultProxy) -> None:
+    proxy.spoil(SEND, "error", times=None, value={"code": -32000, "message": "transaction type not supported"})
+    with pytest.raises(RpcError, match="transaction type not supported") as caught:
+        faulty.mint()
+    assert "the same command sends it again" in caught.value.hint
+    assert "bumped" not in faulty.kinds()
+    proxy.heal()
+    faulty.mint()
+    faulty.assert_exact(transactions=4)
+
+
+def test_a_refusal_nobody_understands_raises_no_fee_and_ends_after_two_minutes(
+    faulty: House, proxy: FaultProxy
+) -> None:
+    time_ = FakeTime()
+    sender = submitted(faulty, **time_.options)
+    faulty.node("anvil_dropAllTransactions")
+    proxy.spoil(SEND, "error", times=None, value={"code": -32000, "message": "computer says no"})
+    with pytest.raises(RpcError, match="computer says no"):
+        for _ in range(20):
+            time_.now += 13
+            faulty.node("evm_mine")
+            sender.settle()
+    assert "bumped" not in faulty.kinds()
+
+
+# ── the account is not ours alone ────────────────────────────────────────────────────────────────────────────────
+
+
+def payment(house: House, nonce: int, gwei: int) -> bytes:
+    tx = transfer(house, nonce) | {"to": SOMEBODY, "maxFeePerGas": gwei * GWEI, "maxPriorityFeePerGas": 1}
+    return house.signer.sign(tx)
+
+
+@pytest.mark.parametrize("gwei", [2, 300])  # cheaper and dearer than ours
+def test_a_payment_that_waits_is_not_replaced_and_ours_takes_the_next_nonce(house: House, gwei: int) -> None:
+    time_ = FakeTime()
+    sender = deployed(house, **time_.options)
+    house.chain.send(payment(house, 1, gwei))
+    for batch in sealed_batches(house.ledger):
+        sender.submit(batch)
+    for _ in range(5):
+        time_.now += 60
+        sender.settle()
+    assert house.states("slot") == ["mined"] and house.kinds().count("waiting") == 1
+    finish(house, sender)
+    assert house.chain.balance(Address(SOMEBODY)) == 1
+    house.assert_exact(transactions=5, foreign=1)
+
+
+def test_a_payment_that_came_after_signing_is_not_replaced_either(house: House) -> None:
+    """Signed, killed before sending; then the owner pays somebody from a wallet with that nonce."""
+    deployed(house)
+    crashed = house.sender()
+    crashed._send = lambda slot, attempt: None  # type: ignore[method-assign]
+    for batch in sealed_batches(house.ledger):
+        crashed.submit(batch)
+    crashed.settle()
+    house.chain.send(payment(house, 1, gwei=2))
+    time_ = FakeTime()
+    again = house.sender(**time_.options)
+    again.recover(1)
+    with pytest.raises(AccountBusy, match="1 from nonce 1 on"):
+        for _ in range(20):
+            time_.now += 60
+            again.settle()
+    assert "bumped" not in house.kinds() and "refused" not in house.kinds()
+    house.node("evm_mine")
+    assert house.chain.balance(Address(SOMEBODY)) == 1
+
+
+# ── quick blocks ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_quick_blocks_are_no_reason_to_raise_a_fee(open_house: Opener) -> None:
+    with anvil_node("--block-time", "0.25") as url:
+        house = open_house(url)
+        house.mint()
+        assert "bumped" not in house.kinds()
+        house.assert_exact(transactions=4)
+
+
+# ── a chain that is too old ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_chain_before_shanghai_is_called_too_old(open_house: Opener) -> None:
+    with anvil_node("--hardfork", "london") as url, pytest.raises(ChainError, match="too old .* Shanghai"):
+        open_house(url).mint()

@@ -190,7 +190,13 @@ def test_a_signer_may_answer_with_an_object_or_with_the_bytes(proxy: FaultProxy,
     assert external(proxy.url, anvil).sign(intent(chainId=31337)) == plain
 
 
-@pytest.mark.parametrize("answer", [None, 7, "nonsense", {"tx": {}}, {"raw": 3}, "0x", "0x02c0"])
+@pytest.mark.parametrize("action", ["html", "limit", "drop_after", "null"])
+def test_a_signer_that_is_away_for_a_moment_is_asked_again(proxy: FaultProxy, anvil: str, action: str) -> None:
+    proxy.spoil("eth_signTransaction", action, times=2)
+    assert external(proxy.url, anvil).sign(intent(chainId=31337)) == external(anvil, anvil).sign(intent(chainId=31337))
+
+
+@pytest.mark.parametrize("answer", [7, "nonsense", {"tx": {}}, {"raw": 3}, "0x", "0x02c0"])
 def test_a_signer_that_answers_something_else_is_refused(proxy: FaultProxy, anvil: str, answer: Any) -> None:
     proxy.spoil("eth_signTransaction", "replace", value=answer)
     with pytest.raises((SignerMismatch, RpcUnavailable)):
