@@ -75,7 +75,8 @@ def _sender(
             chain = reach(url)
             chain.check_identity(collection.chain_id, collection.genesis_hash)
             signer = signer_for(chain, config, ask_password)
-            sender = Sender(ledger, chain, signer, spending_limits(config), None, confirmations(config, chain.chain_id))
+            depth = confirmations(config, chain.chain_id, is_rehearsal=chain.is_rehearsal)
+            sender = Sender(ledger, chain, signer, spending_limits(config), None, depth)
             for line in sender.recover(collection.id):
                 observer.notice(line)
             yield sender

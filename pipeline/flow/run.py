@@ -337,7 +337,7 @@ def _walk(
         if event.kind not in ROUTINE:
             observer.notice(event.text)
 
-    depth = confirmations(config, tools.chain.chain_id)
+    depth = confirmations(config, tools.chain.chain_id, is_rehearsal=tools.chain.is_rehearsal)
     sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, depth, tell)
     for line in sender.recover(flow.collection.id):
         observer.notice(line)

@@ -90,6 +90,13 @@ class Chain:
         return self.chain_id in DEV_CHAIN_IDS and self.rpc.is_loopback
 
     @property
+    def is_rehearsal(self) -> bool:
+        """A development node on this machine whatever its chain id, such as a fork of a public chain: it may make a
+        block only when there is a transaction for it, so that nothing ever gets deep."""
+        program = self.client_version.lower().partition("/")[0]
+        return self.rpc.is_loopback and program in ("anvil", "hardhatnetwork", "ganache", "edr")
+
+    @property
     def is_ganache(self) -> bool:
         return self.client_version.lower().startswith("ganache")
 

@@ -69,11 +69,12 @@ def test_an_unknown_network_is_answered_with_a_near_name(pipeline: Pipeline, tmp
 
 
 def test_confirmations_are_the_chains_by_its_id_unless_given(tmp_path: Path) -> None:
-    def depth(chain_id: int, **flags: str) -> int:
-        return confirmations(load_config(flags, {}, tmp_path), chain_id)
+    def depth(chain_id: int, *, is_rehearsal: bool = False, **flags: str) -> int:
+        return confirmations(load_config(flags, {}, tmp_path), chain_id, is_rehearsal=is_rehearsal)
 
     assert depth(31337) == depth(4242) == 1
     assert depth(11155111) == 2
+    assert depth(11155111, is_rehearsal=True) == 1
     assert depth(137, network="polygon") == 16
     assert depth(137, network="polygon", confirmations="2") == 2
 
