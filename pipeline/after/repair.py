@@ -7,28 +7,25 @@ metadata names a generator was drawn; any other token's image existed before.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import secrets
 from collections.abc import Collection as Group
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.art.artworks import taken_from
-from pipeline.art.draw.stage import determinism_by
 from pipeline.art.formats import look
+from pipeline.art.recovered import Maker, maker_of, words_of
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.base.files import sync_folder, write_whole
 from pipeline.base.limits import IMAGE_BYTES, MAX_SEED
 from pipeline.base.media import ANIMATIONS, IMAGES
 from pipeline.base.observer import Observer
-from pipeline.base.records import Address, Artwork, Attribute, Found, Pin, Provenance
-from pipeline.base.seeds import attempt_of, token_seed
+from pipeline.base.records import Address, Animation, Artwork, Attribute, Pin, TokenWords
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, kind_here, reach
 from pipeline.flow.plan import arguments_of
@@ -43,18 +40,16 @@ if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
 
 PINNER = "embedded"  # the CARs of the workspace: nothing else was asked
-FORGOTTEN = "a folder that was forgotten with the ledger"  # what a run of existing images was called with
-_DRAWN = {"model", "weights_sha256", "renderer", "encoder", "seed", "size"}  # what metadata says of a generator
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A batch as the contract keeps it, and what its first document says of how it was made: None, by nothing of ours."""
+    """A batch as the contract keeps it, and what its first document says of how it was made."""
 
     tokens: range
     metadata: CID
     images: CID
-    provenance: Provenance | None
+    maker: Maker
 
 
 def repair(workspace: Workspace, config: Config, contracts: Sequence[str], observer: Observer) -> list[dict[str, Any]]:
@@ -173,7 +168,7 @@ def _found(contract: Contract, store: CarStore, gateway: str) -> tuple[list[_Bat
         token_id = on_chain.end + 1
         if is_here(metadata):
             document = _document(store, metadata, tokens.start)
-            batches.append(_Batch(tokens, metadata, _image_root(document), _provenance(document)))
+            batches.append(_Batch(tokens, metadata, _image_root(document), _maker(document, tokens.start)))
             is_here(batches[-1].images)
     if missing:
         raise ContentMissing(folder=store.folder, roots=", ".join(map(str, missing)))
@@ -198,21 +193,15 @@ def _document(store: CarStore, metadata: CID, token_id: int) -> dict[str, Any]:
     image = PurePosixPath(document["image"])
     if image.stem != str(token_id) or image.suffix not in IMAGES or not isinstance(document.get("image_sha256"), str):
         raise Corrupt(what=what, reason="it does not name an image of ours")
-    made = document.get("generator")
-    if made is not None and not (isinstance(made, dict) and made.keys() >= _DRAWN):
-        raise Corrupt(what=what, reason="it does not say how the token was drawn")
     return document
+
+
+def _maker(document: dict[str, Any], token_id: int) -> Maker:
+    return maker_of(document, f"metadata of token {token_id}")
 
 
 def _image_root(document: dict[str, Any]) -> CID:
     return CID.parse(str(document["image"]).removeprefix("ipfs://").split("/", 1)[0])
-
-
-def _provenance(document: dict[str, Any]) -> Provenance | None:
-    made = document.get("generator")
-    if made is None:
-        return None
-    return Provenance(made["model"], made["weights_sha256"], made["renderer"], made["encoder"], made["size"])
 
 
 def _collection_document(store: CarStore, info: CID) -> dict[str, Any]:
@@ -275,11 +264,13 @@ def _seed(config: Config, store: CarStore, batches: list[_Batch]) -> int:
     if config["seed"] == "":
         return secrets.randbelow(MAX_SEED + 1)
     seed = int(config["seed"])
-    drawn = next((batch for batch in batches if batch.provenance is not None), None)
-    if drawn is not None:
-        token_id = drawn.tokens.start
-        if attempt_of(seed, token_id, _document(store, drawn.metadata, token_id)["generator"]["seed"]) is None:
+    for batch in batches:
+        token_id = batch.tokens.start
+        _, attempt = batch.maker.seed_of(_document(store, batch.metadata, token_id), seed, token_id)
+        if attempt is None:
             raise BadArgument(name="--seed", value=seed, expected=f"the seed that token {token_id} was drawn from")
+        if batch.maker.provenance:
+            break
     return seed
 
 
@@ -306,11 +297,12 @@ def _write_runs(
     Returns how many drawings are of an attempt that is not known: it follows from the collection's seed alone.
     """
     mints, collection, unknown = ledger.owners.mints(key), ledger.collections.get(key), 0
-    for provenance, alike in groupby(batches, key=lambda batch: batch.provenance):
+    for maker, alike in groupby(batches, key=lambda batch: batch.maker):
         group = list(alike)
         quantities = [len(batch.tokens) for batch in group]
-        arguments = arguments_of(config, sum(quantities)) | ({} if provenance else {"images": FORGOTTEN})
-        start, tools = group[0].tokens.start, _tools(provenance, group, store, config)
+        arguments = arguments_of(config, sum(quantities)) | maker.arguments
+        tools = asdict(maker.fingerprint(_digests(group, store), config["size"]))
+        start = group[0].tokens.start
         run = write_run(ledger, key, arguments, tools, quantities, start, PINNER, chain.rpc.shown)
         for batch in group:
             recipients = [Address(mints[token_id].recipient) for token_id in batch.tokens]
@@ -320,17 +312,17 @@ def _write_runs(
             artworks = [rebuild.artwork(token_id) for token_id in batch.tokens]
             unknown += rebuild.unknown
             roots = store.verify(batch.images), store.verify(batch.metadata)
-            write_batch(ledger, run, key, collection.name, artworks, recipients, roots, where, PINNER)
+            found = maker.found(artworks)
+            write_batch(ledger, run, key, collection.name, artworks, recipients, roots, where, PINNER, found)
             observer.progress("repair", batch.tokens.stop - 1, batches[-1].tokens.stop - 1)
     return unknown
 
 
-def _tools(provenance: Provenance | None, group: list[_Batch], store: CarStore, config: Config) -> dict[str, Any]:
-    """What a run remembers of its tools. What only its machine knew is filled in with the plainest value."""
-    if provenance is not None:
-        return {**asdict(provenance), "device": "cpu", "threads": 1}
-    documents = (_document(store, batch.metadata, token_id) for batch in group for token_id in batch.tokens)
-    return taken_from((bytes.fromhex(document["image_sha256"]) for document in documents), config["size"])
+def _digests(group: list[_Batch], store: CarStore) -> Iterator[bytes]:
+    """Of all images of batches, as their documents state them."""
+    for batch in group:
+        for token_id in batch.tokens:
+            yield bytes.fromhex(_document(store, batch.metadata, token_id)["image_sha256"])
 
 
 class _Rebuild:
@@ -345,25 +337,25 @@ class _Rebuild:
 
     def artwork(self, token_id: int) -> Artwork:
         """The row of a token; its files are written again where they are missing or changed."""
-        document = _document(self._store, self._batch.metadata, token_id)
+        document, maker = _document(self._store, self._batch.metadata, token_id), self._batch.maker
         what = f"image of token {token_id}"
-        if _provenance(document) != self._batch.provenance:
+        if _maker(document, token_id) != maker:
             raise Corrupt(what=f"metadata of token {token_id}", reason="it was made in another way than its batch")
-        drawn = self._batch.provenance
         suffix = PurePosixPath(document["image"]).suffix
         data = self._store.read(self._batch.images, f"{token_id}{suffix}", IMAGE_BYTES)
         digest = hashlib.sha256(data).digest()
         if digest.hex() != document["image_sha256"] or _image_root(document) != self._batch.images:
             raise Corrupt(what=what, reason="its metadata is of another image")
         path = self._workspace.image(self._collection.id, token_id, suffix)
-        if drawn is not None:
-            _must_measure(data, drawn.size, what)
+        maker.must_measure(data, what)
         try:
             seen = look(path, data)
         except BadArgument as error:
             raise Corrupt(what=what, reason=f"it is not {error.fields['expected']}") from error
         _write(path, data)
-        seed, attempt = self._seed_of(token_id, document)
+        seed, attempt = maker.seed_of(document, self._collection.seed, token_id)
+        self.unknown += not self._seed_is_known or attempt is None
+        words, animation = self._words(token_id, document, path)
         return Artwork(
             token_id=token_id,
             seed=seed,
@@ -372,62 +364,28 @@ class _Rebuild:
             pixel_sha256=seen.pixel_sha256,
             image_bytes=len(data),
             attributes=tuple(Attribute(**attribute) for attribute in document.get("attributes", ())),
-            attempt=attempt,
+            attempt=attempt or 0 if self._seed_is_known else 0,
             phash=seen.phash,
-            determinism="C" if drawn is None else determinism_by(drawn.renderer),
-            found=None if drawn else self._found(token_id, document, path, seen.pixel_sha256, seen.phash),
+            determinism=maker.determinism,
+            words=words,
+            animation=animation,
         )
 
-    def _seed_of(self, token_id: int, document: dict[str, Any]) -> tuple[int, int]:
-        """The seed of a token and the attempt that it is of."""
-        if self._batch.provenance is None:
-            return token_seed(self._collection.seed, token_id), 0
-        seed = document["generator"]["seed"]
-        attempt = attempt_of(self._collection.seed, token_id, seed) if self._seed_is_known else None
-        self.unknown += attempt is None
-        return seed, attempt or 0
-
-    def _found(self, token_id: int, document: dict[str, Any], path: Path, pixels: bytes, phash: int | None) -> Found:
-        """What was planned of an image that existed: the copies in the workspace stand for the files of its folder."""
+    def _words(self, token_id: int, document: dict[str, Any], path: Path) -> tuple[TokenWords, Animation | None]:
+        """What a token says beside its picture, and the file that moves beside it, which is written again."""
         common = {
             "name": f"{self._collection.name} #{token_id}",
             "description": self._collection.description,
             "external_url": self._collection.external_url,
         }
-        own: dict[str, Any] = {field: text for field, text in _texts(document).items() if text != common.get(field)}
+        words = words_of(document, common)
         prefix = f"{str(document['image']).rpartition('/')[0]}/{token_id}."
-        url, animation, animation_sha256 = own.pop("animation_url", ""), None, None
-        suffix = PurePosixPath(url).suffix
-        if url.startswith(prefix) and suffix in ANIMATIONS:
-            data = self._store.read(self._batch.images, f"{token_id}{suffix}", IMAGE_BYTES)
-            animation, animation_sha256, url = path.with_suffix(suffix), hashlib.sha256(data).digest(), ""
-            _write(animation, data)
-        return Found(
-            source=path,
-            sha256=bytes.fromhex(document["image_sha256"]),
-            suffix=path.suffix,
-            pixel_sha256=pixels,
-            phash=phash,
-            attributes=tuple(Attribute(**attribute) for attribute in document.get("attributes", ())),
-            animation=animation,
-            animation_sha256=animation_sha256,
-            animation_url=url,
-            **own,
-        )
-
-
-def _texts(document: dict[str, Any]) -> dict[str, str]:
-    fields = ("name", "description", "external_url", "background_color", "youtube_url", "animation_url")
-    return {field: str(document[field]) for field in fields if field in document}
-
-
-def _must_measure(data: bytes, size: int, what: str) -> None:
-    """A drawing is a square of the run's size: refused before a pixel is decoded."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        if image.size != (size, size):
-            raise Corrupt(what=what, reason=f"it is not {size} pixels wide and high")
+        suffix = PurePosixPath(words.animation_url).suffix
+        if not (words.animation_url.startswith(prefix) and suffix in ANIMATIONS):
+            return words, None
+        data = self._store.read(self._batch.images, f"{token_id}{suffix}", IMAGE_BYTES)
+        _write(path.with_suffix(suffix), data)
+        return replace(words, animation_url=""), Animation(suffix, hashlib.sha256(data).digest())
 
 
 def _write(path: Path, data: bytes) -> None:

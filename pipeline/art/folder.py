@@ -17,16 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.cover import Cover, read_cover
 from pipeline.art.documents import Document, named_file, stated_number, unused, words
 from pipeline.art.formats import check_animation, content, look, refused
 from pipeline.art.layouts import Faults, Files, listed
+from pipeline.art.source import About
 from pipeline.base.errors import BadArgument, BadFiles
 from pipeline.base.files import whole_file
-from pipeline.base.limits import MAX_NAME
+from pipeline.base.limits import IMAGE_BYTES, MAX_NAME
 from pipeline.base.media import DECODED, SVG
 from pipeline.base.records import Artwork, Found, TokenSpec
 from pipeline.base.untrusted import printable
-from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
     from pipeline.base.observer import Observer
@@ -49,28 +50,34 @@ class ImageFolder:
         """What the collection is called unless somebody says: the name in `collection.json`, else the folder's."""
         return _cut(str(self._about.get("name") or self.path.name), MAX_NAME)
 
-    @property
-    def cover(self) -> str:
-        """The collection's picture unless another is given: `collection.png`, else the first token's that can be one."""
-        pictures = [tokens.image for tokens in self.tokens if tokens.image.suffix.lower() in DECODED]
-        if self._cover is None and not pictures:
-            raise BadArgument(
-                name="--cover", value="", expected="an image file: no token of the folder can be the cover"
-            )
-        return str(self._cover or pictures[0])
+    def cover(self) -> Cover:
+        """The collection's picture unless another is given: `collection.png`, else the first token's that can be one.
 
-    def located(self, config: Config) -> Config:
-        """The settings with the folder's whole path: the same folder is the same from wherever it is named."""
-        return config.changed(config.source("images"), {"images": str(self.path)})
+        Raises BadArgument where none can.
+        """
+        for path in self._covers():
+            if self._cover or path.stat().st_size <= IMAGE_BYTES:
+                return read_cover(path)
+        raise BadArgument(
+            name=str(self.path),
+            value="its images",
+            expected=f"one that can be the collection's cover, of at most {IMAGE_BYTES >> 20} MiB",
+            hint="give a picture as --cover, or put a collection.png into the folder",
+        )
 
-    def words(self, config: Config) -> Config:
-        """The settings of a new collection: what nobody chose is taken from the folder."""
-        found = {
-            "symbol": self._about.get("symbol"),
-            "description": self._about.get("description") or self.collection_name,
-        }
-        taken = {key: str(value) for key, value in found.items() if value and not config.given(key)}
-        return config.changed(f"{self.path.name}/collection.json", taken)
+    def _covers(self) -> list[Path]:
+        if self._cover is not None:
+            return [self._cover]
+        return [tokens.image for tokens in self.tokens if tokens.image.suffix.lower() in DECODED]
+
+    def about(self) -> About:
+        """What the folder says of a collection that nobody described."""
+        return About(
+            name=self.collection_name,
+            symbol=str(self._about.get("symbol") or ""),
+            description=str(self._about.get("description") or self.collection_name),
+            cover=str(next(iter(self._covers()), "none")),
+        )
 
     def count(self, count: int | None) -> int:
         """How many tokens there are. Raises BadArgument when another number was asked for."""
@@ -163,7 +170,8 @@ def copied(tokens: Iterable[TokenSpec | Artwork], found: Callable[[int], Found],
             attributes=one.attributes,
             phash=one.phash,
             determinism="C",
-            found=one,
+            words=one.words,
+            animation=one.moving,
         )
 
 

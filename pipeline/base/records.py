@@ -14,6 +14,8 @@ Determinism = Literal["A", "B", "C"]
 """How far an image can be drawn again: A, byte for byte (a CPU and the same build); B, to a level or two (another kind
 of device); C, not by us (a generator of others, or a file that existed): the image itself is what counts."""
 
+NOTHING = "none"  # of a fingerprint: there is no such thing
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -37,6 +39,20 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a run records of its art source: whatever gives the same of each gives the same pictures."""
+
+    model: str  # name of the generator, or of what stands for one
+    weights_sha256: str  # hex digest of the weights file, or of all that the pictures come from
+    renderer: str  # NOTHING where pictures cannot be drawn again
+    encoder: str
+    size: int
+    device: str = NOTHING
+    dtype: str = NOTHING
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSpec:
     """A token as planned, before anything is drawn."""
 
@@ -44,6 +60,28 @@ class TokenSpec:
     seed: int  # 0 to limits.MAX_SEED
     recipient: Address
     attempt: int = 0  # the seed is the hash of the collection's seed, the token id and this
+    plan: str = ""  # what the art source planned of it, in words of its own
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWords:
+    """What a token says of itself beside image and traits. Empty: the collection's words, or nothing."""
+
+    name: str = ""
+    description: str = ""
+    external_url: str = ""
+    background_color: str = ""
+    youtube_url: str = ""
+    animation_url: str = ""  # where no file of ours is one
+    drawn_from: tuple[tuple[str, str | int], ...] = ()  # beside seed and provenance: a token's parents, a block's hash
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """A file that moves beside a token's image, and becomes its animation_url: the image's name with this suffix."""
+
+    suffix: str
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +104,28 @@ class Found:
     animation_sha256: bytes | None = None
     animation_url: str = ""  # where no file of ours is one
 
+    @property
+    def words(self) -> TokenWords:
+        return TokenWords(
+            self.name,
+            self.description,
+            self.external_url,
+            self.background_color,
+            self.youtube_url,
+            self.animation_url,
+        )
+
+    @property
+    def moving(self) -> Animation | None:
+        """Its animation as a token has it."""
+        if self.animation is None or self.animation_sha256 is None:
+            return None
+        return Animation(self.animation.suffix.lower(), self.animation_sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class Artwork:
-    """A drawn token: its image lies at `path`, complete and synced to disk."""
+    """A token with its picture: the image lies at `path`, complete and synced to disk."""
 
     token_id: int
     seed: int
@@ -81,7 +137,14 @@ class Artwork:
     attempt: int = 0  # the one that the gate let through
     phash: int | None = None  # perceptual hash, 63 bits; None where there are no pixels to hash
     determinism: Determinism = "A"
-    found: Found | None = None  # None: it was drawn
+    words: TokenWords = TokenWords()
+    animation: Animation | None = None
+
+    @property
+    def files(self) -> dict[Path, bytes]:
+        """Every file of the token, with its digest."""
+        beside = {self.path.with_suffix(self.animation.suffix): self.animation.sha256} if self.animation else {}
+        return {self.path: self.image_sha256, **beside}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,42 +12,29 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from pipeline.art.folder import ImageFolder
-from pipeline.base.errors import ChainError, KeyRefused, RpcError
+from pipeline.base.errors import ChainError, RpcError
 from pipeline.base.limits import MAX_AIRDROP, MAX_GAS
-from pipeline.base.records import Address
+from pipeline.base.records import Address, BatchPlan
 from pipeline.base.workspace import Workspace
-from pipeline.flow.connection import chain_url, reach
-from pipeline.flow.consent import check_network, wanted_network
-from pipeline.flow.plan import (
-    Continue,
-    Decision,
-    Finished,
-    batch_size,
-    chain_kind,
-    collection_name,
-    collection_of,
-    collection_settings,
-    decide,
-    named_after,
-)
-from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
-from pipeline.ledger import Collection, Ledger
+from pipeline.flow.connection import reach
+from pipeline.flow.open import SOMEBODY, Need, Step, Tools, needs_of, opened, read_request, step_of
+from pipeline.flow.plan import Finished
+from pipeline.flow.run import check_receivers, plan_of
+from pipeline.ledger import NOBODY as UNDECIDED
+from pipeline.ledger import Collection, Ledger, Run
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.collection import Settings
-    from pipeline.mint.devnet import Kind
     from pipeline.mint.fees import Fees
 
 # Stands for every digest of content: nothing is drawn, and a digest's own bytes change the bill by a few gas.
 SOME_DIGEST = hashlib.sha256(b"content that is not drawn yet").digest()
-SOMEBODY = Address("0x5eeD5EED5eeD5EEd5eed5eEd5eEd5eed5EeD5EEd")  # pays where the account is not known
 MINED_S, LOOK_S = 30.0, 0.005  # Anvil makes a block at once, and answers a little earlier than that
 OTHER_RULES = 0.02  # a node whose estimate differs by more counts gas in another way
 
@@ -74,39 +61,31 @@ class _Job:
 
 
 def dry_run(config: Config, count: int | None, workspace: Workspace, *, more: bool, new: bool) -> dict[str, Any]:
-    """The bill of a call of `mint`, as plain values. Nothing in the workspace changes. Raises what `mint` would."""
-    from pipeline.mint.devnet import CHAIN_IDS, devnet
+    """The bill of a call of `mint`, as plain values. Nothing in the workspace changes. Raises what `mint` would.
 
-    wanted_network(config)
-    recipients = read_recipients(config["to"])
-    images = ImageFolder(config["images"]) if config["images"] else None
-    if images is not None:
-        config, count = images.located(config), images.count(count)
-    count = resolved_count(count, recipients)
+    It opens what the mint would open, but for the key: nobody is asked for a password, or whether money may be spent.
+    """
+    from pipeline.mint.devnet import devnet
+
+    request = read_request(config, count, workspace)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ledger = stack.enter_context(_ledger(workspace, folder))
-        decision = decide(ledger, config, count, recipients, more=more, new=new)
-        if images is not None:
-            config, decision = images.words(config), named_after(ledger, config, decision, images)
-        known = collection_of(ledger, decision)
-        own = reach(stack.enter_context(devnet(folder / "chain")))
-        kind = chain_kind(config, known)
-        chain = reach(stack.enter_context(chain_url(config, workspace, kind))) if kind == "external" else own
-        chain_id = chain.chain_id if kind == "external" else CHAIN_IDS[cast("Kind", kind)]
-        check_network(config, chain_id, chain.rpc.shown)
-        if known is not None and kind == "external":
-            chain.check_identity(known.chain_id, known.genesis_hash)
-        payer = known.owner if known else _payer(config, chain)
-        job = _job(config, count, recipients, ledger, decision, payer)
+        step = step_of(request, ledger, more=more, new=new)
+        needs = (needs_of(step, ledger) | Need.CHAIN | Need.PAYER) & ~Need.KEY
+        trial = Workspace(folder)
+        tools = stack.enter_context(opened(step, needs, ledger, workspace, _Silent(), embedded=trial))
+        own = reach(stack.enter_context(devnet(trial.chain / "anvil")))
+        chain, payer = tools.chain, tools.payer
+        job = _job(step, needs, ledger, tools)
         fees = chain.fees()  # before our own chain has moved on
         lines = list(_measured(job, own, payer))
-        estimate = _estimate(chain, payer, job.settings) if kind == "external" else None
+        estimate = _estimate(chain, payer, job.settings) if tools.chain_kind == "external" else None
         if estimate is not None and abs(estimate - lines[0]["gas"]) > OTHER_RULES * lines[0]["gas"]:
             lines[0]["gas"] = estimate
         return {
-            "name": collection_name(ledger, decision),
-            "chain_id": chain_id,
+            "name": step.name,
+            "chain_id": chain.chain_id,
             "rpc_url": chain.rpc.shown,
             "payer": payer,
             "balance_wei": chain.balance(payer) if payer != SOMEBODY else None,
@@ -114,6 +93,16 @@ def dry_run(config: Config, count: int | None, workspace: Workspace, *, more: bo
             "node_estimates_deploy": estimate,
             **_priced(fees, lines, job),
         }
+
+
+class _Silent:
+    """A bill has one thing to say."""
+
+    def notice(self, text: str) -> None:
+        pass
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        pass
 
 
 def _priced(fees: Fees, lines: list[dict[str, Any]], job: _Job) -> dict[str, Any]:
@@ -150,59 +139,45 @@ def _ledger(workspace: Workspace, folder: Path) -> Ledger:
     return Ledger(folder / "ledger.sqlite")
 
 
-def _payer(config: Config, chain: Chain) -> Address:
-    """The account that would pay, as far as it is known without a password."""
-    from pipeline.mint.accounts import stated_address
-    from pipeline.mint.collection import parsed_address
-    from pipeline.mint.signer import open_signer
-
-    if config["signer_address"]:
-        return parsed_address(config["signer_address"], "--signer-address")
-    if config["keystore"]:
-        return stated_address(Path(config["keystore"]))
-    try:
-        return open_signer(chain).address
-    except KeyRefused:  # no account was given: the bill is the same for anybody's
-        return SOMEBODY
-
-
-def _job(
-    config: Config, count: int, recipients: Recipients | None, ledger: Ledger, decision: Decision, payer: Address
-) -> _Job:
-    from pipeline.mint.collection import parsed_address
-
-    known = collection_of(ledger, decision)
+def _job(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> _Job:
+    known, payer = step.known, tools.payer
     owning = frozenset(ledger.owners.tokens_by_owner(known.id)) if known else frozenset()
-    if isinstance(decision, Finished):
+    if isinstance(step.decision, Finished):
         return _Job(None, [], owning)
-    settings = _settings(config, known, collection_name(ledger, decision), payer)
-    if isinstance(decision, Continue):
-        run = decision.run
-        unminted = [batch.plan for batch in ledger.batches.unminted(run.id)] + ledger.batches.undrawn(run.id)
-        batches = [_Batch(plan.start, [spec.recipient for spec in ledger.tokens.specs(plan)]) for plan in unminted]
-        return _Job(settings, batches, owning)
-    start = 1 + (sum(run.count for run in ledger.runs.of(known.id)) if known else 0)
-    to = parsed_address(config["to"], "--to") if config["to"] and recipients is None else payer
-    tokens = iter(recipients or repeat(to, count))
-    size = batch_size(config, count, recipients)
-    first_ids = range(start, start + count, size)
-    return _Job(settings, [_Batch(first, list(islice(tokens, size))) for first in first_ids], owning)
+    if step.run is not None:
+        batches = [_Batch(plan.start, _recipients(ledger, plan, payer)) for plan in _unminted(ledger, step.run)]
+        if not step.run.is_placed:
+            check_receivers(tools, list(dict.fromkeys(to for batch in batches for to in batch.recipients)))
+        return _Job(_settings(known, {}, payer), batches, owning)
+    plan = plan_of(step, needs, ledger, tools)
+    tokens, first_ids = plan.to, range(plan.start, plan.start + plan.count, plan.batch_size)
+    cut = [_Batch(first, list(islice(tokens, plan.batch_size))) for first in first_ids]
+    return _Job(_settings(known, plan.settings, payer), cut, owning)
 
 
-def _settings(config: Config, known: Collection | None, name: str, payer: Address) -> Settings | None:
+def _unminted(ledger: Ledger, run: Run) -> list[BatchPlan]:
+    return [batch.plan for batch in ledger.batches.unminted(run.id)] + ledger.batches.undrawn(run.id)
+
+
+def _recipients(ledger: Ledger, plan: BatchPlan, payer: Address) -> list[Address]:
+    """Who gets the tokens of a planned batch: the payer, where that was left open."""
+    return [payer if spec.recipient == UNDECIDED else spec.recipient for spec in ledger.tokens.specs(plan)]
+
+
+def _settings(known: Collection | None, planned: dict[str, Any], payer: Address) -> Settings | None:
     """The constructor's arguments; None where the contract is on the chain."""
     from pipeline.mint.collection import ZERO_ADDRESS, Settings, parsed_address
 
-    if known is not None and known.state in ("mined", "final"):
+    if known is not None and known.deployed_at is not None:
         return None
-    planned = collection_settings(config, name, payer)
     source: Any = (lambda key: getattr(known, key)) if known else planned.__getitem__
+    receiver = parsed_address(source("royalty_receiver"), "--royalty-receiver")
     return Settings(
         name=source("name"),
         symbol=source("symbol"),
         owner=payer,
         minter=ZERO_ADDRESS,
-        royalty_receiver=parsed_address(source("royalty_receiver"), "--royalty-receiver"),
+        royalty_receiver=payer if receiver == UNDECIDED else receiver,
         royalty_bps=source("royalty_bps"),
         max_supply=source("max_supply"),
         info_digest=SOME_DIGEST,

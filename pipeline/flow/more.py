@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline.art.artworks import encoder_of
+from pipeline.art.source import encoder_of
 from pipeline.base.errors import BadArgument
 from pipeline.flow.plan import wanted_collection
 from pipeline.ledger import Collection, Ledger, Run

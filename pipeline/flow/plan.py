@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from pipeline.art.artworks import encoder_of
+from pipeline.art.source import encoder_of
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers
 from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED
-from pipeline.base.records import Address, TokenSpec
+from pipeline.base.records import NOTHING, Address, TokenSpec
 from pipeline.base.seeds import token_seed
 from pipeline.base.words import Expected, one_line
 from pipeline.base.workspace import Workspace
@@ -22,10 +23,11 @@ from pipeline.settings import Scope, Setting, Settings, every_setting
 from pipeline.settings.table import REMEMBERED
 
 if TYPE_CHECKING:
-    from pipeline.art.folder import ImageFolder
+    from pipeline.art.source import About, ArtPlan
 
 SMALL_RUN = 500  # tokens: up to here batches of 50, so that the first is on the chain early
 
+_PLACES = ("pin", "chain")  # what a run that is only drawn does not hold fast
 _TO_CONTENT = "to_sha256"
 _JOB = "job"  # of the service: nobody else continues its run, and it continues nobody else's
 
@@ -121,11 +123,9 @@ def decide(
     )
 
 
-def named_after(ledger: Ledger, config: Settings, decision: Decision, folder: ImageFolder) -> Decision:
-    """The same decision; a collection that begins with a folder and that nobody named is called after the folder."""
-    if isinstance(decision, Begin) and not config.given("name"):
-        return Begin(_free_name(ledger, folder.collection_name))
-    return decision
+def named_after(ledger: Ledger, begin: Begin, name: str) -> Begin:
+    """The same, for a collection that nobody named and whose art source has a name for it, where it has one."""
+    return Begin(_free_name(ledger, name)) if name else begin
 
 
 def collection_of(ledger: Ledger, decision: Decision) -> Collection | None:
@@ -146,7 +146,7 @@ def collection_name(ledger: Ledger, decision: Decision) -> str:
 
 def chain_kind(config: Settings, known: Collection | None) -> str:
     """Where tokens go: the chain of a collection, else `external` for an RPC URL, else an embedded program."""
-    if known is not None:
+    if known is not None and known.is_placed:
         return known.chain_kind
     return "external" if config["rpc_url"] else str(config["chain"])
 
@@ -157,8 +157,8 @@ def batch_size(config: Settings, count: int, recipients: Recipients | None = Non
     return min(size, MAX_AIRDROP) if recipients is not None and len(recipients.addresses) > 1 else size
 
 
-def collection_settings(config: Settings, name: str, owner: Address) -> dict[str, Any]:
-    """The settings of a new collection, complete: what was left open is filled in here.
+def collection_settings(config: Settings, name: str, owner: Address, about: About) -> dict[str, Any]:
+    """The settings of a new collection, complete: what nobody chose its art source says, or it is made here.
 
     Raises BadArgument for what the contract or the collection's metadata would refuse: asked of their own writers, so that
     nothing is planned that cannot be minted.
@@ -170,8 +170,8 @@ def collection_settings(config: Settings, name: str, owner: Address) -> dict[str
         raise BadArgument(name="--name", value=name[:80], expected=str(expected)) from None
     settings = {
         "name": name,
-        "symbol": chosen.symbol or _symbol(name),
-        "description": chosen.description or name,
+        "symbol": chosen.symbol or about.symbol or _symbol(name),
+        "description": chosen.description or about.description or name,
         "external_url": chosen.external_url,
         "royalty_bps": chosen.royalty_bps,
         "royalty_receiver": chosen.royalty_receiver or owner,
@@ -194,10 +194,72 @@ def _must_be_writable(settings: dict[str, Any]) -> None:
     deploy_data(Constructor(words["name"], words["symbol"], minter=ZERO_ADDRESS, info_digest=bytes(32), **numbers))
 
 
-def token_specs(collection_seed: int, start: int, recipients: Iterable[Address]) -> Iterator[TokenSpec]:
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run as it will be written, once nothing is wrong with it; a bill is made of the same."""
+
+    known: Collection | None  # None: the run begins a collection, with these settings
+    settings: dict[str, Any]
+    arguments: dict[str, Any]
+    start: int
+    count: int
+    batch_size: int
+    recipients: Recipients | None
+    recipient: Address  # of every token, where no file says it
+    art: ArtPlan
+
+    @property
+    def seed(self) -> int:
+        return self.known.seed if self.known else int(self.settings["seed"])
+
+    @property
+    def to(self) -> Iterator[Address]:
+        """Who gets each token."""
+        return iter(self.recipients or repeat(self.recipient, self.count))
+
+    def specs(self) -> Iterator[TokenSpec]:
+        return token_specs(self.seed, self.start, self.to, self.art.seed_of)
+
+
+def token_specs(
+    collection_seed: int, start: int, recipients: Iterable[Address], seed_of: Callable[[int, int], int] = token_seed
+) -> Iterator[TokenSpec]:
     """A token for each recipient: each has a seed of its own, whatever its neighbours or its batch."""
     for token_id, recipient in enumerate(recipients, start):
-        yield TokenSpec(token_id, token_seed(collection_seed, token_id), recipient)
+        yield TokenSpec(token_id, seed_of(collection_seed, token_id), recipient)
+
+
+def new_run(
+    ledger: Ledger,
+    config: Settings,
+    decision: Add | Begin,
+    count: int,
+    recipients: Recipients | None,
+    art: ArtPlan,
+    about: About,
+    payer: Address,
+) -> NewRun:
+    """The run that a decision leads to. Raises BadArgument for what a collection cannot be or have."""
+    from pipeline.mint.collection import parsed_address
+
+    known = decision.collection if isinstance(decision, Add) else None
+    settings = {} if isinstance(decision, Add) else collection_settings(config, decision.name, payer, about)
+    start = ledger.runs.next_token(known)
+    most = known.max_supply if known else settings["max_supply"]
+    if most and start + count - 1 > most:
+        raise BadArgument(name="--count", value=count, expected=f"at most {most - start + 1}, the rest of max supply")
+    to = parsed_address(config["to"], "--to") if config["to"] and recipients is None else payer
+    return NewRun(
+        known=known,
+        settings=settings,
+        arguments=arguments_of(config, count, recipients),
+        start=start,
+        count=count,
+        batch_size=batch_size(config, count, recipients),
+        recipients=recipients,
+        recipient=to,
+        art=art,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +290,7 @@ def words_of(run: Run, settings: Settings) -> list[str]:
         if line.name in asked and not _same(line, planned, asked[line.name]):
             if not (line.name == "chain" and planned == "external"):
                 words += [line.flag, str(planned)]
-    if run.arguments.get("chain") == "external" and not settings.chain.rpc_url:
+    if run.arguments.get("chain") == "external" and run.is_placed and not settings.chain.rpc_url:
         words += ["--rpc-url", run.rpc_url]
     return words
 
@@ -253,6 +315,8 @@ def wanted_collection(ledger: Ledger, config: Settings, *, more: bool) -> Collec
 
 def _must_agree(run: Run, arguments: dict[str, Any], collection: str, settings: Settings) -> None:
     differences = _differences(run, arguments)
+    if not run.is_placed:  # only drawn so far: where it goes is decided by the call that sends it there
+        differences = {key: change for key, change in differences.items() if key not in _PLACES}
     if differences:
         raise RunDiffers(collection=collection, differences=_told(differences), command=f"`{command(run, settings)}`")
 
@@ -287,12 +351,12 @@ def _same(line: Setting, planned: Any, asked: Any) -> bool:
 
 
 def _differences(run: Run, asked: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    planned, of_files = _planned(run), bool(run.arguments.get("images"))
+    planned, has_no_encoder = _planned(run), run.encoder == NOTHING
     lines = {line.name: line for line in every_setting()}
     found = {}
     for key in asked:
         line = lines.get(key)
-        if line is not None and (key not in planned or (of_files and line.name == "encoder")):
+        if line is not None and (key not in planned or (has_no_encoder and line.name == "encoder")):
             continue  # a setting that is younger than the run, or that pictures which exist have no use for
         before = planned.get(key, "")
         if not (_same(line, before, asked[key]) if line else before == asked[key]):

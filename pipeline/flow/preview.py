@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.art.artworks import Artworks, must_draw_the_same
+from pipeline.art.artworks import Artworks
 from pipeline.art.sheet import contact_sheets
+from pipeline.art.source import ArtSource, Work, open_source, recorded
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
 from pipeline.base.pictures import decode
 from pipeline.base.records import Address, Artwork, TokenSpec
 from pipeline.base.workspace import Workspace
+from pipeline.flow.cover import ensure_cover
 from pipeline.ledger import Ledger, Run
 from pipeline.settings.config import Config
 
@@ -73,14 +75,14 @@ def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Obs
     }
 
 
-def draw_run(
-    run: Run, ledger: Ledger, workspace: Workspace, generator: Generator | None, observer: Observer
-) -> list[Path]:
-    """Draw (or copy, where images exist) what is missing of a run, record it, and return the contact sheet's pages. Nothing is pinned."""
-    for _ in Artworks(run, ledger, workspace, generator, observer):
+def draw_run(source: ArtSource, work: Work) -> list[Path]:
+    """Make the pictures that a run lacks, record them, and return the contact sheet's pages. Nothing is pinned."""
+    if work.collection.info_root is None:
+        ensure_cover(source, work)
+    for _ in Artworks(source, work):
         pass
-    sheet = workspace.export(ledger.collections.get(run.collection).name) / "contact-sheet.png"
-    return contact_sheets(_drawn(ledger, run, workspace), sheet)
+    sheet = work.workspace.export(work.collection.name) / "contact-sheet.png"
+    return contact_sheets(_drawn(work), sheet)
 
 
 def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -> tuple[Run, list[Path]]:
@@ -96,26 +98,12 @@ def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -
         run = ledger.runs.unfinished()
         if run is None:
             raise _nothing_to_reject(workspace)
-        if run.arguments.get("images"):
-            raise BadArgument(
-                name="token id",
-                value=token_ids[0],
-                expected="a token that was drawn; the images of this run existed before",
-                hint="`pipeline status` tells how to go on with them; another folder needs another --workspace",
-            )
+        source = open_source(recorded(run))
+        source.must_redraw(token_ids[0])
         _must_be_drawn(ledger, run, token_ids)
-        generator = generator_of(run)
+        source.check(run)
         ledger.tokens.reject(run.collection, token_ids)
-        return run, draw_run(run, ledger, workspace, generator, observer)
-
-
-def generator_of(run: Run) -> Generator:
-    """The generator that a run was planned with. Raises GenerationError where this installation has another."""
-    from pipeline.art.draw import load_generator
-
-    generator = load_generator(run.arguments["model"], device=run.device, threads=run.threads)
-    must_draw_the_same(run, generator)
-    return generator
+        return run, draw_run(source, Work(run, ledger, workspace, observer))
 
 
 def check_png(name: str, path: Path) -> None:
@@ -147,9 +135,10 @@ def _nothing_to_reject(workspace: Workspace) -> BadArgument:
     )
 
 
-def _drawn(ledger: Ledger, run: Run, workspace: Workspace) -> Iterator[tuple[str, Image]]:
-    for token in ledger.tokens.of(run.collection, run.start, run.count):
-        path = workspace.image(run.collection, token.token_id, token.suffix)
+def _drawn(work: Work) -> Iterator[tuple[str, Image]]:
+    run = work.run
+    for token in work.ledger.tokens.of(run.collection, run.start, run.count):
+        path = work.workspace.image(run.collection, token.token_id, token.suffix)
         if path.exists() and token.suffix != ".svg":
             yield str(token.token_id), decode(path.read_bytes()).image
 

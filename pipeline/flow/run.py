@@ -1,6 +1,6 @@
 """The orchestrator: plan, then let three stages run at once, recording each thing before the next stage sees it.
 
-    for batch in mint(sealed(pin(grouped(ahead(drawn(generate(specs))))))): …
+    for batch in mint(sealed(pin(grouped(ahead(artworks))))): …
 
 `Ahead` moves what is upstream to a thread of its own behind a bounded queue, as `mint` does with its own upstream: that
 is the overlap and the back-pressure. Recording in the ledger before handing on is the resume.
@@ -8,55 +8,33 @@ is the overlap and the back-pressure. Recording in the ledger before handing on 
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
-from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
-from pipeline.art.artworks import Artworks, drawn_with, encoder_of, must_draw_the_same, provenance_of
-from pipeline.art.folder import ImageFolder
+from pipeline.art.artworks import Artworks
+from pipeline.art.source import ArtSource, Work, provenance_of
+from pipeline.base.ahead import Ahead
 from pipeline.base.cid import CID
 from pipeline.base.crash import crash_point
-from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
-from pipeline.base.records import Artwork, BatchPlan, Found, PinnedBatch
+from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch
 from pipeline.base.workspace import Workspace
-from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import NOBODY, Person, check_consent, confirmations, wanted_network
-from pipeline.flow.plan import (
-    Add,
-    Begin,
-    Continue,
-    Decision,
-    Finished,
-    arguments_of,
-    batch_size,
-    chain_kind,
-    collection_name,
-    collection_of,
-    collection_settings,
-    decide,
-    named_after,
-    token_specs,
-)
+from pipeline.flow.connection import chain_url, reach
+from pipeline.flow.consent import NOBODY, Person, confirmations
+from pipeline.flow.cover import ensure_cover
+from pipeline.flow.open import Need, Step, Tools, needs_of, opened, read_request, step_of
+from pipeline.flow.plan import Add, Begin, Continue, Finished, NewRun, arguments_of, new_run
 from pipeline.flow.preview import draw_run
-from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
-from pipeline.ledger import Collection, Ledger, Run
+from pipeline.ledger import NOBODY as UNDECIDED
+from pipeline.ledger import NOWHERE, Collection, Ledger, Run
 from pipeline.settings.config import Config
 
 if TYPE_CHECKING:
-    from pipeline.art.draw import Generator
-    from pipeline.mint.chain import Chain
     from pipeline.mint.fees import Limits
-    from pipeline.mint.signer import Signer
-    from pipeline.pin.places import Places
-    from pipeline.pin.store import CarStore
 
 T = TypeVar("T")
 
@@ -80,20 +58,6 @@ class Outcome:
         ledger.runs.mark_reported(self.run.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a run works with, opened and checked before anything is planned."""
-
-    chain: Chain
-    chain_kind: str
-    signer: Signer
-    generator: Generator | None  # None: the images exist
-    folder: ImageFolder | None  # where they are then
-    found: Sequence[Found]  # what a new run takes from it
-    store: CarStore
-    places: Places
-
-
 def mint_run(
     config: Config,
     count: int | None,
@@ -107,98 +71,41 @@ def mint_run(
 ) -> Outcome:
     """Mint what was asked for, or the rest of it, or find that it is all there; return when it is on the chain.
 
-    `count` may be None where a file of recipients says it. With `stop_after_generate` the run is planned and drawn, and
-    waits: nothing is pinned, signed or sent until the same call comes without it.
+    `count` may be None where a file of recipients or the art says it. With `stop_after_generate` the run is planned and
+    drawn, with neither chain nor key, and waits: nothing is pinned, signed or sent until the same call comes without it,
+    here or wherever the workspace was carried. What is drawn then needs nothing that drew it.
     Give the same call again after any interruption: it continues. `person` is asked for a keystore's password, and
     before real money is spent. Raises PipelineError.
     """
     began = time.monotonic()
-    wanted_network(config)
-    recipients = read_recipients(config["to"])
-    folder = ImageFolder(config["images"]) if config["images"] else None
-    if folder is not None:
-        config, count = folder.located(config), folder.count(count)
-    count = resolved_count(count, recipients)
+    request = read_request(config, count, workspace)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check()
-        decision = decide(ledger, config, count, recipients, more=more, new=new)
-        if folder is not None:
-            decision = named_after(ledger, config, decision, folder)
-        if isinstance(decision, Finished):
-            decision = _still_there(config, workspace, ledger, decision, observer)
-        if isinstance(decision, Finished):
-            return Outcome(decision.run, ledger.collections.get(decision.run.collection), fresh=False)
+        step = step_of(request, ledger, more=more, new=new)
+        if isinstance(step.decision, Finished):
+            step = replace(step, decision=_still_there(step, step.decision, workspace, ledger, observer))
+        if isinstance(step.decision, Finished):
+            return Outcome(step.decision.run, ledger.collections.get(step.decision.run.collection), fresh=False)
         ledger.backup(workspace.backup("before"))
-        spends = not stop_after_generate
-        with _tools(config, workspace, ledger, decision, folder, observer, person, spends=spends) as tools:
-            run = _planned(config, count, recipients, ledger, decision, tools, observer)
+        needs = needs_of(step, ledger, draws_only=stop_after_generate)
+        with opened(step, needs, ledger, workspace, observer, person) as tools:
+            run = _planned(step, needs, ledger, tools, observer)
+            work = Work(run, ledger, workspace, observer)
             if stop_after_generate:
-                sheets = draw_run(run, ledger, workspace, tools.generator, observer)
-                return Outcome(
-                    run, ledger.collections.get(run.collection), fresh=True, waits=True, sheets=tuple(sheets)
-                )
-            seconds = _walk(config, run, ledger, workspace, tools, observer)
+                sheets = draw_run(request.source, work)
+                return Outcome(run, work.collection, fresh=True, waits=True, sheets=tuple(sheets))
+            seconds = _walk(step.request.config, request.source, work, tools)
         ledger.runs.finish(run.id)
         ledger.backup(workspace.backup("after"))
         seconds["whole"] = time.monotonic() - began
-        return Outcome(run, ledger.collections.get(run.collection), fresh=True, seconds=seconds)
+        return Outcome(run, work.collection, fresh=True, seconds=seconds)
 
 
 # ── before the run ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@contextmanager
-def _tools(
-    config: Config,
-    workspace: Workspace,
-    ledger: Ledger,
-    decision: Decision,
-    folder: ImageFolder | None,
-    observer: Observer,
-    person: Person,
-    *,
-    spends: bool,
-) -> Iterator[Tools]:
-    """Open everything a run needs. Nothing is planned, sent or drawn; what is wrong is said here."""
-    from pipeline.art.draw import load_generator
-    from pipeline.flow.cover import read_cover
-    from pipeline.pin import load_pinners
-    from pipeline.pin.places import Places
-    from pipeline.pin.store import CarStore
-
-    run = decision.run if isinstance(decision, Continue) else None
-    known = collection_of(ledger, decision)
-    kind = chain_kind(config, known)
-
-    with ExitStack() as stack:
-        if not known and (cover := config["cover"] or (folder.cover if folder else "")):
-            read_cover(Path(cover))
-        store = CarStore(workspace.cars)
-        places = Places(load_pinners(config["pin"].split(","), store, config), config["quorum"])
-        generator, found = None, list[Found]()
-        if folder is None:
-            observer.notice("opening the generator and the chain")
-            generator = load_generator(
-                config["model"],
-                device=run.device if run else config["device"],
-                threads=run.threads if run else config["threads"] or None,
-            )
-        elif run is None:
-            observer.notice(f"reading {len(folder.tokens):,} images in {folder.path}")
-            found = folder.read(
-                ledger.tokens.digests(known.id) if known else {}, ledger.runs.next_token(known), observer
-            )
-        chain = reach(stack.enter_context(chain_url(config, workspace, kind)))
-        if known:
-            chain.check_identity(known.chain_id, known.genesis_hash)
-        if spends:
-            check_consent(config, chain.chain_id, collection_name(ledger, decision), person)
-        signer = signer_for(chain, config, person.ask_password)
-        yield Tools(chain, kind, signer, generator, folder, found, store, places)
-
-
 def _still_there(
-    config: Config, workspace: Workspace, ledger: Ledger, decision: Finished, observer: Observer
+    step: Step, decision: Finished, workspace: Workspace, ledger: Ledger, observer: Observer
 ) -> Finished | Continue:
     """The same decision once the chain was looked at again; to continue, where a reorg took tokens of the run since.
 
@@ -210,7 +117,7 @@ def _still_there(
     collection = ledger.collections.get(run.collection)
     if ledger.tokens.counts(collection.id).keys() == {"final"} and collection.state == "final":
         return decision
-    with chain_url(config, workspace, collection.chain_kind) as url:
+    with chain_url(step.request.config, workspace, collection.chain_kind) as url:
         chain = reach(url)
         chain.check_identity(collection.chain_id, collection.genesis_hash)
         for line in look_again(ledger, chain):
@@ -222,83 +129,119 @@ def _still_there(
     return Continue(reopened)
 
 
-def _planned(
-    config: Config,
-    count: int,
-    recipients: Recipients | None,
-    ledger: Ledger,
-    decision: Decision,
-    tools: Tools,
-    observer: Observer,
-) -> Run:
+def _planned(step: Step, needs: Need, ledger: Ledger, tools: Tools, observer: Observer) -> Run:
     """The run to walk: the unfinished one, or a new one written to the ledger as a whole before anything happens."""
-    if isinstance(decision, Continue):
-        if tools.generator is not None:
-            must_draw_the_same(decision.run, tools.generator)
-        _keep_gate(ledger, decision.run, config)
-        observer.notice(_found(ledger, decision.run))
-        return ledger.runs.unfinished() or decision.run
+    run = step.run
+    if run is not None:
+        if not run.is_placed and Need.CHAIN in needs:
+            _place(step, run, ledger, tools)
+        _keep_gate(ledger, run, step.request.config)
+        observer.notice(_found(ledger, run))
+    else:
+        plan = plan_of(step, needs, ledger, tools)
+        with ledger.atomic():
+            collection = _write(plan, needs, ledger, tools, step.request.config)
+        _show_settings(collection, step, plan, needs, tools, observer)
+        crash_point("run_planned")
+    unfinished = ledger.runs.unfinished()
+    assert unfinished is not None, "it was found or written just now"
+    return unfinished
 
-    from pipeline.mint.collection import check_recipients, parsed_address
 
-    recipient = tools.signer.address
-    if config["to"] and recipients is None:
-        recipient = parsed_address(config["to"], "--to")
-    check_recipients(tools.chain, recipients.addresses if recipients else [recipient], tools.signer.address)
-    assert isinstance(decision, Add | Begin)
+def plan_of(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> NewRun:
+    """The run that a step begins, once nothing is wrong with it; nothing is written. Raises PipelineError."""
+    assert isinstance(step.decision, Add | Begin), "a run that begins"
+    request, source = step.request, step.request.source
+    payer = tools.payer if Need.PAYER in needs else UNDECIDED
+    plan = new_run(
+        *(ledger, request.config, step.decision, request.count, request.recipients),
+        *(tools.art, source.about(), payer),
+    )
+    if Need.CHAIN in needs:
+        check_receivers(tools, [*plan.recipients.addresses] if plan.recipients else [plan.recipient])
+    return plan
+
+
+def check_receivers(tools: Tools, recipients: list[Address]) -> None:
+    """Raise where tokens would go to what cannot hold them."""
+    from pipeline.mint.collection import check_recipients
+
+    check_recipients(tools.chain, recipients, tools.payer)
+
+
+def _write(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools, config: Config) -> Collection:
+    """Enter a run, and its collection where that begins; inside `atomic`."""
+    collection = plan.known or _begun(plan, needs, ledger, tools)
+    where = {
+        "pinners": ",".join(tools.content.places.names) if Need.CONTENT in needs else config["pin"],
+        "rpc_url": tools.chain.rpc.shown if Need.CHAIN in needs else "",
+    }
+    key = ledger.runs.plan(
+        collection.id,
+        plan.arguments,
+        {**asdict(plan.art.fingerprint), **where},
+        plan.specs(),
+        plan.start,
+        plan.count,
+        plan.batch_size,
+    )
+    ledger.tokens.plan_art(collection.id, plan.art.tokens)
+    plan.art.enter(ledger, collection.id)
+    ledger.runs.set_gate(key, duplicate_bits(config))
+    return collection
+
+
+def _begun(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools) -> Collection:
+    collections, chain = ledger.collections, NOWHERE
+    if Need.CHAIN in needs:
+        key = collections.enter_chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
+    else:
+        key = collections.enter_chain(chain.chain_id, chain.genesis_hash, chain.kind)
+    return collections.get(collections.plan(key, plan.settings))
+
+
+def _place(step: Step, run: Run, ledger: Ledger, tools: Tools) -> None:
+    """Decide where a run goes that was drawn without chain and key, and whose it is."""
+    collection, config, request = step.known, step.request.config, step.request
+    assert collection is not None, "an unfinished run is of a collection"
+    payer, batches = tools.payer, ledger.batches.undrawn(run.id)
+    check_receivers(tools, request.recipients.addresses if request.recipients else [_recipient(ledger, batches, payer)])
+    receiver = payer if collection.royalty_receiver == UNDECIDED else collection.royalty_receiver
     with ledger.atomic():
-        collection = _collection_for(config, ledger, decision, tools)
-        start = ledger.runs.next_token(collection)
-        if collection.max_supply and start + count - 1 > collection.max_supply:
-            raise BadArgument(
-                name="--count",
-                value=count,
-                expected=f"at most {collection.max_supply - start + 1}, the rest of max supply",
-            )
-        key = ledger.runs.plan(
-            collection.id,
-            arguments_of(config, count, recipients),
-            {
-                **drawn_with(tools.generator, tools.found, config["size"], config["encoder"]),
-                "pinners": ",".join(tools.places.names),
-                "rpc_url": tools.chain.rpc.shown,
-            },
-            token_specs(collection.seed, start, recipients or repeat(recipient, count)),
-            start,
-            count,
-            batch_size(config, count, recipients),
-        )
-        ledger.tokens.plan_found(collection.id, dict(enumerate(tools.found, start)))
-        ledger.runs.set_gate(key, duplicate_bits(config))
-    _show_settings(collection, config["cover"], count, str(recipients or recipient), tools, observer)
-    run = ledger.runs.unfinished()
-    assert run is not None
-    crash_point("run_planned")
-    return run
+        if not collection.is_placed:
+            chain = ledger.collections.enter_chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
+            ledger.collections.place(collection.id, chain, payer, receiver)
+        ledger.tokens.place(batches, payer)
+        arguments = run.arguments | arguments_of(config, request.count, request.recipients)
+        ledger.runs.place(run, arguments, tools.chain.rpc.shown, ",".join(tools.content.places.names))
+    crash_point("run_placed")
 
 
-def _collection_for(config: Config, ledger: Ledger, decision: Add | Begin, tools: Tools) -> Collection:
-    if isinstance(decision, Add):
-        return decision.collection
-    chain = ledger.collections.enter_chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
-    words = tools.folder.words(config) if tools.folder else config
-    settings = collection_settings(words, decision.name, tools.signer.address)
-    return ledger.collections.get(ledger.collections.plan(chain, settings))
+def _recipient(ledger: Ledger, batches: list[BatchPlan], payer: Address) -> Address:
+    """Who gets the tokens of a run without a file of recipients."""
+    planned = ledger.tokens.recipients(batches[0].id)[0]
+    return payer if planned == UNDECIDED else planned
 
 
 def _show_settings(
-    collection: Collection, cover: str, count: int, recipient: str, tools: Tools, observer: Observer
+    collection: Collection, step: Step, plan: NewRun, needs: Need, tools: Tools, observer: Observer
 ) -> None:
+    later = "decided when it is minted"
+    where = f"{collection.chain_id} at {tools.chain.rpc.shown}" if Need.CHAIN in needs else later
     observer.notice(
         f"collection  {collection.name} ({collection.symbol}), seed {collection.seed}\n"
         f"  text      {collection.description}\n"
-        f"  royalty   {collection.royalty_bps / 100:g} % to {collection.royalty_receiver}\n"
+        f"  royalty   {collection.royalty_bps / 100:g} % to {_shown(collection.royalty_receiver)}\n"
         f"  link      {collection.external_url or 'none'}\n"
-        f"  cover     {cover or (tools.folder.cover if tools.folder else 'drawn by the generator')}\n"
-        f"  owner     {collection.owner}\n"
-        f"  chain     {collection.chain_id} at {tools.chain.rpc.shown}\n"
-        f"{count:,} tokens to {recipient}"
+        f"  cover     {step.request.config['cover'] or step.request.source.about().cover}\n"
+        f"  owner     {_shown(collection.owner)}\n"
+        f"  chain     {where}\n"
+        f"{plan.count:,} tokens to {plan.recipients or _shown(plan.recipient)}"
     )
+
+
+def _shown(address: Address) -> str:
+    return "who mints it" if address == UNDECIDED else address
 
 
 def _found(ledger: Ledger, run: Run) -> str:
@@ -320,9 +263,7 @@ def duplicate_bits(config: Config) -> int | None:
 # ── the run ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _walk(
-    config: Config, run: Run, ledger: Ledger, workspace: Workspace, tools: Tools, observer: Observer
-) -> dict[str, float]:
+def _walk(config: Config, source: ArtSource, work: Work, tools: Tools) -> dict[str, float]:
     """Draw, pin and mint whatever is missing of a run; return the busy seconds of each stage."""
     from pipeline.mint.indexer import sync
     from pipeline.mint.sender import Sender
@@ -330,7 +271,8 @@ def _walk(
     from pipeline.mint.watcher import ChainEvent
     from pipeline.pin.stage import pin
 
-    flow = _Flow(run, ledger, workspace, tools, observer)
+    run, ledger, observer = work.run, work.ledger, work.observer
+    flow = _Flow(source, work, tools)
     flow.ensure_info()
 
     def tell(event: ChainEvent) -> None:
@@ -345,7 +287,7 @@ def _walk(
     draw, pinning, minting = _Clock(), _Clock(), _Clock()
     with Ahead(draw.busy(flow.artworks), DRAWN_AHEAD) as artworks:
         groups = pinning.waiting(flow.grouped(artworks))
-        pinned = pin(groups, flow.describe, tools.store, tools.places, flow.collection.name)
+        pinned = pin(groups, flow.describe, tools.content.store, tools.content.places, flow.collection.name)
         sealed = pinning.busy(flow.sealed(pinned))  # `mint` reads it in a thread of its own
         for batch in minting.busy(mint(minting.waiting(sealed), sender, flow.collection.id)):
             flow.minted += batch.plan.quantity
@@ -372,13 +314,13 @@ def spending_limits(config: Config) -> Limits:
 class _Flow:
     """The parts of one run between its stages: what is left to do, and recording what is done."""
 
-    def __init__(self, run: Run, ledger: Ledger, workspace: Workspace, tools: Tools, observer: Observer) -> None:
-        self.run, self.ledger, self.workspace, self.tools, self.observer = run, ledger, workspace, tools, observer
-        self.collection = self.ledger.collections.get(run.collection)
-        drawing = tools.generator
-        self.provenance = provenance_of(drawing, run.size, encoder_of(run)) if drawing else None
-        self.artworks = Artworks(run, ledger, workspace, tools.generator, observer)
-        self.earlier = self.ledger.batches.unminted(run.id)
+    def __init__(self, source: ArtSource, work: Work, tools: Tools) -> None:
+        self.source, self.work, self.tools = source, work, tools
+        self.run, self.ledger, self.observer = work.run, work.ledger, work.observer
+        self.collection = work.collection
+        self.provenance = provenance_of(work.run)
+        self.artworks = Artworks(source, work)
+        self.earlier = self.ledger.batches.unminted(work.run.id)
         self.pinned = self.artworks.sealed
         self.minted = self.pinned - sum(batch.plan.quantity for batch in self.earlier)
 
@@ -401,101 +343,31 @@ class _Flow:
         """A token's metadata: canonical bytes, so that the same artwork has the same CID."""
         from pipeline.pin.metadata import token_metadata
 
-        folder = f"ipfs://{images}/{artwork.token_id}"
-        own = artwork.found
+        folder, words = f"ipfs://{images}/{artwork.token_id}", artwork.words
         return token_metadata(
-            name=(own and own.name) or f"{self.collection.name} #{artwork.token_id}",
-            description=(own and own.description) or self.collection.description,
+            name=words.name or f"{self.collection.name} #{artwork.token_id}",
+            description=words.description or self.collection.description,
             image=f"{folder}{artwork.path.suffix}",
             artwork=artwork,
             provenance=self.provenance,
-            external_url=(own and own.external_url) or self.collection.external_url,
-            background_color=own.background_color if own else "",
-            animation_url=_animation_url(own, folder) if own else "",
-            youtube_url=own.youtube_url if own else "",
+            external_url=words.external_url or self.collection.external_url,
+            background_color=words.background_color,
+            animation_url=f"{folder}{artwork.animation.suffix}" if artwork.animation else words.animation_url,
+            youtube_url=words.youtube_url,
         )
 
     def ensure_info(self) -> None:
-        """Draw the cover and pin the directory behind contractURI(), unless an earlier process did."""
+        """Pin the cover and the directory behind contractURI(), unless an earlier process did."""
         if self.collection.info_root is not None:
             return
         from pipeline.flow.cover import pin_info
 
-        tools, cover_file = self.tools, self.run.arguments["cover"]
-        if tools.folder is not None:
-            cover_file = cover_file or tools.folder.cover
-        cover, info, pins = pin_info(
-            self.collection, cover_file, self.run.size, tools.generator, self.workspace, tools.store, tools.places
-        )
-        self.ledger.collections.set_info(self.collection.id, cover, info, pins)
+        cover, content = ensure_cover(self.source, self.work), self.tools.content
+        path = self.work.workspace.cover(self.collection.id, cover.suffix)
+        root, info, pins = pin_info(self.collection, cover, path, content.store, content.places)
+        self.ledger.collections.set_info(self.collection.id, root, info, pins)
         crash_point("info_recorded")
-        self.collection = self.ledger.collections.get(self.collection.id)
-
-
-def _animation_url(found: Found, folder: str) -> str:
-    return f"{folder}{found.animation.suffix.lower()}" if found.animation else found.animation_url
-
-
-# ── threads ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Ahead(Generic[T]):
-    """Iterate `upstream` in a thread of its own, at most `depth` items ahead of the reader.
-
-    Use it as a context manager: leaving it stops the thread at its next item and closes `upstream`. What upstream
-    raises comes out of the reader's `next`.
-    """
-
-    _END = object()
-
-    def __init__(self, upstream: Iterator[T], depth: int) -> None:
-        self._upstream = upstream
-        self._queue: queue.Queue[tuple[object, BaseException | None]] = queue.Queue(depth)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._produce, daemon=True)
-
-    def __enter__(self) -> Iterator[T]:
-        self._thread.start()
-        return self._consume()
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _produce(self) -> None:
-        try:
-            for item in self._upstream:
-                if not self._put((item, None)):
-                    return
-            self._put((self._END, None))
-        except BaseException as error:  # the reader raises it: see _consume
-            self._put((self._END, error))
-        finally:
-            close = getattr(self._upstream, "close", None)
-            if close:
-                close()
-
-    def _put(self, entry: tuple[object, BaseException | None]) -> bool:
-        """Wait for room; False when the reader has gone."""
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(entry, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def _consume(self) -> Iterator[T]:
-        while not self._stopped.is_set():
-            try:
-                item, error = self._queue.get(timeout=0.1)
-            except queue.Empty:
-                continue
-            if error is not None:
-                raise error
-            if item is self._END:
-                return
-            yield cast(T, item)
+        self.collection = self.work.collection
 
 
 class _Clock:

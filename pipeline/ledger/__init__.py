@@ -2,6 +2,17 @@
 
 from pipeline.ledger.database import canonical_json
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.rows import Batch, Collection, KnownChain, Run, Token
+from pipeline.ledger.rows import NOBODY, NOWHERE, Batch, Collection, CoverFile, KnownChain, Run, Token
 
-__all__ = ["Batch", "Collection", "KnownChain", "Ledger", "Run", "Token", "canonical_json"]
+__all__ = [
+    "NOBODY",
+    "NOWHERE",
+    "Batch",
+    "Collection",
+    "CoverFile",
+    "KnownChain",
+    "Ledger",
+    "Run",
+    "Token",
+    "canonical_json",
+]

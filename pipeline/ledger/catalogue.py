@@ -11,6 +11,7 @@ from pipeline.base.records import Address
 from pipeline.ledger.database import Database
 from pipeline.ledger.rows import Run, address_or_none
 from pipeline.ledger.runs import RUNS, run_of
+from pipeline.ledger.tokens import BESIDE
 
 STATES = ("planned", "generated", "sealed", "live", "mined", "final")
 
@@ -65,9 +66,8 @@ class Catalogue:
     def entries(self, collection: int) -> list[Entry]:
         """Every token of the collection, planned ones as well, by token id."""
         rows = self._db.rows(
-            "SELECT t.token_id, t.recipient, t.attributes, t.image_sha256, b.state IN ('mined', 'final') AS minted, f.name"
-            "  FROM token t JOIN batch b ON b.id = t.batch"
-            "  LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id"
+            "SELECT t.token_id, t.recipient, t.attributes, t.image_sha256, b.state IN ('mined', 'final') AS minted,"
+            f"      COALESCE(f.name, a.name, '') AS name FROM token t JOIN batch b ON b.id = t.batch {BESIDE}"
             " WHERE t.collection = ? ORDER BY t.token_id",
             (collection,),
         )
@@ -78,7 +78,7 @@ class Catalogue:
                 row["attributes"],
                 row["image_sha256"],
                 bool(row["minted"]),
-                row["name"] or "",
+                row["name"],
             )
             for row in rows
         ]
@@ -86,12 +86,11 @@ class Catalogue:
     def image(self, collection: int, token_id: int) -> tuple[bytes, str] | None:
         """The digest of a token's image and its file's suffix; None for a token that is unknown or not drawn."""
         row = self._db.row(
-            "SELECT t.image_sha256, f.suffix FROM token t"
-            "  LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id"
+            f"SELECT t.image_sha256, COALESCE(f.suffix, a.suffix, '.png') AS suffix FROM token t {BESIDE}"
             " WHERE t.collection = ? AND t.token_id = ?",
             (collection, token_id),
         )
-        return (row["image_sha256"], row["suffix"] or ".png") if row and row["image_sha256"] else None
+        return (row["image_sha256"], row["suffix"]) if row and row["image_sha256"] else None
 
     def run_of(self, collection: int, token_id: int) -> Run | None:
         """The run that planned a token: with which model, renderer, encoder and size it is drawn."""

@@ -9,11 +9,11 @@ from pipeline.base.cid import CID
 from pipeline.base.records import Address, Pin, PinnedRoot
 from pipeline.ledger.database import Database, Row
 from pipeline.ledger.pins import Pins
-from pipeline.ledger.rows import Collection, KnownChain, address_or_none, cid_or_none
+from pipeline.ledger.rows import Collection, CoverFile, KnownChain, address_or_none, cid_or_none
 
 _COLLECTIONS = """
     SELECT c.id, c.name, c.symbol, c.description, c.external_url, c.royalty_bps, c.royalty_receiver, c.max_supply,
-           c.owner, c.seed, c.info_root, c.cover_root, c.contract, c.state, c.tx_hash, c.block_number, c.block_hash,
+           c.owner, c.seed, c.info_root, c.cover_root, c.cover_sha256, c.cover_suffix, c.contract, c.state, c.tx_hash, c.block_number, c.block_hash,
            h.id AS chain_key, h.chain_id, h.genesis_hash, h.kind AS chain_kind
       FROM collection c JOIN chain h ON h.id = c.chain
 """
@@ -87,6 +87,35 @@ class Collections:
         self._db.log("collection.planned", str(key), **settings)
         return key
 
+    def place(self, key: int, chain: int, owner: Address, royalty_receiver: Address) -> None:
+        """Decide chain and owner of a collection that was drawn without; inside `atomic`. Its plan's event says it anew."""
+        self._db.execute(
+            "UPDATE collection SET chain = ?, owner = ?, royalty_receiver = ? WHERE id = ?",
+            (chain, owner, royalty_receiver, key),
+        )
+        self._db.log("collection.planned", str(key), owner=owner, royalty_receiver=royalty_receiver, **self._fixed(key))
+
+    def _fixed(self, key: int) -> dict[str, object]:
+        """What a collection's event says of it beside who it belongs to."""
+        one = self.get(key)
+        return {
+            "name": one.name,
+            "symbol": one.symbol,
+            "description": one.description,
+            "external_url": one.external_url,
+            "royalty_bps": one.royalty_bps,
+            "max_supply": one.max_supply,
+            "seed": one.seed,
+        }
+
+    def set_cover(self, key: int, cover: CoverFile) -> None:
+        """Remember the collection's own picture, whose file is whole."""
+        with self._db.atomic():
+            self._db.execute(
+                "UPDATE collection SET cover_sha256 = ?, cover_suffix = ? WHERE id = ?",
+                (cover.sha256, cover.suffix, key),
+            )
+
     def set_info(self, key: int, cover: PinnedRoot, info: PinnedRoot, pins: Iterable[Pin]) -> None:
         """Enter the collection's cover and the directory behind its contractURI()."""
         kept = Pins(self._db)
@@ -116,6 +145,7 @@ def _collection(row: Row) -> Collection:
         chain=KnownChain(row["chain_key"], row["chain_id"], row["genesis_hash"], row["chain_kind"]),
         info_root=cid_or_none(row["info_root"]),
         cover_root=cid_or_none(row["cover_root"]),
+        cover=CoverFile(row["cover_sha256"], row["cover_suffix"]) if row["cover_sha256"] else None,
         contract=address_or_none(row["contract"]),
         state=row["state"],
         tx_hash=row["tx_hash"],

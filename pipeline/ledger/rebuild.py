@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.base.records import Address, Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot
+from pipeline.base.records import Address, Artwork, BatchPlan, Found, Pin, PinnedBatch, PinnedRoot
 from pipeline.ledger.database import canonical_json
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.ledger import Ledger
@@ -68,8 +68,9 @@ def write_batch(
     roots: tuple[PinnedRoot, PinnedRoot],
     where: MinedIn,
     pinner: str,
+    found: Mapping[int, Found],
 ) -> None:
-    """Enter a minted batch with its tokens, taken through the same states as when it was made."""
+    """Enter a minted batch with its tokens, and what was planned of images that existed; taken through the same states as when it was made."""
     images, metadata = roots
     start, quantity = artworks[0].token_id, len(artworks)
     with ledger.atomic():
@@ -84,7 +85,7 @@ def write_batch(
                 for artwork, recipient in zip(artworks, recipients, strict=True)
             ),
         )
-        ledger.tokens.plan_found(collection, {one.token_id: one.found for one in artworks if one.found is not None})
+        ledger.tokens.plan_found(collection, found)
         for artwork in artworks:
             ledger.tokens.record(collection, artwork)
         pins = tuple(Pin(root.cid, pinner, "proved") for root in roots)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.cid import CID
-from pipeline.base.records import Address, Attribute, BatchPlan, Determinism
+from pipeline.base.limits import MAX_SEED
+from pipeline.base.records import Address, Animation, Attribute, BatchPlan, Determinism, TokenWords
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,18 @@ class KnownChain:
     chain_id: int
     genesis_hash: bytes
     kind: str
+
+
+NOWHERE = KnownChain(0, MAX_SEED, bytes(32), "external")  # of a collection whose chain nobody has chosen yet
+NOBODY = Address("0x" + "00" * 20)  # its owner, and who gets its tokens
+
+
+@dataclass(frozen=True, slots=True)
+class CoverFile:
+    """The collection's own picture in the workspace, from the draw stage on."""
+
+    sha256: bytes
+    suffix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,7 @@ class Collection:
     chain: KnownChain
     info_root: CID | None  # directory behind contractURI()
     cover_root: CID | None
+    cover: CoverFile | None  # None: not drawn yet, or pinned by a version that did not keep it
     contract: Address | None  # known as soon as the deployment is signed
     state: str  # planned, live, mined or final
     tx_hash: bytes | None
@@ -54,6 +68,11 @@ class Collection:
     @property
     def chain_kind(self) -> str:
         return self.chain.kind
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether chain and owner are decided: its pictures can be drawn before."""
+        return (self.chain_id, self.genesis_hash) != (NOWHERE.chain_id, NOWHERE.genesis_hash)
 
     @property
     def deployed_at(self) -> Address | None:
@@ -83,6 +102,11 @@ class Run:
     pinners: tuple[str, ...]
     rpc_url: str
     state: str  # running, done or reported
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether its chain is decided: it can be drawn before."""
+        return bool(self.rpc_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +154,8 @@ class Token:
     recipient: Address
     state: str
     suffix: str  # of its image's name
-    name: str  # its own; empty: the collection's, with the token id
+    words: TokenWords
+    animation: Animation | None
     attempt: int
     image_sha256: bytes | None
     phash: int | None
@@ -144,6 +169,13 @@ class Token:
     @property
     def token_uri(self) -> str | None:
         return f"ipfs://{self.metadata_root}/{self.token_id}.json" if self.metadata_root else None
+
+    @property
+    def animation_uri(self) -> str | None:
+        """Of the file that moves beside its image."""
+        if self.animation is None or self.images_root is None:
+            return None
+        return f"ipfs://{self.images_root}/{self.token_id}{self.animation.suffix}"
 
     @property
     def image(self) -> str | None:

@@ -75,6 +75,18 @@ class Runs:
         self._db.log("run.planned", str(run), collection=collection, **settings)
         return run
 
+    def place(self, run: Run, arguments: Mapping[str, Any], rpc_url: str, pinners: str) -> None:
+        """Decide where a run goes that was drawn without; inside `atomic`. Its plan's event says it anew."""
+        text = canonical_json(arguments)
+        self._db.execute(
+            "UPDATE run SET arguments = ?, rpc_url = ?, pinners = ? WHERE id = ?", (text, rpc_url, pinners, run.id)
+        )
+        event = self._db.one(
+            "SELECT data FROM event WHERE kind = 'run.planned' AND ref = ? ORDER BY seq DESC LIMIT 1", (str(run.id),)
+        )
+        planned = json.loads(event["data"]) | {"arguments": text, "rpc_url": rpc_url, "pinners": pinners}
+        self._db.log("run.planned", str(run.id), **planned)
+
     def set_gate(self, run: int, duplicate_bits: int | None) -> None:
         """Decide how near two tokens' hashes may not be, from now on: the one thing about a planned run that may change."""
         with self._db.atomic():

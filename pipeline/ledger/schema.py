@@ -274,4 +274,29 @@ ALTER TABLE found ADD COLUMN youtube_url TEXT NOT NULL DEFAULT '';
 ALTER TABLE found ADD COLUMN animation_url TEXT NOT NULL DEFAULT '';  -- where no file is one
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4, V5, V6)  # index + 1 = the schema version that the script leads to
+V7 = """  -- art may come from anywhere, and be drawn before a chain is chosen
+CREATE TABLE art (                       -- what an art source keeps of a token beside its picture
+    collection   INTEGER NOT NULL,
+    token_id     INTEGER NOT NULL,
+    plan         TEXT NOT NULL DEFAULT '',  -- what it planned, in words of its own
+    suffix       TEXT NOT NULL DEFAULT '.png',
+    name         TEXT NOT NULL DEFAULT '',
+    description  TEXT NOT NULL DEFAULT '',
+    external_url TEXT NOT NULL DEFAULT '',
+    background_color TEXT NOT NULL DEFAULT '',
+    youtube_url  TEXT NOT NULL DEFAULT '',
+    animation_url TEXT NOT NULL DEFAULT '',
+    drawn_from   TEXT NOT NULL DEFAULT '{}',  -- canonical JSON: what its metadata says of its making beside the run's
+    animation    TEXT,                   -- suffix of the file that moves beside the image
+    animation_sha256 BLOB,
+    PRIMARY KEY (collection, token_id),
+    FOREIGN KEY (collection, token_id) REFERENCES token (collection, token_id),
+    CHECK ((animation IS NULL) = (animation_sha256 IS NULL))
+);
+CREATE TRIGGER art_is_planned_once BEFORE UPDATE OF plan ON art
+BEGIN SELECT RAISE(ABORT, 'what an art source planned stays'); END;
+ALTER TABLE collection ADD COLUMN cover_sha256 BLOB;  -- of the cover's file, from the draw stage on
+ALTER TABLE collection ADD COLUMN cover_suffix TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4, V5, V6, V7)  # index + 1 = the schema version that the script leads to

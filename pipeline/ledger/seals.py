@@ -60,7 +60,8 @@ def check_plans(db: Database) -> None:
 
 def _with_events(db: Database, table: str, kind: str) -> Iterator[tuple[Row, dict[str, Any]]]:
     events = {
-        row["ref"]: json.loads(row["data"]) for row in db.rows("SELECT ref, data FROM event WHERE kind = ?", (kind,))
+        row["ref"]: json.loads(row["data"])
+        for row in db.rows("SELECT ref, data FROM event WHERE kind = ? ORDER BY seq", (kind,))
     }
     for row in db.rows(f"SELECT * FROM {table} ORDER BY id"):
         event = events.get(str(row["id"]))

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.base.crash import crash_point
-from pipeline.base.records import Address, Artwork, BatchPlan, Found, TokenSpec
+from pipeline.base.records import Address, Animation, Artwork, BatchPlan, Found, TokenSpec, TokenWords
 from pipeline.base.seeds import token_seed
 from pipeline.ledger.database import Database, Row, canonical_json
-from pipeline.ledger.rows import Token, attributes_of, cid_or_none
+from pipeline.ledger.rows import NOBODY, Token, attributes_of, cid_or_none
 
 PAGE = 1000  # tokens of one query: memory does not grow with their number
 
-_TOKENS = """
+# What a token shows beside its traits: a file that existed says it in `found`, any other art source in `art`.
+SHOWN = """f.suffix AS found_suffix, COALESCE(f.suffix, a.suffix, '.png') AS suffix,
+           COALESCE(f.name, a.name, '') AS name, COALESCE(f.description, a.description, '') AS description,
+           COALESCE(f.external_url, a.external_url, '') AS external_url,
+           COALESCE(f.background_color, a.background_color, '') AS background_color,
+           COALESCE(f.youtube_url, a.youtube_url, '') AS youtube_url,
+           COALESCE(f.animation_url, a.animation_url, '') AS animation_url, COALESCE(a.drawn_from, '{}') AS drawn_from,
+           COALESCE(f.animation, a.animation) AS animation,
+           COALESCE(f.animation_sha256, a.animation_sha256) AS animation_sha256"""
+BESIDE = """LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id
+      LEFT JOIN art a ON a.collection = t.collection AND a.token_id = t.token_id"""
+_TOKENS = f"""
     SELECT t.token_id, t.seed, t.recipient, t.attempt, t.image_sha256, t.phash, t.determinism, t.attributes,
            CASE WHEN b.state = 'planned' THEN t.state ELSE b.state END AS state,
-           b.images_root, b.metadata_root, b.tx_hash, b.block_number, f.suffix, f.name,
+           b.images_root, b.metadata_root, b.tx_hash, b.block_number, {SHOWN},
            (SELECT s.id FROM slot s WHERE s.batch = b.id AND s.state IN ('live', 'mined', 'final')
              AND t.token_id >= s.start AND t.token_id < s.start + s.quantity) AS slot
       FROM token t JOIN batch b ON b.id = t.batch
-      LEFT JOIN found f ON f.collection = t.collection AND f.token_id = t.token_id
+      {BESIDE}
      WHERE t.collection = ? AND t.token_id >= ? AND t.token_id < ? ORDER BY t.token_id LIMIT ?
 """
 _FOUND = """
@@ -80,9 +92,15 @@ class Tokens:
 
     def specs(self, plan: BatchPlan) -> list[TokenSpec]:
         rows = self._db.rows(
-            "SELECT token_id, seed, recipient, attempt FROM token WHERE batch = ? ORDER BY token_id", (plan.id,)
+            "SELECT t.token_id, t.seed, t.recipient, t.attempt, COALESCE(a.plan, '') AS plan FROM token t"
+            " LEFT JOIN art a ON a.collection = t.collection AND a.token_id = t.token_id"
+            " WHERE t.batch = ? ORDER BY t.token_id",
+            (plan.id,),
         )
-        return [TokenSpec(row["token_id"], row["seed"], Address(row["recipient"]), row["attempt"]) for row in rows]
+        return [
+            TokenSpec(row["token_id"], row["seed"], Address(row["recipient"]), row["attempt"], row["plan"])
+            for row in rows
+        ]
 
     def recipients(self, batch: int) -> list[Address]:
         """Who gets each token of a batch, in token order."""
@@ -92,15 +110,15 @@ class Tokens:
     def drawn(self, plan: BatchPlan, image: Callable[[int], Path]) -> dict[int, Artwork]:
         """The batch's artworks that an earlier process recorded, by token id; `image(token_id)` names their files."""
         rows = self._db.rows(
-            "SELECT token_id, seed, attempt, image_sha256, pixel_sha256, image_bytes, attributes, phash, determinism "
-            "FROM token WHERE batch = ? AND state = 'generated'",
+            "SELECT t.token_id, t.seed, t.attempt, t.image_sha256, t.pixel_sha256, t.image_bytes, t.attributes, t.phash,"
+            f" t.determinism, {SHOWN} FROM token t {BESIDE} WHERE t.batch = ? AND t.state = 'generated'",
             (plan.id,),
         )
         return {
             row["token_id"]: Artwork(
                 token_id=row["token_id"],
                 seed=row["seed"],
-                path=Path(image(row["token_id"])),
+                path=image(row["token_id"]).with_suffix(row["suffix"]),
                 image_sha256=row["image_sha256"],
                 pixel_sha256=row["pixel_sha256"],
                 image_bytes=row["image_bytes"],
@@ -108,9 +126,17 @@ class Tokens:
                 attempt=row["attempt"],
                 phash=row["phash"],
                 determinism=row["determinism"],
+                words=_words(row),
+                animation=_animation(row),
             )
             for row in rows
         }
+
+    def are_drawn(self, run: int) -> bool:
+        """Whether every token of a run was drawn, as far as is recorded."""
+        return not self._db.row(
+            "SELECT 1 FROM token t JOIN batch b ON b.id = t.batch WHERE b.run = ? AND t.state = 'planned'", (run,)
+        )
 
     def found(self, plan: BatchPlan, collection: int) -> dict[int, Found]:
         """What was planned of a batch's images that existed before, by token id; empty where tokens are drawn."""
@@ -136,9 +162,24 @@ class Tokens:
             ),
         )
 
+    def plan_art(self, collection: int, plans: Mapping[int, str]) -> None:
+        """Enter what an art source planned of tokens, in words of its own; inside the same `atomic` block as the run."""
+        self._db.executemany(
+            "INSERT INTO art (collection, token_id, plan) VALUES (?, ?, ?)",
+            ((collection, token_id, plan) for token_id, plan in plans.items()),
+        )
+
+    def place(self, batches: Iterable[BatchPlan], recipient: Address) -> None:
+        """Give what is nobody's yet to somebody; inside `atomic`, and before these batches are sealed."""
+        for plan in batches:
+            self._db.execute(
+                "UPDATE token SET recipient = ? WHERE batch = ? AND recipient = ?", (recipient, plan.id, NOBODY)
+            )
+
     def record(self, collection: int, artwork: Artwork) -> None:
         """Enter what was drawn for a token, with the attempt and the seed that the gate let through."""
         with self._db.atomic():
+            self._record_words(collection, artwork)
             self._db.execute(
                 "UPDATE token SET state = 'generated', seed = ?, attempt = ?, phash = ?, determinism = ?, "
                 "image_sha256 = ?, pixel_sha256 = ?, image_bytes = ?, attributes = ? "
@@ -157,6 +198,20 @@ class Tokens:
                 ),
             )
         crash_point("artwork_recorded")
+
+    def _record_words(self, collection: int, artwork: Artwork) -> None:
+        """Enter what a token says beside its picture, unless `found` had it planned; where it says nothing no row is."""
+        key = (collection, artwork.token_id)
+        if self._db.row("SELECT 1 FROM found WHERE collection = ? AND token_id = ?", key):
+            return
+        told = _told(artwork)
+        is_there = self._db.row("SELECT 1 FROM art WHERE collection = ? AND token_id = ?", key)
+        if is_there or told != _SILENT:
+            self._db.execute(
+                f"INSERT INTO art (collection, token_id, {', '.join(told)}) VALUES (?, ?, {', '.join('?' for _ in told)}) "
+                f"ON CONFLICT (collection, token_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in told)}",
+                (*key, *told.values()),
+            )
 
     def reject(self, collection: int, token_ids: Sequence[int]) -> None:
         """Have drawn tokens of unsealed batches drawn again: each is planned anew, with its next attempt."""
@@ -182,11 +237,12 @@ class Tokens:
             tx_hash = mined["hash"] if mined else tx_hash
         return Token(
             token_id=row["token_id"],
-            seed=None if row["suffix"] else row["seed"],
+            seed=None if row["found_suffix"] else row["seed"],
             recipient=Address(row["recipient"]),
             state=row["state"],
-            suffix=row["suffix"] or ".png",
-            name=row["name"] or "",
+            suffix=row["suffix"],
+            words=_words(row),
+            animation=_animation(row),
             attempt=row["attempt"],
             image_sha256=row["image_sha256"],
             phash=row["phash"],
@@ -197,6 +253,52 @@ class Tokens:
             tx_hash=tx_hash,
             block_number=row["block_number"],
         )
+
+
+_SILENT: dict[str, object] = {
+    "suffix": ".png",
+    **dict.fromkeys(("name", "description", "external_url", "background_color", "youtube_url", "animation_url"), ""),
+    "drawn_from": "{}",
+    "animation": None,
+    "animation_sha256": None,
+}
+
+
+def _told(artwork: Artwork) -> dict[str, object]:
+    """The columns of `art` that an artwork fills."""
+    words, animation = artwork.words, artwork.animation
+    return {
+        "suffix": artwork.path.suffix,
+        "name": words.name,
+        "description": words.description,
+        "external_url": words.external_url,
+        "background_color": words.background_color,
+        "youtube_url": words.youtube_url,
+        "animation_url": words.animation_url,
+        "drawn_from": canonical_json(dict(words.drawn_from)),
+        "animation": animation.suffix if animation else None,
+        "animation_sha256": animation.sha256 if animation else None,
+    }
+
+
+def _words(row: Row) -> TokenWords:
+    return TokenWords(
+        name=row["name"],
+        description=row["description"],
+        external_url=row["external_url"],
+        background_color=row["background_color"],
+        youtube_url=row["youtube_url"],
+        animation_url=row["animation_url"],
+        drawn_from=tuple(json.loads(row["drawn_from"]).items()),
+    )
+
+
+def _animation(row: Row) -> Animation | None:
+    """`found` has the path of a file there, `art` only the suffix."""
+    if row["animation"] is None:
+        return None
+    name = str(row["animation"])
+    return Animation((Path(name).suffix or name).lower(), row["animation_sha256"])
 
 
 def _found(row: Row) -> Found:

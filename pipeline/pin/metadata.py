@@ -69,7 +69,7 @@ def token_metadata(
         "attributes": [_attribute(attribute) for attribute in artwork.attributes],
     }
     if provenance is not None:
-        document["generator"] = {
+        document["generator"] = dict(artwork.words.drawn_from) | {
             "model": clean_text("model", provenance.model, MAX_TEXT),
             "weights_sha256": provenance.weights_sha256,
             "renderer": clean_text("renderer", provenance.renderer, MAX_TEXT),

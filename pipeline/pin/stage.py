@@ -55,11 +55,8 @@ def pin_directory(
 
 
 def _files(artwork: Artwork) -> Iterator[tuple[str, KnownFile]]:
-    yield f"{artwork.token_id}{artwork.path.suffix}", KnownFile(artwork.path, artwork.image_sha256)
-    found = artwork.found
-    if found and found.animation and found.animation_sha256:
-        animation = artwork.path.with_suffix(found.animation.suffix.lower())
-        yield animation.name, KnownFile(animation, found.animation_sha256)
+    for path, sha256 in artwork.files.items():
+        yield f"{artwork.token_id}{path.suffix}", KnownFile(path, sha256)
 
 
 def _document(artwork: Artwork, images: CID, describe: Callable[[Artwork, CID], bytes]) -> bytes:

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from pipeline.base.errors import NoSuch
 from pipeline.base.media import ANIMATIONS
-from pipeline.base.records import BatchPlan, Found
 from pipeline.ledger import Collection, Ledger, Token
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.owners import Transfer
@@ -117,7 +116,6 @@ def token_detail(
     catalogue, network = ledger.catalogue, network_of(collection.chain_id)
     run = catalogue.run_of(collection.id, token_id)
     assert run is not None, "a token belongs to a batch, and a batch to a run"
-    own = ledger.tokens.found(BatchPlan(0, token_id, 1), collection.id).get(token_id)
     on_chain = network is not None and collection.contract is not None and token.state in ("mined", "final")
     return doc.TokenDetail(
         **_token(collection, token, index, position),
@@ -144,10 +142,10 @@ def token_detail(
         block_number=token.block_number,
         token_page=network.token_page(str(collection.contract), token_id) if on_chain and network else None,
         pinned_at=list(ledger.pins.proved_at(token.metadata_root)) if token.metadata_root else [],
-        animation=_animation(own, collection, token, gateway) if own else None,
-        external_url=web_url(own.external_url) if own else None,
-        youtube_url=web_url(own.youtube_url) if own else None,
-        background_color=(own.background_color or None) if own else None,
+        animation=_animation(collection, token, gateway),
+        external_url=web_url(token.words.external_url),
+        youtube_url=web_url(token.words.youtube_url),
+        background_color=token.words.background_color or None,
         provenance=doc.ProvenanceInfo(
             seed=token.seed,
             model=run.model,
@@ -166,7 +164,7 @@ def _token(collection: Collection, token: Token, index: Index, position: int) ->
     place = (collection.id, token.token_id, version)
     return {
         "token_id": token.token_id,
-        "name": token.name or f"{collection.name} #{token.token_id}",
+        "name": token.words.name or f"{collection.name} #{token.token_id}",
         "state": token.state,
         "owner": index.owners[position],
         "rank": index.ranks[position] or None,
@@ -175,16 +173,14 @@ def _token(collection: Collection, token: Token, index: Index, position: int) ->
     }
 
 
-def _animation(own: Found, collection: Collection, token: Token, gateway: str | None) -> doc.Animation | None:
-    if own.animation is None or own.animation_sha256 is None:
-        url = own.animation_url
+def _animation(collection: Collection, token: Token, gateway: str | None) -> doc.Animation | None:
+    moving, url = token.animation, token.words.animation_url
+    if moving is None:
         return doc.Animation(kind="elsewhere", uri=url, path=None, web_page=web_url(url)) if url else None
-    suffix = own.animation.suffix.lower()
-    uri = f"ipfs://{token.images_root}/{token.token_id}{suffix}" if token.images_root else None
-    path = None
+    uri, path = token.animation_uri, None
     if token.state != "planned":
-        path = animation_path(collection.id, token.token_id, own.animation_sha256.hex()[:VERSION_DIGITS])
-    return doc.Animation(kind=ANIMATIONS[suffix], uri=uri, path=path, web_page=_at(gateway, uri))
+        path = animation_path(collection.id, token.token_id, moving.sha256.hex()[:VERSION_DIGITS])
+    return doc.Animation(kind=ANIMATIONS[moving.suffix], uri=uri, path=path, web_page=_at(gateway, uri))
 
 
 def _transfer(event: Transfer, network: Network | None) -> doc.TransferEvent:

@@ -21,9 +21,13 @@ from PIL import Image
 from pipeline.art.folder import ImageFolder
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument
+from pipeline.base.records import Address
+from pipeline.flow.plan import collection_settings
 from pipeline.pin.metadata import check_token_metadata
 from pipeline.pin.store import CarStore
 from pipeline.settings.config import load_config
+
+OWNER = Address("0x" + "11" * 20)
 
 
 class Heard:
@@ -365,9 +369,11 @@ def test_what_a_gate_would_refuse_is_a_warning(tmp_path: Path) -> None:
 def test_what_nobody_chose_is_taken_from_the_folder(tmp_path: Path) -> None:
     art = write(tmp_path / "art", {"1.svg": SVG, "2.png": 1, "collection.json": {"name": "Given", "symbol": "GVN"}})
     folder = ImageFolder(str(art))
-    assert (folder.collection_name, folder.cover) == ("Given", str(art / "2.png"))
-    assert folder.words(load_config({}, {}, tmp_path))["symbol"] == "GVN"
-    assert folder.words(load_config({"symbol": "OWN"}, {}, tmp_path))["symbol"] == "OWN"
+    about = folder.about()
+    assert (about.name, about.cover, folder.cover().data) == ("Given", str(art / "2.png"), (art / "2.png").read_bytes())
+    assert collection_settings(load_config({}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "GVN"
+    assert collection_settings(load_config({"symbol": "OWN"}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "OWN"
     (art / "2.png").unlink()
-    with pytest.raises(BadArgument, match="--cover"):
-        ImageFolder(str(art)).cover  # noqa: B018
+    with pytest.raises(BadArgument, match="its images") as refused:
+        ImageFolder(str(art)).cover()
+    assert "--cover" in refused.value.hint

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.art.source import About
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, CollectionExists, ConstraintBroken, Corrupt, RunDiffers
 from pipeline.base.records import Address, Artwork, Attribute, BatchPlan, Pin, PinnedBatch, PinnedRoot
@@ -62,7 +63,7 @@ def _plan(ledger: Ledger, config: Config, count: int, decision: object, *, state
         else:
             assert isinstance(decision, Begin)
             chain = ledger.collections.enter_chain(31337, bytes(32), "anvil")
-            settings = collection_settings(config, decision.name, OWNER)
+            settings = collection_settings(config, decision.name, OWNER, About())
             collection, start = ledger.collections.plan(chain, settings), 1
         seed = ledger.collections.get(collection).seed
         specs = token_specs(seed, start, [OWNER] * count)
@@ -167,7 +168,7 @@ def test_a_taken_name_is_refused_for_a_new_collection(ledger: Ledger, tmp_path: 
 @pytest.mark.parametrize("name", ["", "x" * 32, "é" * 16])
 def test_names_that_the_contract_cannot_hold_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadArgument, match="1 to 31 bytes"):
-        collection_settings(_config(tmp_path), name, OWNER)
+        collection_settings(_config(tmp_path), name, OWNER, About())
 
 
 def test_batches_are_small_for_small_runs(tmp_path: Path) -> None:

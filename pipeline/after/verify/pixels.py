@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.source import Stated
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
 from pipeline.base.pictures import BadPicture, decode, flat, measure
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pipeline.art.draw import Drawing, Generator
+    from pipeline.art.draw import Drawing
+    from pipeline.art.source import Redrawer
 
 # What other devices and torch builds may change (class B): rounding moves a few pixels by a level. Anything beyond is
 # another picture.
@@ -61,11 +61,11 @@ def distance(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Distance:
 
 
 class Redraw:
-    """Draws images again: `load(model, device)` gives a generator by the name in a document, or raises PipelineError."""
+    """Makes images again: `redrawer(model, device)` gives what does it by the names in a document, or raises."""
 
-    def __init__(self, load: Callable[[str, str], Generator]) -> None:
-        self._load = load
-        self._loaded: dict[tuple[str, str], Generator | PipelineError] = {}
+    def __init__(self, redrawer: Callable[[str, str], Redrawer]) -> None:
+        self._open = redrawer
+        self._opened: dict[tuple[str, str], Redrawer | PipelineError] = {}
         self._distances: list[Distance] = []
 
     def compare(self, document: dict[str, Any], image: bytes) -> tuple[bool | None, str]:
@@ -78,13 +78,13 @@ class Redraw:
         if made is None:
             return None, "no generator drew this image: there is nothing to draw it from"
         _check(made)
-        generator = self._generator(made)
+        redrawer = self._redrawer(made)
         pixels = _decoded(image, made["size"])
-        drawing = generator.draw(made["seed"], made["size"])
+        drawing = redrawer.again(document)
         found = distance(pixels, drawing.pixels)
         self._distances.append(found)
-        same_stack = generator.renderer == made["renderer"]
-        stack = "the same stack" if same_stack else f"{generator.renderer}, where {made['renderer']} was used"
+        same_stack = redrawer.renderer == made["renderer"]
+        stack = "the same stack" if same_stack else f"{redrawer.renderer}, where {made['renderer']} was used"
         wrong = _untrue_traits(drawing, document)
         if wrong:
             return False, f"the seed draws no token with {wrong} (on {stack}; {found})"
@@ -104,23 +104,23 @@ class Redraw:
             f"and at least {near:.4f} % of an image's pixels within {NEAR}"
         )
 
-    def _generator(self, made: dict[str, Any]) -> Generator:
-        """The generator with the weights of the document; one is loaded once, and so is its failure."""
+    def _redrawer(self, made: dict[str, Any]) -> Redrawer:
+        """What draws with the weights of the document; one is opened once, and so is its failure."""
         key = made["model"], made["renderer"].rpartition("/")[2]  # a renderer's last part is the kind of device
-        if key not in self._loaded:
+        if key not in self._opened:
             try:
-                self._loaded[key] = self._load(*key)
+                self._opened[key] = self._open(*key)
             except PipelineError as error:
-                self._loaded[key] = error
-        generator = self._loaded[key]
-        if isinstance(generator, PipelineError):
-            raise NotDrawn(reason=f"{generator}")
-        if generator.weights_sha256 != made["weights_sha256"]:
+                self._opened[key] = error
+        redrawer = self._opened[key]
+        if isinstance(redrawer, PipelineError):
+            raise NotDrawn(reason=f"{redrawer}")
+        if redrawer.weights_sha256 != made["weights_sha256"]:
             raise NotDrawn(
                 reason=f"the weights {made['weights_sha256'][:16]}… of {made['model']!r} are not here, "
-                f"only {generator.weights_sha256[:16]}…"
+                f"only {redrawer.weights_sha256[:16]}…"
             )
-        return generator
+        return redrawer
 
     @staticmethod
     def _bytes(drawing: Drawing, image: bytes, encoder: str) -> str:
@@ -176,28 +176,4 @@ def _untrue_traits(drawing: Drawing, document: dict[str, Any]) -> str:
 
 def redraw_with(config: Config) -> Redraw:
     """Drawing again as the configuration has it: with its model where one was given, else with the document's."""
-    chosen = config["model"] if config.given("model") else ""
-    return Redraw(
-        partial(load_stated, chosen=chosen, chosen_device=config["device"], threads=config["threads"] or None)
-    )
-
-
-def load_stated(model: str, device: str, *, chosen: str, chosen_device: str, threads: int | None) -> Generator:
-    """The generator that a document names, or the `chosen` one: a name or a file that this user gave, "" for none.
-
-    A document is a stranger's: a name in it is looked up among what is installed, and never opened as a file. It is
-    drawn on the kind of device that it was made on where that is here, unless another one was chosen.
-    """
-    from pipeline.art.draw import BUILT_IN, ENTRY_POINTS, load_generator
-    from pipeline.base.errors import GenerationError
-
-    name = chosen or model
-    installed = {*BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINTS))}
-    if not chosen and model not in installed:
-        raise GenerationError(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
-    if chosen_device != "auto" or device not in ("cpu", "cuda", "mps"):
-        return load_generator(name, chosen_device, threads)
-    try:
-        return load_generator(name, device, threads)
-    except GenerationError:
-        return load_generator(name, "auto", threads)
+    return Redraw(Stated(config).redrawer)

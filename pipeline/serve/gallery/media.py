@@ -19,7 +19,6 @@ from pipeline.base.cid import CID
 from pipeline.base.errors import BadCar, Corrupt, NoSuch, PinError
 from pipeline.base.limits import IMAGE_BYTES, MAX_EXACT
 from pipeline.base.media import BY_SUFFIX, SVG, SVG_TYPE, picture_type
-from pipeline.base.records import BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.pin import unixfs
@@ -129,11 +128,11 @@ class Media:
     def animation(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
         """A token's video, sound, model or page. Raises NoSuch for another version than the address names."""
         with self._ledger() as ledger:
-            own = ledger.tokens.found(BatchPlan(0, token_id, 1), collection_id).get(token_id)
-        if own is None or own.animation is None or not (own.animation_sha256 or b"").hex().startswith(version):
+            token = ledger.tokens.get(collection_id, token_id)
+        moving = token.animation if token else None
+        if moving is None or not moving.sha256.hex().startswith(version):
             raise NoSuch(what=f"animation {version} of token {token_id} in collection {collection_id}")
-        assert own.animation_sha256 is not None
-        suffix, sha256 = own.animation.suffix.lower(), own.animation_sha256.hex()
+        suffix, sha256 = moving.suffix, moving.sha256.hex()
         shown = BY_SUFFIX[suffix]
         content_type = f"{shown.type}; charset=utf-8" if shown.kind == "page" else shown.type
         headers = HEADERS | {"ETag": f'"{sha256}"'} | (PAGE_HEADERS if shown.kind == "page" else {})

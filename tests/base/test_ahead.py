@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.flow.run import Ahead
+from pipeline.base.ahead import Ahead
 
 
 def test_items_come_in_order() -> None:
@@ -25,7 +25,7 @@ def test_upstream_works_while_the_reader_does_but_only_so_far_ahead() -> None:
             yield number
 
     with Ahead(upstream(), 3) as items:
-        assert next(items) == 0
+        assert next(iter(items)) == 0
         deadline = time.monotonic() + 5
         while len(made) < 5 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -38,7 +38,8 @@ def test_what_upstream_raises_reaches_the_reader_after_the_items_before_it() -> 
         yield 1
         raise ValueError("broken")
 
-    with Ahead(upstream(), 3) as items:
+    with Ahead(upstream(), 3) as ahead:
+        items = iter(ahead)
         assert next(items) == 1
         with pytest.raises(ValueError, match="broken"):
             next(items)
@@ -56,6 +57,6 @@ def test_leaving_early_stops_the_thread_and_closes_upstream() -> None:
 
     before = threading.active_count()
     with Ahead(upstream(), 2) as items:
-        next(items)
+        next(iter(items))
     assert closed.is_set()
     assert threading.active_count() == before

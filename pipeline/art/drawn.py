@@ -1,0 +1,150 @@
+"""Art that a generator draws: each token from its seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work, encoder_of
+from pipeline.base.errors import GenerationError
+from pipeline.base.records import Artwork, Fingerprint, TokenSpec
+from pipeline.ledger import Run
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.art.cover import Cover
+    from pipeline.art.draw import Drawing, Generator
+
+COVER_ID = 0  # token ids begin at 1, so seed 0 of a collection is free for its cover
+
+
+class Drawn:
+    """The generator that settings name. It is loaded when something has to be drawn, and then once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._generator: Generator | None = None
+
+    def located(self, settings: Settings) -> Settings:
+        return settings
+
+    def count(self, asked: int | None, waiting: Callable[[], Run | None]) -> int | None:
+        return asked
+
+    def about(self) -> About:
+        return About(cover="drawn by the generator")
+
+    def plan(self, asked: Asked) -> ArtPlan:
+        asked.observer.notice("opening the generator")
+        art = self._settings.art
+        generator = self._generator = _load(art.model, art.device, art.threads or None)
+        return ArtPlan(fingerprint(generator, art.size, art.encoder))
+
+    def check(self, run: Run) -> None:
+        self._for(run)
+
+    def artworks(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
+        """Draw what is missing, through a gate that knows the whole collection."""
+        items = iter(todo)
+        for item in items:
+            if isinstance(item, TokenSpec):
+                yield from self._drawn(chain([item], items), work)
+            else:
+                yield item
+
+    def cover(self, work: Work) -> Cover:
+        from pipeline.art.cover import Cover
+        from pipeline.art.draw import Gate, drawn, token_seed
+        from pipeline.art.draw.encode import encode_png
+
+        collection = work.collection
+        spec = TokenSpec(COVER_ID, token_seed(collection.seed, COVER_ID), collection.owner)
+        gate = Gate(collection.seed, near=None)  # it may look like a token: it is none
+        (item,) = drawn([spec], self._for(work.run), work.run.size, gate)
+        assert not isinstance(item, Artwork), "a spec is drawn"
+        return Cover(encode_png(item[1].pixels), ".png")
+
+    def must_redraw(self, token_id: int) -> None:
+        """Every token has as many attempts as anybody likes."""
+
+    def redrawer(self, device: str, threads: int | None) -> Redrawer:
+        return FromSeed(_load(self._settings.art.model, device, threads))
+
+    def _drawn(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
+        from pipeline.art.draw import Gate, generate
+
+        run, collection = work.run, work.collection
+        gate = Gate(collection.seed, work.ledger.tokens.hashes(run.collection), run.duplicate_bits)
+        return generate(todo, self._for(run), run.size, gate, work.image, encoder_of(run))
+
+    def _for(self, run: Run) -> Generator:
+        """The generator that a run began with, on its device, or on one that was asked for and draws the same."""
+        if self._generator is None:
+            self._generator = self._reopened(run)
+        must_draw_the_same(run, self._generator)
+        return self._generator
+
+    def _reopened(self, run: Run) -> Generator:
+        art = self._settings.art
+        device = run.device if art.device == "auto" else art.device
+        try:
+            return _load(art.model, device, art.threads or run.threads)
+        except GenerationError as error:
+            raise GenerationError(
+                reason=f"the unfinished run still has to draw, with {run.renderer} on {device}, and here {error}",
+                hint=f"{error.hint}; what is drawn in this workspace can be minted anywhere, once all of it is",
+            ) from error
+
+
+class FromSeed:
+    """A generator, asked to draw again by what metadata says of a token."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self.weights_sha256, self.renderer = generator.weights_sha256, generator.renderer
+
+    def again(self, document: Mapping[str, Any]) -> Drawing:
+        made = document["generator"]
+        return self._generator.draw(made["seed"], made["size"])
+
+
+def fingerprint(generator: Generator, size: int, encoder: str) -> Fingerprint:
+    """What a run records of a generator, complete enough to draw each of its pictures again."""
+    from pipeline.art.draw import provenance
+
+    return Fingerprint(
+        **asdict(provenance(generator, size, encoder)),
+        device=generator.device,
+        dtype=generator.dtype,
+        threads=generator.threads,
+    )
+
+
+def must_draw_the_same(run: Run, generator: Generator) -> None:
+    """Refuse to continue with anything that would draw other pixels or write other bytes than the run began with."""
+    now = fingerprint(generator, run.size, encoder_of(run))
+    for what in ("weights_sha256", "renderer", "encoder", "dtype"):
+        planned, here = getattr(run, what), getattr(now, what)
+        if planned != here:
+            raise GenerationError(
+                reason=f"the unfinished run was planned with {what} {planned} on {run.device}, "
+                f"and this installation has {here} on {now.device}",
+                hint="finish it with the version and the kind of device that began it, or mint into another --workspace",
+            )
+
+
+def is_installed(model: str) -> bool:
+    """Whether a generator of this name can be opened without a file of anybody's."""
+    from importlib.metadata import entry_points
+
+    from pipeline.art.draw import BUILT_IN, ENTRY_POINTS
+
+    return model in BUILT_IN or any(point.name == model for point in entry_points(group=ENTRY_POINTS))
+
+
+def _load(model: str, device: str, threads: int | None) -> Generator:
+    from pipeline.art.draw import load_generator
+
+    return load_generator(model, device=device, threads=threads)

@@ -1,0 +1,109 @@
+"""Art that exists already, as a source: the images of a folder, each with the words beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.art.folder import ImageFolder, copied
+from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work
+from pipeline.base.errors import BadArgument, GenerationError
+from pipeline.base.records import NOTHING, Artwork, BatchPlan, Fingerprint, Found, TokenSpec
+from pipeline.ledger import Ledger, Run
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.art.cover import Cover
+
+MODEL = "images"  # what stands in a run for the generator that it has not
+
+
+class Existing:
+    """The folder that settings name. It is listed when something asks for what is in it, and read when it is planned."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path = Path(settings.art.images).resolve()
+
+    @cached_property
+    def _folder(self) -> ImageFolder:
+        return ImageFolder(str(self._path))
+
+    def located(self, settings: Settings) -> Settings:
+        return settings.changed(settings.source("images"), {"images": str(self._path)})
+
+    def count(self, asked: int | None, waiting: Callable[[], Run | None]) -> int | None:
+        """The folder's number of tokens; where it is gone, that of the run which was planned from it."""
+        if not self._path.exists() and (run := waiting()) and run.arguments.get("images") == str(self._path):
+            return asked or run.count
+        return self._folder.count(asked)
+
+    def about(self) -> About:
+        return self._folder.about()
+
+    def plan(self, asked: Asked) -> ArtPlan:
+        folder, observer = self._folder, asked.observer
+        if asked.needs_cover:
+            folder.cover()
+        observer.notice(f"reading {len(folder.tokens):,} images in {folder.path}")
+        found = folder.read(asked.digests(), asked.first, observer)
+
+        def enter(ledger: Ledger, collection: int) -> None:
+            ledger.tokens.plan_found(collection, dict(enumerate(found, asked.first)))
+
+        return ArtPlan(taken_from((one.sha256 for one in found), self._settings.art.size), enter=enter)
+
+    def check(self, run: Run) -> None:
+        """Each file is held against its digest as it is taken: only those that are still missing have to be there."""
+
+    def artworks(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
+        """Take what is missing from the files that were planned."""
+
+        def found(token_id: int) -> Found:
+            return work.ledger.tokens.found(BatchPlan(0, token_id, 1), work.run.collection)[token_id]
+
+        return copied(todo, found, work.image(1).parent)
+
+    def cover(self, work: Work) -> Cover:
+        return self._folder.cover()
+
+    def must_redraw(self, token_id: int) -> None:
+        raise BadArgument(
+            name="token id",
+            value=token_id,
+            expected="a token that was drawn; the images of this run existed before",
+            hint="`pipeline status` tells how to go on with them; another folder needs another --workspace",
+        )
+
+    def redrawer(self, device: str, threads: int | None) -> Redrawer:
+        raise GenerationError(reason="images that existed cannot be drawn again", hint="leave --images out")
+
+
+def taken_from(digests: Iterable[bytes], size: int) -> Fingerprint:
+    """What a run remembers of images that existed: a digest over the digests of all of them."""
+    digest = hashlib.sha256(b"".join(digests)).hexdigest()
+    return Fingerprint(MODEL, digest, NOTHING, NOTHING, size)
+
+
+def found_again(artwork: Artwork) -> Found:
+    """What was planned of an image that existed, by its artwork: the workspace's copies stand for the files it was in."""
+    words, moving = artwork.words, artwork.animation
+    return Found(
+        source=artwork.path,
+        sha256=artwork.image_sha256,
+        suffix=artwork.path.suffix,
+        pixel_sha256=artwork.pixel_sha256,
+        phash=artwork.phash,
+        name=words.name,
+        description=words.description,
+        attributes=artwork.attributes,
+        external_url=words.external_url,
+        background_color=words.background_color,
+        youtube_url=words.youtube_url,
+        animation=artwork.path.with_suffix(moving.suffix) if moving else None,
+        animation_sha256=moving.sha256 if moving else None,
+        animation_url=words.animation_url,
+    )

@@ -1,0 +1,232 @@
+"""Where a collection's pictures come from: the one seam between art and all that is done with it.
+
+    source = open_source(settings)          # or by what a run recorded: open_source(recorded(run))
+    plan = source.plan(asked)               # nothing is written; what is wrong with the art is said here
+    for artwork in source.artworks(todo, work): …
+
+Two sources are built in: `drawn`, a generator that draws each token from its seed, and `existing`, a folder of images.
+Others come by an entry point of the group `pipeline.art`, a function of the settings that returns an `ArtSource`, and
+are chosen by its name as --model. Nobody outside this package asks which kind a source is.
+
+A source is made at no cost: weights are loaded and files read when a method needs them. So a run that is drawn can be
+pinned and minted where neither is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.base.errors import GenerationError
+from pipeline.base.observer import Observer
+from pipeline.base.records import NOTHING, Artwork, Fingerprint, Provenance, TokenSpec
+from pipeline.base.seeds import token_seed
+from pipeline.base.workspace import Workspace
+from pipeline.ledger import Collection, Ledger, Run
+from pipeline.settings import Settings, every_setting
+from pipeline.settings.table import ArtSettings
+
+if TYPE_CHECKING:
+    from pipeline.art.cover import Cover
+    from pipeline.art.draw import Drawing
+
+ENTRY_POINTS = "pipeline.art"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a source says of a collection that begins with it, where nobody chose other words. Empty: nothing."""
+
+    name: str = ""
+    symbol: str = ""
+    description: str = ""
+    cover: str = ""  # where the collection's own picture comes from, for people
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a call wants of a source: tokens `first`, `first + 1`, … of a collection."""
+
+    first: int
+    count: int
+    needs_cover: bool  # nobody gave one
+    digests: Callable[[], Mapping[bytes, int]]  # token ids of the collection's images so far, by their digest
+    observer: Observer
+
+
+def _nothing(ledger: Ledger, collection: int) -> None:
+    """Most sources have no tables of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArtPlan:
+    """What a new run writes down of its art, before any of it is made."""
+
+    fingerprint: Fingerprint
+    seed_of: Callable[[int, int], int] = token_seed  # of the collection's seed and a token id
+    tokens: Mapping[int, str] = field(default_factory=dict)  # by token id, what comes back as `TokenSpec.plan`
+    enter: Callable[[Ledger, int], None] = _nothing  # writes a source's own rows of a collection; inside `atomic`
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A planned run, for whoever makes its pictures."""
+
+    run: Run
+    ledger: Ledger
+    workspace: Workspace
+    observer: Observer
+
+    @property
+    def collection(self) -> Collection:
+        return self.ledger.collections.get(self.run.collection)
+
+    def image(self, token_id: int) -> Path:
+        """Where a token's picture goes; one of another kind has the same name with its own suffix."""
+        return self.workspace.image(self.run.collection, token_id)
+
+
+class ArtSource(Protocol):
+    """Where pictures come from. What it says of itself is written in the run and holds for ever."""
+
+    def located(self, settings: Settings) -> Settings:
+        """The settings as a run remembers them: the same from wherever a folder is named."""
+
+    def count(self, asked: int | None, waiting: Callable[[], Run | None]) -> int | None:
+        """How many tokens a call is about; None where that is for others to say. `waiting` gives the unfinished run.
+
+        Raises BadArgument where the source knows better than what was asked for.
+        """
+
+    def about(self) -> About:
+        """Its words for a collection that begins with it."""
+
+    def plan(self, asked: Asked) -> ArtPlan:
+        """What a run would write down. Writes nothing; raises PipelineError for whatever would keep it from drawing."""
+
+    def check(self, run: Run) -> None:
+        """Raise PipelineError where it could not go on with a run: give the same pictures that the run began with."""
+
+    def artworks(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
+        """Yield an Artwork for each, in order, once its files are whole; an Artwork among them is passed on.
+
+        Where all are passed on nothing is opened. A token's bytes follow from its spec and the run alone, never from
+        its neighbours or from who makes it. Raises what `check` does, and PipelineError for what cannot be made.
+        """
+
+    def cover(self, work: Work) -> Cover:
+        """The collection's own picture, where nobody gave one."""
+
+    def must_redraw(self, token_id: int) -> None:
+        """Raise BadArgument where a token that is not liked cannot have another picture."""
+
+    def redrawer(self, device: str, threads: int | None) -> Redrawer:
+        """What verification asks. Raises GenerationError where nothing can be made again here."""
+
+
+class Redrawer(Protocol):
+    """Makes a picture again from its token's metadata alone."""
+
+    weights_sha256: str
+    renderer: str
+
+    def again(self, document: Mapping[str, Any]) -> Drawing:
+        """The drawing that a document's `generator` tells of; pixels are compared by who asks."""
+
+
+Factory = Callable[[Settings], ArtSource]
+
+
+def open_source(settings: Settings) -> ArtSource:
+    """The source that settings choose. Raises GenerationError for a plug-in that cannot be loaded."""
+    if settings.art.images:
+        from pipeline.art.existing import Existing
+
+        return Existing(settings)
+    if settings.art.model in installed():
+        return _added(settings)
+    from pipeline.art.drawn import Drawn
+
+    return Drawn(settings)
+
+
+def recorded(run: Run) -> Settings:
+    """The settings that a run was planned with: they choose the source that it began with."""
+    lines = [line.name for line in every_setting() if line.section == ArtSettings.section or line.plugin]
+    given = {name: run.arguments[name] for name in lines if run.arguments.get(name, "") != ""}
+    return Settings().changed(f"run {run.id}", given)
+
+
+def installed() -> dict[str, EntryPoint]:
+    """The sources of other packages, by name."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def _added(settings: Settings) -> ArtSource:
+    point = installed()[settings.art.model]
+    try:
+        factory: Factory = point.load()
+    except Exception as error:  # whatever a stranger's module does when it is imported
+        package = point.dist.name if point.dist else point.value
+        raise GenerationError(
+            reason=f"the art source {point.name!r} of {package} cannot be loaded ({type(error).__name__}: {error})",
+            hint=f"repair or remove {package}, or choose another --model",
+        ) from error
+    return factory(settings)
+
+
+# ── what a run says of its pictures for ever ─────────────────────────────────────────────────────────────────
+
+
+def provenance_of(run: Run) -> Provenance | None:
+    """What a token's metadata claims to draw it again with; None where nothing does."""
+    if run.renderer == NOTHING:
+        return None
+    return Provenance(run.model, run.weights_sha256, run.renderer, run.encoder, run.size)
+
+
+def encoder_of(run: Run) -> str:
+    """The name of the encoder that a run was planned with: the id begins with it."""
+    return run.encoder.partition("-")[0]
+
+
+# ── what verification can ask ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A redrawer by what a document states, or by the model that this user chose.
+
+    A document is a stranger's: a name in it is looked up among what is installed, and never opened as a file.
+    """
+
+    settings: Settings
+
+    @cached_property
+    def chosen(self) -> str:
+        return self.settings.art.model if self.settings.given("model") else ""
+
+    def redrawer(self, model: str, device: str) -> Redrawer:
+        """For a document's model, drawn on the kind of device where that is here, unless the user chose one.
+
+        Raises GenerationError.
+        """
+        from pipeline.art.drawn import is_installed
+
+        if not self.chosen and not (model in installed() or is_installed(model)):
+            raise GenerationError(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
+        source = open_source(self._settings_of(self.chosen or model))
+        threads, wanted = self.settings.art.threads or None, self.settings.art.device
+        if wanted != "auto" or device not in ("cpu", "cuda", "mps"):
+            return source.redrawer(wanted, threads)
+        try:
+            return source.redrawer(device, threads)
+        except GenerationError:
+            return source.redrawer("auto", threads)
+
+    def _settings_of(self, model: str) -> Settings:
+        return self.settings.changed("metadata", {"model": model, "images": ""})
