@@ -111,9 +111,9 @@ def _progress(ledger: Ledger, collection: Collection) -> dict[str, Any]:
     return {
         "name": collection.name,
         "contract": collection.contract,
-        "chain_id": collection.chain_id,
+        "chain_id": collection.known_chain_id,
         "chain": collection.chain_kind,
-        "rpc_url": runs[0].rpc_url if runs else None,
+        "rpc_url": (runs[0].rpc_url or None) if runs else None,
         "planned": planned,
         "drawn": pinned + counts.get("generated", 0),
         "pinned": pinned,
@@ -135,7 +135,7 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[
         return {
             "collection": collection.name,
             "contract": collection.contract,
-            "chain_id": collection.chain_id,
+            "chain_id": collection.known_chain_id,
             **_token(token, owner),
             "state": token.state,
             "explorer": network.token_page(collection.contract, token_id) if network and collection.contract else None,

@@ -30,7 +30,7 @@ def _status(call: Call) -> int:
             (
                 c["name"],
                 short(c["contract"]),
-                c["chain_id"],
+                c["chain_id"] or "",
                 c["drawn"],
                 c["pinned"],
                 c["minted"],

@@ -171,13 +171,13 @@ def _settings(known: Collection | None, planned: dict[str, Any], payer: Address)
     if known is not None and known.deployed_at is not None:
         return None
     source: Any = (lambda key: getattr(known, key)) if known else planned.__getitem__
-    receiver = parsed_address(source("royalty_receiver"), "--royalty-receiver")
+    receiver = source("royalty_receiver")
     return Settings(
         name=source("name"),
         symbol=source("symbol"),
         owner=payer,
         minter=ZERO_ADDRESS,
-        royalty_receiver=payer if receiver == UNDECIDED else receiver,
+        royalty_receiver=payer if receiver == UNDECIDED else parsed_address(receiver, "--royalty-receiver"),
         royalty_bps=source("royalty_bps"),
         max_supply=source("max_supply"),
         info_digest=SOME_DIGEST,

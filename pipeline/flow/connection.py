@@ -79,6 +79,13 @@ def open_chain(config: Config, workspace: Workspace, collection: Collection) -> 
     An embedded chain that lost its last blocks to a power failure is sent the ledger's signed bytes again first.
     Raises WrongChain when the RPC URL leads elsewhere.
     """
+    if not collection.is_placed:
+        raise BadArgument(
+            name="--name",
+            value=collection.name,
+            expected="a collection that is on a chain; the pictures of this one are drawn, and it was not minted yet",
+            hint="`pipeline status` tells the command that mints it",
+        )
     with chain_url(config, workspace, collection.chain_kind) as url:
         chain = reach(url)
         chain.check_identity(collection.chain_id, collection.genesis_hash)

@@ -75,6 +75,11 @@ class Collection:
         return (self.chain_id, self.genesis_hash) != (NOWHERE.chain_id, NOWHERE.genesis_hash)
 
     @property
+    def known_chain_id(self) -> int | None:
+        """The id of its chain, once that is decided."""
+        return self.chain_id if self.is_placed else None
+
+    @property
     def deployed_at(self) -> Address | None:
         """Its contract, once that is in a block as far as was seen."""
         return self.contract if self.state in ("mined", "final") else None

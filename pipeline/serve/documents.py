@@ -30,7 +30,7 @@ class Document(BaseModel):
 class ChainInfo(Document):
     """Where a collection lives, and what a wallet needs to go there."""
 
-    chain_id: int
+    chain_id: int | None = Field(description="null: its pictures are drawn, and nobody has chosen a chain yet")
     name: str
     worth: Literal["devnet", "testnet", "mainnet", "unknown"] = Field(
         description="what its money is worth; unknown: a chain that has no name here"

@@ -70,8 +70,12 @@ def _chain(ledger: Ledger, collection: Collection) -> doc.ChainInfo:
     network = network_of(collection.chain_id)
     return doc.ChainInfo.model_validate(
         {
-            "chain_id": collection.chain_id,
-            "name": network.name if network else f"chain {collection.chain_id}",
+            "chain_id": collection.known_chain_id,
+            "name": network.name
+            if network
+            else f"chain {collection.chain_id}"
+            if collection.is_placed
+            else "no chain yet",
             "worth": network.worth if network else "unknown",
             "kind": collection.chain_kind,
             "rpc_url": next((_wallet_url(run.rpc_url) for run in ledger.runs.of(collection.id)), None),

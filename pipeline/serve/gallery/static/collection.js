@@ -299,7 +299,7 @@ const fact = (name, value) => el("div", {}, el("dt", {}, name), value);
 
 export function chainName(chain) {
   const kind = { devnet: "a devnet on this machine", testnet: "testnet", mainnet: "", unknown: "" }[chain.worth];
-  return [chain.name.replace(/^./, (letter) => letter.toUpperCase()), el("span", { class: "muted" }, ` ${chain.chain_id}${kind ? `, ${kind}` : ""}`)];
+  return [chain.name.replace(/^./, (letter) => letter.toUpperCase()), el("span", { class: "muted" }, ` ${chain.chain_id ?? ""}${kind ? `, ${kind}` : ""}`)];
 }
 
 function chip(text, remove) {
