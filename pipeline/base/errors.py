@@ -47,14 +47,19 @@ PipelineError                         exit 1
 
 A class is one sentence with named fields, and a second one that says what to do next; raise it with the fields as
 keywords, and with `hint=` where the place knows a better next step. Third-party errors are translated once, at the
-border, and kept as `__cause__`. A field never holds a key, a token, a password or the path of an RPC URL.
+border, and kept as `__cause__`. Whoever wrote a field, no sentence holds a known secret or a character that acts.
 """
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Any, ClassVar
 
+from pipeline.base.secrets import redacted, shown_value
+from pipeline.base.untrusted import printable
+
 MAX_LISTED = 20  # faults of one folder that an error spells out
+MAX_WORDS = 4_000  # characters of one field
 
 
 class PipelineError(Exception):
@@ -66,9 +71,21 @@ class PipelineError(Exception):
     next_step: ClassVar[str] = ""
 
     def __init__(self, *, hint: str | None = None, **fields: Any) -> None:
-        self.fields = fields
-        self.hint = self.next_step.format(**fields) if hint is None else hint
-        super().__init__(self.sentence.format(**fields))
+        self.fields: dict[str, Any] = {
+            name: redacted(value) if isinstance(value, str) else value for name, value in fields.items()
+        }
+        words = {name: _in_words(value) for name, value in fields.items()}
+        self.hint = redacted(self.next_step.format(**words) if hint is None else printable(hint, MAX_WORDS, lines=True))
+        super().__init__(redacted(self.sentence.format(**words)))
+
+
+def _in_words(value: Any) -> Any:
+    """A field as it stands in a sentence: whoever wrote it, it is shown and does nothing; several texts are several lines."""
+    if isinstance(value, list | tuple):
+        return "\n  ".join(str(_in_words(part)) for part in value[:100])
+    if isinstance(value, int):
+        return value if value.bit_length() < 4_096 else f"a number of {value.bit_length():,} bits"
+    return printable(value, MAX_WORDS) if isinstance(value, str | PurePath) else value
 
 
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,17 +102,20 @@ class BadArgument(UsageError):
 
     sentence = "{name} is {value!r}; expected {expected}"
 
+    def __init__(self, *, value: object, **fields: Any) -> None:
+        super().__init__(value=shown_value(value), **fields)
+
 
 class BadFiles(UsageError):
     """Several files of a folder cannot be minted: `faults` has each by its name, with what was expected of it."""
 
-    sentence = "{count:,} faults in {folder}:\n{listed}"
+    sentence = "{count:,} faults in {folder}:\n  {listed}"
 
     def __init__(self, *, folder: Any, faults: list[tuple[str, str]], hint: str | None = None) -> None:
-        told = [f"  {name}: expected {expected}" for name, expected in faults[:MAX_LISTED]]
+        told = [f"{name}: expected {expected}" for name, expected in faults[:MAX_LISTED]]
         if len(faults) > MAX_LISTED:
-            told.append(f"  and {len(faults) - MAX_LISTED:,} more: `pipeline check --images` lists all")
-        super().__init__(hint=hint, folder=str(folder), faults=faults, count=len(faults), listed="\n".join(told))
+            told.append(f"and {len(faults) - MAX_LISTED:,} more: `pipeline check --images` lists all")
+        super().__init__(hint=hint, folder=str(folder), faults=faults, count=len(faults), listed=told)
 
 
 class UnknownSetting(UsageError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import unicodedata
 from typing import Any
@@ -26,18 +27,36 @@ def parse_json(data: bytes | str, **hooks: Any) -> Any:
         sys.setrecursionlimit(limit)
 
 
-def printable(text: object, limit: int = MAX_SHOWN) -> str:
-    """Text of somebody else's as it may be shown: on one line, at most `limit` characters, and nothing in it that acts.
+def printable(text: object, limit: int = MAX_SHOWN, *, lines: bool = False) -> str:
+    """Text of somebody else's as it may be shown: at most `limit` characters, and nothing in it that acts.
+
+    It is one line, unless `lines` allows more: only for text whose lines are ours.
 
     Control and direction characters, which move the cursor or reorder what stands around them (Unicode TR 36), lone
     surrogates and characters without a meaning are shown as `\\u{202e}`; so is every other white space than a space.
     """
     shown = "".join(
-        character if character == " " or _is_plain(character) else f"\\u{{{ord(character):x}}}"
+        character if _is_plain(character) or (lines and character == "\n") else f"\\u{{{ord(character):x}}}"
         for character in str(text)[: limit + 1]
     )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def json_text(value: Any, indent: int | None = None) -> str:
+    """`value` as JSON that a terminal may show too: characters that act are written as `\\u…`."""
+    return _ACTING.sub(_escaped, json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+# Controls beyond ASCII, direction and format characters, lone surrogates, separators of lines: json.dumps leaves them.
+_ACTING = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
 def _is_plain(character: str) -> bool:
-    return unicodedata.category(character)[0] not in "CZ"
+    return character == " " or unicodedata.category(character)[0] not in "CZ"

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.secrets import redacted
+from pipeline.base.untrusted import printable
 from pipeline.base.words import Expected
 from pipeline.base.workspace import Workspace
 from pipeline.settings import Scope, Setting, Settings, every_setting
@@ -24,6 +26,7 @@ from pipeline.settings.table import STANDING
 if TYPE_CHECKING:
     from pipeline.flow.plan import Standing
 
+MAX_SAID = 100_000  # characters
 CONTINUES = "everything so far is recorded. Give the same command again: it continues."
 
 Takes = tuple[Scope | str, ...]  # settings that a verb has flags for, by their scope or one by one
@@ -187,7 +190,7 @@ def described(line: Setting) -> str:
 def say(text: str) -> None:
     """Tell the person something that is not the result; a closed stderr is no reason to stop."""
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(redacted(text), MAX_SAID, lines=True), file=sys.stderr, flush=True)
 
 
 def number(name: str, text: str, low: int, high: int) -> int:

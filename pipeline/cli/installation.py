@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.secrets import shown_url
 from pipeline.cli.call import Call, Verb, say
 from pipeline.cli.minting import EVERYTHING
 from pipeline.cli.tables import print_json, print_table
@@ -97,9 +98,7 @@ def _config(call: Call) -> int:
 def _shown(name: str, value: Any) -> Any:
     """A setting's value as it may be shown: addresses of nodes lose whatever could carry a key."""
     if name.endswith(("_url", "_api", "_endpoint", "gateway")) and "://" in str(value):
-        from pipeline.mint.rpc import shown
-
-        return shown(value)
+        return shown_url(str(value))
     return value
 
 

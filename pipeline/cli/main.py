@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import re
 import shlex
 import signal
 import sys
@@ -20,6 +19,7 @@ from typing import NoReturn
 
 from pipeline.base import __version__
 from pipeline.base.errors import Interrupted, PipelineError
+from pipeline.base.secrets import know_environment, shown_value
 from pipeline.base.workspace import Workspace
 from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving, training
 from pipeline.cli.call import CONTINUES, Call, described, invoked, say
@@ -72,6 +72,7 @@ def main(words: Sequence[str]) -> int:
             parser.print_help()
             return 0
         ended = arguments.ended
+        know_environment(os.environ)
         flags = {line.name: getattr(arguments, line.name, None) for line in every_setting()}
         settings = load_settings(flags, os.environ, Path.cwd())
         call = Call(arguments, settings, Workspace(settings.folder), BY_NAME, tuple(words))
@@ -96,7 +97,7 @@ class _Parser(argparse.ArgumentParser):
     """Errors in the same form as all others, with a near name and the next step."""
 
     def error(self, message: str) -> NoReturn:
-        told = re.sub("[0-9a-fA-F]{64,}", "…", message)  # somebody may have typed a private key
+        told = shown_value(message)  # somebody may have typed a private key
         help = shlex.join([*invoked(), *self.prog.split()[1:], "--help"])
         say(f"error: {told}\n  → `{help}` shows examples")
         sys.exit(2)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.untrusted import json_text, printable
 from pipeline.mint.fees import ETHER, GWEI
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+MAX_CELL = 10_000  # characters
 WIDE = 200  # columns of a table that nobody's terminal has to show
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value, 2))
 
 
 def _console() -> Console:
@@ -36,7 +37,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap:
     for heading in headings:
         table.add_column(heading, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(Text("" if cell is None else printable(cell, MAX_CELL, lines=True)) for cell in row))
     _console().print(table)
 
 

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pipeline.base.secrets import redacted
+from pipeline.base.untrusted import printable
+from pipeline.cli.call import MAX_SAID
 from pipeline.flow.consent import Person
 
 if TYPE_CHECKING:
@@ -30,6 +33,10 @@ LABELS = {
     "repin": "pinning again",
     "unpin": "letting go",
 }
+
+
+def _shown(text: str) -> str:
+    return printable(redacted(text), MAX_SAID, lines=True)
 
 
 @contextmanager
@@ -84,7 +91,7 @@ class _Bars:
         self._lock = threading.Lock()
 
     def notice(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False)
+        self._progress.console.print(_shown(text), markup=False, highlight=False)
 
     def progress(self, stage: str, done: int, total: int) -> None:
         with self._lock:
@@ -102,7 +109,7 @@ class _Lines:
 
     def notice(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
-            print(text, file=sys.stderr, flush=True)
+            print(_shown(text), file=sys.stderr, flush=True)
 
     def progress(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.secrets import BEARER_PREFIX
 from pipeline.ledger.database import Database, Row
 
 Scope = Literal["read", "mint"]
 
-PREFIX = "nftp_"  # lets a scanner of leaked secrets know ours
 TOKEN_BYTES = 32  # 256 random bits need no slow hash: there is nothing to guess
 
 
@@ -37,7 +37,7 @@ class Access:
 
     def new(self, scope: Scope, label: str) -> tuple[AccessToken, str]:
         """A new token and its secret, which is told this once and kept nowhere."""
-        secret = PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+        secret = BEARER_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
         with self._db.atomic():
             key = self._db.insert(
                 "INSERT INTO access_token (label, scope, digest, created) VALUES (?, ?, ?, ?) RETURNING id",

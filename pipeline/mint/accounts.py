@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from pipeline.base.errors import KeyRefused, WorkspaceUnwritable
 from pipeline.base.files import sync_folder
 from pipeline.base.records import Address
+from pipeline.base.secrets import KEYSTORE_PASSWORD
 from pipeline.mint.chain import checksummed
-from pipeline.mint.signer import PASSWORD_VARIABLE, keystore_account, parsed_key, read_keystore
+from pipeline.mint.signer import keystore_account, parsed_key, read_keystore
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -102,10 +103,10 @@ def known_password(environment: Mapping[str, str], ask: Callable[[str], str] | N
 
     Raises KeyRefused when there is nobody to ask, or the two differ.
     """
-    if PASSWORD_VARIABLE in environment:
-        return environment[PASSWORD_VARIABLE]
+    if KEYSTORE_PASSWORD in environment:
+        return environment[KEYSTORE_PASSWORD]
     if ask is None:
-        raise KeyRefused(what="the keystore", reason="its password is not known", hint=f"set {PASSWORD_VARIABLE}")
+        raise KeyRefused(what="the keystore", reason="its password is not known", hint=f"set {KEYSTORE_PASSWORD}")
     password = ask("Password for the keystore: ")
     if new and ask("The same again: ") != password:
         raise KeyRefused(what="the password", reason="the two are not the same", hint="nothing was written")

@@ -15,10 +15,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
-from pipeline.base.errors import BadArgument, RpcError, RpcUnavailable
-from pipeline.base.untrusted import parse_json
+from pipeline.base.errors import RpcError, RpcUnavailable
+from pipeline.base.secrets import redacted
+from pipeline.base.untrusted import parse_json, printable
+from pipeline.base.web import endpoint, may_pass, reason_of, retry_after, silence_request_lines
 from pipeline.mint.refusals import is_of_batches, will_pass
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ PATIENCE_S = 60.0  # how long a read is repeated before it fails
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 
 NOT_SO_MANY = frozenset({400, 405, 413, 422})  # HTTP's ways to refuse a batch
-WORTH_ANOTHER_TRY = frozenset({408, 425, 429})  # of HTTP's 4xx; the others are final
 
 # Reads may be repeated. Everything else, above all eth_sendRawTransaction, is sent once: whether it arrived is looked
 # up by hash and never guessed from an error.
@@ -87,7 +87,9 @@ class Rpc:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._target, self.shown, self.is_loopback, self._authorization = _split(url)
+        place = endpoint("RPC URL", url)
+        self._target, self._authorization = place.target, place.headers
+        self.shown, self.is_loopback = place.shown, place.is_loopback
         self.patience_s = patience_s
         self._repeatable = repeatable
         self._most = BATCH  # requests in one batch, as far as this node has taught us
@@ -237,7 +239,7 @@ class Rpc:
             rpc=self.shown,
             method=method,
             code=code if type(code) is int else 0,
-            message=self._hide(str(error.get("message", "no reason given")))[:500],
+            message=printable(redacted(str(error.get("message", "no reason given"))), 500),
             data=_revert_data(error),
         )
 
@@ -261,7 +263,7 @@ class Rpc:
                 status = response.status
                 answer = self._read(response)
                 if response.status == 429:
-                    reason, wait_s = "asked too often (HTTP 429)", _seconds(response.headers.get("Retry-After"))
+                    reason, wait_s = "asked too often (HTTP 429)", retry_after(response.headers.get("Retry-After"))
                 elif response.status != 200 and not (response.status >= 400 and _is_json_rpc(answer)):
                     reason = f"HTTP status {response.status}"
             except _Unusable as error:
@@ -270,7 +272,7 @@ class Rpc:
                 # A connection whose answer was not read to its end must not serve the next request.
                 response.release_conn() if not reason else response.close()
         except urllib3.exceptions.HTTPError as error:
-            reason = _plain_reason(error)
+            reason = reason_of(error)
         except (OSError, ValueError) as error:
             reason = type(error).__name__
         if reason:  # raised out here: urllib3's exceptions hold the whole URL
@@ -293,7 +295,7 @@ class Rpc:
         if self._pool is None:
             import urllib3
 
-            _silence_request_lines()
+            silence_request_lines()
             self._pool = urllib3.PoolManager(num_pools=1, maxsize=4)
         return self._pool
 
@@ -330,27 +332,14 @@ class Rpc:
         )
         return RpcUnavailable(rpc=self.shown, method=method, reason=reason, wait_s=wait_s, status=status)
 
-    def _hide(self, text: str) -> str:
-        """`text` without our URL: nodes quote requests in their messages."""
-        parts = urlsplit(self._target)
-        for secret in (self._target, f"{parts.path}?{parts.query}", parts.path, parts.query):
-            if len(secret) > 3:
-                text = text.replace(secret, "…")
-        return text
-
 
 def is_final_status(status: int) -> bool:
     """Whether an HTTP status says that the same request will be refused again."""
-    return 400 <= status < 500 and status not in WORTH_ANOTHER_TRY
+    return 400 <= status < 500 and not may_pass(status)
 
 
 def _asks_for_patience(result: Any) -> bool:
     return isinstance(result, RpcError) and will_pass(result)
-
-
-def shown(url: str) -> str:
-    """What of an RPC URL may be shown: scheme, host and port. Raises BadArgument for a URL that cannot be one."""
-    return _split(url)[1]
 
 
 class _TooMany(Exception):
@@ -361,67 +350,6 @@ class _Unusable(Exception):
     """An answer that is not read any further."""
 
 
-class _NoRequestLines(logging.Filter):
-    """Drops urllib3's DEBUG records: they quote the request line, and its path holds the provider's key."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno > logging.DEBUG
-
-
-_no_request_lines = _NoRequestLines()
-
-
-def _silence_request_lines() -> None:
-    logging.getLogger("urllib3.connectionpool").addFilter(_no_request_lines)  # adding it twice changes nothing
-
-
-def _split(url: str) -> tuple[str, str, bool, dict[str, str]]:
-    """What to post to, what may be shown, whether it is this machine, and the header of the user part."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or parts.scheme not in ("http", "https") or any(c.isspace() for c in url):
-        raise BadArgument(name="RPC URL", value="(hidden)", expected="http://host:port or https://host/…")
-    place = f"[{host}]" if ":" in host else host
-    shown = f"{parts.scheme}://{place}" + (f":{port}" if port else "")
-    target = shown + (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    authorization = {}
-    if parts.username is not None:
-        import base64
-        from urllib.parse import unquote
-
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-    return target, shown, _is_loopback(host), authorization
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _plain_reason(error: Exception) -> str:
-    """What happened, without the words of the exception: they quote the URL."""
-    from urllib3 import exceptions
-
-    names = (
-        (exceptions.ConnectTimeoutError, "connecting took too long"),
-        (exceptions.ReadTimeoutError, "it did not answer in time"),
-        (exceptions.NameResolutionError, "the host has no address"),
-        (exceptions.NewConnectionError, "the connection was refused"),
-        (exceptions.SSLError, "TLS failed"),
-        (exceptions.IncompleteRead, "the connection was cut"),
-        (exceptions.ProtocolError, "the connection was cut"),
-    )
-    return next((text for kind, text in names if isinstance(error, kind)), type(error).__name__)
-
-
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
@@ -429,11 +357,6 @@ def _refuse_constant(name: str) -> Any:
 def _is_json_rpc(body: bytes) -> bool:
     """Some nodes put their JSON-RPC errors into HTTP 4xx and 5xx."""
     return body.lstrip()[:1] == b"{" and b'"jsonrpc"' in body[:4096] and b'"error"' in body
-
-
-def _seconds(value: str | None) -> float | None:
-    """`Retry-After` in its form of whole seconds (RFC 9110, 10.2.3); the date form is left to our own pauses."""
-    return float(value) if value and value.isascii() and value.isdigit() and len(value) < 6 else None
 
 
 def _revert_data(error: dict[str, Any]) -> bytes | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.base.errors import BadArgument, KeyRefused, SignerMismatch
 from pipeline.base.limits import KEYSTORE_BYTES
 from pipeline.base.records import Address
+from pipeline.base.secrets import KEYSTORE_PASSWORD, PRIVATE_KEY
 from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import Chain, checksummed, hex_data, plain_bytes
 from pipeline.mint.collection import parsed_address
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEY_VARIABLE = "PIPELINE_PRIVATE_KEY"
-PASSWORD_VARIABLE = "PIPELINE_KEYSTORE_PASSWORD"
 
 ETHEREUM = 1  # here a key in the environment is refused
 MAX_WORK = {  # of each parameter of a key derivation; geth's own files have n = 2^18, r = 8, p = 1: a second and 256 MiB
@@ -162,8 +161,8 @@ def open_signer(
         signer = remote
     elif keystore is not None:
         signer = keystore_signer(keystore, environment=environment, ask_password=ask_password)
-    elif KEY_VARIABLE in environment:
-        signer = key_signer(environment[KEY_VARIABLE], chain.chain_id)
+    elif PRIVATE_KEY in environment:
+        signer = key_signer(environment[PRIVATE_KEY], chain.chain_id)
     else:
         return NodeSigner(chain)
     refuse_dev_account(signer.address, chain)
@@ -195,10 +194,10 @@ def keystore_signer(
     Raises KeyRefused for a file others can read, work factors beyond reason, or a wrong password.
     """
     read_keystore(path)  # what is wrong with the file is said before a password is asked for
-    password = environment.get(PASSWORD_VARIABLE)
+    password = environment.get(KEYSTORE_PASSWORD)
     if password is None:
         if ask_password is None:
-            raise KeyRefused(what=path, reason="its password is not known", hint=f"set {PASSWORD_VARIABLE}")
+            raise KeyRefused(what=path, reason="its password is not known", hint=f"set {KEYSTORE_PASSWORD}")
         password = ask_password(f"Password of {path}: ")
     return AccountSigner(keystore_account(path, password))
 
@@ -221,8 +220,8 @@ def keystore_account(path: Path, password: str) -> LocalAccount:
 def key_signer(key: str, chain_id: int) -> AccountSigner:
     """The account of a private key given as hex digits. Raises KeyRefused on Ethereum itself, or for no valid key."""
     if chain_id == ETHEREUM:
-        raise KeyRefused(what=KEY_VARIABLE, reason="not on Ethereum's main network", hint="set a keystore")
-    account = parsed_key(key, KEY_VARIABLE)
+        raise KeyRefused(what=PRIVATE_KEY, reason="not on Ethereum's main network", hint="set a keystore")
+    account = parsed_key(key, PRIVATE_KEY)
     log.warning("signing as %s with a key from the environment: a keystore is safer", account.address)
     return AccountSigner(account)
 

@@ -21,9 +21,11 @@ from pipeline.base.cid import CID, IDENTITY
 from pipeline.base.errors import BadCar, DigestMismatch, GatewayUnavailable, PinError
 from pipeline.base.limits import BLOCK_BYTES, FILE_BYTES
 from pipeline.base.records import PinnedRoot
+from pipeline.base.secrets import shown_url
+from pipeline.base.web import plain_url
 from pipeline.pin import unixfs
 from pipeline.pin.car import CarCut, CarReader, check_car
-from pipeline.pin.http import Answer, Caps, HttpFault, check_url, request, shown
+from pipeline.pin.http import Answer, Caps, HttpFault, request
 from pipeline.pin.unixfs import BadDag, NotInDag, Put
 
 _CAR = "application/vnd.ipld.car"
@@ -75,11 +77,11 @@ def read_back(root: PinnedRoot, gateway: str, whole_s: float = 600.0) -> str:
     found = fetch(root.cid, gateway, Limits.of(root, whole_s))
     if (found.blocks, found.block_bytes) != (root.blocks, root.block_bytes):
         raise DigestMismatch(
-            where=shown(gateway),
+            where=shown_url(gateway),
             got=f"{found.blocks} blocks of {found.block_bytes} bytes",
             expected=f"{root.cid} with {root.blocks} blocks of {root.block_bytes} bytes",
         )
-    return f"{found.blocks:,} blocks of {found.block_bytes:,} bytes came back through {shown(gateway)}, each hashed"
+    return f"{found.blocks:,} blocks of {found.block_bytes:,} bytes came back through {shown_url(gateway)}, each hashed"
 
 
 def fetch_file(root: CID, path: str, gateway: str, limits: Limits | None = None) -> bytes:
@@ -99,6 +101,10 @@ def fetch_file(root: CID, path: str, gateway: str, limits: Limits | None = None)
         raise source.mismatch(str(error)) from error
 
 
+_NOT_YET = frozenset({404, 412})  # new content can take minutes to be found
+_ANOTHER = "another gateway may give it: `--gateway URL`"
+
+
 class _NoCar(Exception):
     """The gateway does not speak CAR."""
 
@@ -107,10 +113,10 @@ class _Gateway:
     """One gateway, asked for one root."""
 
     def __init__(self, url: str, limits: Limits, root: CID) -> None:
-        self._url = check_url("gateway", url)
+        self._url = plain_url("gateway", url)
         self._limits = limits
         self._root = root
-        self._where = shown(self._url)
+        self._where = shown_url(self._url)
         self._bytes_left = limits.max_bytes
 
     def whole_dag(self, put: Put) -> Fetched:
@@ -175,6 +181,8 @@ class _Gateway:
                 raise _NoCar from fault
             if not fault.retryable and not fault.status:
                 raise self.mismatch(fault.reason) from fault
+            if not fault.retryable and fault.status not in _NOT_YET:
+                raise PinError(reason=f"{self._where} refuses {place}: {fault.reason}", hint=_ANOTHER) from fault
             raise self._unavailable(fault.reason, fault.wait_s) from fault
 
     def mismatch(self, got: str) -> PinError:

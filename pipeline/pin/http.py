@@ -12,14 +12,14 @@ import ipaddress
 import logging
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from pipeline.base.errors import BadArgument
+from pipeline.base.secrets import shown_url
+from pipeline.base.web import may_pass, reason_of, retry_after, silence_request_lines
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -30,8 +30,6 @@ CONNECT_TIMEOUT_S = 5.0
 STALL_S = 30.0  # between two packets
 MAX_REDIRECTS = 3
 MAX_REFUSAL = 1 << 12  # bytes of an answer that says no
-MAX_PAUSE_S = 120.0  # the longest `Retry-After` that is believed
-OVERLOADED = frozenset({429, 500, 502, 503, 504})  # a second try may help
 
 
 class HttpFault(Exception):
@@ -109,29 +107,6 @@ def request(
         yield Answer(response, caps, deadline)
 
 
-def check_url(name: str, url: str) -> str:
-    """A URL to send requests to, without its last slash. Raises BadArgument; a password in it is not shown."""
-    try:
-        parts = urlsplit(url)
-        plain = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        plain = plain and not (parts.username or parts.password or parts.query or parts.fragment)
-    except ValueError:
-        plain = False
-    if not plain or any(character <= " " for character in url):
-        raise BadArgument(
-            name=name,
-            value=url if "@" not in url and "?" not in url else "(hidden)",
-            expected="an http:// or https:// address without user, password and query",
-        )
-    return url.rstrip("/")
-
-
-def shown(url: str) -> str:
-    """Scheme, host and port: what of a URL may be told."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
 # ── one request ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -154,7 +129,7 @@ def _follow(
         after = urlsplit(url)
         if (before.hostname, before.port) != (after.hostname, after.port):
             headers = {}
-        log.debug("redirected to %s, hop %d", shown(url), hop + 1)
+        log.debug("redirected to %s, hop %d", shown_url(url), hop + 1)
     raise HttpFault(f"it redirects more than {MAX_REDIRECTS} times", retryable=False)
 
 
@@ -184,7 +159,7 @@ def _send(
     """Send to exactly `url`; where there was a `first_peer`, only to a public address or to that one again."""
     import urllib3
 
-    _silence_request_lines()
+    silence_request_lines()
     parts = urlsplit(url)
     peers: list[tuple[str, int]] = []
 
@@ -271,7 +246,7 @@ class _Deadline:
             yield
             failure = None
         except (HTTPError, OSError, ValueError) as error:
-            failure = _reason(error)
+            failure = reason_of(error)
         if self._over:
             raise HttpFault(f"it was not done after {self._seconds:.0f} s")
         if failure:
@@ -284,21 +259,7 @@ def _refusal(response: BaseHTTPResponse, deadline: _Deadline) -> HttpFault:
     body = b""
     with contextlib.suppress(HttpFault):
         body = Answer(response, Caps(max_bytes=MAX_REFUSAL), deadline).read(MAX_REFUSAL)
-    return HttpFault(f"HTTP {status}", status=status, retryable=status in OVERLOADED, wait_s=wait_s, body=body)
-
-
-def retry_after(value: str | None) -> float | None:
-    """The seconds of a `Retry-After`, given as a number or a date (RFC 9110, 10.2.3), up to a sane limit."""
-    if not value:
-        return None
-    if value.isascii() and value.isdigit() and len(value) < 10:
-        return min(float(value), MAX_PAUSE_S)
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return min(max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0), MAX_PAUSE_S)
-    except (ValueError, TypeError, OverflowError):
-        return None
+    return HttpFault(f"HTTP {status}", status=status, retryable=may_pass(status), wait_s=wait_s, body=body)
 
 
 def _is_public(address: str) -> bool:
@@ -306,32 +267,3 @@ def _is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address) and (embedded := ip.ipv4_mapped or ip.sixtofour):
         ip = embedded
     return ip.is_global and not ip.is_multicast
-
-
-def _reason(error: Exception) -> str:
-    from urllib3 import exceptions
-
-    names: tuple[tuple[type[Exception], str], ...] = (
-        (exceptions.NameResolutionError, "the host has no address"),
-        (exceptions.NewConnectionError, "the connection was refused"),
-        (exceptions.ConnectTimeoutError, "connecting took too long"),  # the base of the two above
-        (exceptions.ReadTimeoutError, "it stalled"),
-        (exceptions.SSLError, "TLS failed"),
-        (exceptions.LocationParseError, "the address cannot be read"),
-    )
-    return next((text for kind, text in names if isinstance(error, kind)), "the connection was cut")
-
-
-class _NoRequestLines(logging.Filter):
-    """Drops what urllib3 says below an error: it quotes whole URLs."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.ERROR
-
-
-_no_request_lines = _NoRequestLines()
-
-
-def _silence_request_lines() -> None:
-    for name in ("urllib3.connectionpool", "urllib3.connection"):
-        logging.getLogger(name).addFilter(_no_request_lines)  # adding it twice changes nothing

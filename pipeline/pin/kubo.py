@@ -27,7 +27,9 @@ from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
 from pipeline.base.limits import BLOCK_BYTES
 from pipeline.base.records import PinnedRoot
+from pipeline.base.secrets import IPFS_TOKEN, know, know_url, shown_url
 from pipeline.base.untrusted import parse_json
+from pipeline.base.web import may_pass, retry_after
 from pipeline.pin import Pinner, Rung
 from pipeline.pin.car import check_car
 
@@ -48,7 +50,9 @@ class KuboPinner(Pinner):
     """
 
     def __init__(self, address: str, token: str = "", timeout_s: float = READ_TIMEOUT_S) -> None:
+        know_url(address)
         self._multiaddr, self._base, where = _address(address)
+        know(token.rpartition(":")[2])
         self._headers = {"Authorization": _authorization(token)} if token else {}
         self._timeout = (CONNECT_TIMEOUT_S, timeout_s)
         self._clients = threading.local()  # its sessions are not made for several threads
@@ -240,17 +244,29 @@ class KuboPinner(Pinner):
         except exceptions.ErrorResponse as error:  # a StatusError too, with Kubo's own words
             raise _Refused(pinner=self.name, reason=f"{command}: {error.args[0]}") from error
         except exceptions.StatusError as error:
-            status = error.original.response.status_code
-            if status in (401, 403):
-                raise PinError(
-                    reason=f"{self.name} refuses us ({status})",
-                    hint="put the secret of its API.Authorizations into PIPELINE_IPFS_TOKEN",
-                ) from error
-            raise PinnerUnavailable(pinner=self.name, reason=f"{command} answered HTTP {status}") from error
+            raise self._refusal(command, error.original.response) from error
         except exceptions.TimeoutError as error:
             raise PinnerUnavailable(pinner=self.name, reason=f"{command} gave no answer in time") from error
         except (exceptions.Error, requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise PinnerUnavailable(pinner=self.name, reason=f"{command} broke off ({_root_cause(error)})") from error
+
+    def _refusal(self, command: str, response: Any) -> PinError:
+        """A status without Kubo's own words: from a proxy, or from a server that is no Kubo RPC."""
+        status = response.status_code
+        if status in (401, 403):
+            hint = f"put the secret of its API.Authorizations into {IPFS_TOKEN}"
+            return PinError(reason=f"{self.name} refuses us ({status})", hint=hint)
+        if status == 413:
+            reason = f"a proxy before {self.name} takes no body of the size that {command} has (HTTP 413)"
+            return PinError(reason=reason, hint="raise its limit (nginx: client_max_body_size), or go round it")
+        if status in (404, 405) and command == "version":
+            reason = f"{self.name} is no Kubo RPC: it answered HTTP {status}"
+            return PinError(reason=reason, hint="the RPC usually listens on port 5001; 8080 is Kubo's gateway")
+        reason = f"{command} answered HTTP {status}"
+        if not may_pass(status):
+            return PinError(reason=f"{self.name} refuses us: {reason}", hint="`pipeline doctor` looks at it")
+        wait_s = retry_after(response.headers.get("Retry-After"))
+        return PinnerUnavailable(pinner=self.name, reason=reason, wait_s=wait_s)
 
 
 class _Refused(PinnerUnavailable):
@@ -292,7 +308,7 @@ def _library() -> Any:
 
 def kubo_from(address: str, environ: Mapping[str, str]) -> KuboPinner:
     """The pinner for a configured address; its token comes from the environment alone."""
-    return KuboPinner(address, environ.get("PIPELINE_IPFS_TOKEN", ""))
+    return KuboPinner(address, environ.get(IPFS_TOKEN, ""))
 
 
 def _address(address: str) -> tuple[str, str, str]:
@@ -323,10 +339,9 @@ def _multiaddr(kind: str, host: str, port: str, secure: bool) -> str:
 
 
 def _bad_address(address: str) -> BadArgument:
-    shown = re.sub(r"//.*@", "//…@", address)  # a URL may hold a password
     return BadArgument(
         name="ipfs_api",
-        value=shown,
+        value=address if address.startswith("/") else shown_url(address),
         expected="a multiaddr such as /ip4/127.0.0.1/tcp/5001, or an http URL without user, password and query",
     )
 

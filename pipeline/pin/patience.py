@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.web import LONGEST_WAIT_S
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Patience:
                     raise
                 self._went_badly(began)
                 wait_s = self._wait_s(attempt, error)
-                if attempt == tries or not self._granted(wait_s):
+                if attempt == tries or wait_s > LONGEST_WAIT_S or not self._granted(wait_s):
                     self._is_down = True
                     raise
                 log.warning("%s; trying again in %.1f s", error, wait_s)
@@ -106,7 +107,7 @@ class Patience:
         asked = error.fields.get("wait_s")  # `Retry-After`
         if asked is not None:
             with self._changed:
-                self._closed_until = max(self._closed_until, self._clock() + asked)
+                self._closed_until = max(self._closed_until, self._clock() + min(asked, LONGEST_WAIT_S))
         # Doubling, and jittered: those that failed together must not come back together.
         own = FIRST_PAUSE_S * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)
         return max(own, asked * random.uniform(1.0, 1.2) if asked is not None else 0.0)

@@ -32,11 +32,13 @@ from pipeline.base.errors import (
 )
 from pipeline.base.installation import extra
 from pipeline.base.records import PinnedRoot
-from pipeline.base.untrusted import parse_json
+from pipeline.base.secrets import know, redacted, shown_url
+from pipeline.base.untrusted import parse_json, printable
+from pipeline.base.web import may_pass, plain_url, retry_after
 from pipeline.pin import Pinner, Rung, Settings
 from pipeline.pin.car import check_car
 from pipeline.pin.fetch import read_back
-from pipeline.pin.http import OVERLOADED, Caps, HttpFault, check_url, request, retry_after, shown
+from pipeline.pin.http import Caps, HttpFault, request
 from pipeline.pin.tokens import token
 
 log = logging.getLogger(__name__)
@@ -57,10 +59,10 @@ class Service(Pinner):
     def __init__(
         self, url: str, gateway: str, public_s: float = PUBLIC_S, pause: Callable[[float], None] = time.sleep
     ) -> None:
-        self._url = check_url(f"{self.kind} URL", url)
-        self._gateway = check_url("gateway", gateway)
+        self._url = plain_url(f"{self.kind} URL", url)
+        self._gateway = plain_url("gateway", gateway)
         self._public_s, self._pause = public_s, pause
-        self.name = f"{self.kind} at {shown(self._url)}"
+        self.name = f"{self.kind} at {shown_url(self._url)}"
 
     def _read_back(self, root: PinnedRoot) -> str:
         """Wait until the content comes back through the gateway. Raises OnlyClaimed when it does not in time."""
@@ -69,6 +71,7 @@ class Service(Pinner):
             try:
                 return read_back(root, self._gateway, max(deadline - time.monotonic(), 1.0))
             except GatewayUnavailable as error:
+                pause_s = max(pause_s, error.fields.get("wait_s") or 0.0)
                 if time.monotonic() + pause_s > deadline:
                     raise OnlyClaimed(pinner=self.name, cid=root.cid, reason=str(error)) from error
             self._pause(pause_s)
@@ -101,6 +104,7 @@ class WebService(Service):
         caps: Caps | None = None,
     ) -> None:
         super().__init__(url, gateway, public_s, pause)
+        know(secret)
         self._secret, self._caps = secret, caps or Caps()
 
     def _ask(
@@ -147,7 +151,7 @@ class WebService(Service):
             return ""
         parts = [error.get(key) for key in ("reason", "details", "message")] if isinstance(error, dict) else [error]
         text = ": ".join(part for part in parts if isinstance(part, str) and part)
-        return "".join(c if c.isprintable() else " " for c in text.replace(self._secret, "…"))[:200]
+        return printable(redacted(text), 200)
 
 
 class PinningService(WebService):
@@ -235,7 +239,7 @@ class PinataService(WebService):
 
     def __init__(self, uploads: str, api: str, *arguments: Any, **options: Any) -> None:
         super().__init__(api, *arguments, **options)
-        self._uploads = check_url("pinata URL", uploads)
+        self._uploads = plain_url("pinata URL", uploads)
 
     def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
         """Upload the CAR unless the service lists its root, and read it back. Raises as Pinner says."""
@@ -379,7 +383,7 @@ class S3Service(Service):
             code = "".join(c for c in str(error.response.get("Error", {}).get("Code", "")) if c.isalnum())[:40]
             if status == 404 and what == "HEAD":
                 raise _NoObject from None
-            if status in OVERLOADED or code in ("SlowDown", "RequestTimeout", "InternalError"):
+            if may_pass(status) or code in ("SlowDown", "RequestTimeout", "InternalError"):
                 wait_s = retry_after(about.get("HTTPHeaders", {}).get("retry-after"))
                 raise self._unavailable(f"{what} answered HTTP {status} {code}".strip(), wait_s) from None
             hint = "the keys in PIPELINE_S3_ACCESS_KEY and PIPELINE_S3_SECRET_KEY (or the keyring), and the bucket"

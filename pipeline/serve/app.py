@@ -13,13 +13,13 @@ from starlette.exceptions import HTTPException
 
 from pipeline.base import __version__
 from pipeline.base.errors import KeyReused, PipelineError
+from pipeline.base.secrets import redacted
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.serve.door import Door, Refused, Rules
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.health import health_router
 from pipeline.serve.jobs import jobs_router
-from pipeline.serve.logs import redacted
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.problems import status_of
 from pipeline.serve.reading import reading_router

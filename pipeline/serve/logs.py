@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import sys
 import time
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
 
-from pipeline.ledger.access import PREFIX
+from pipeline.base.secrets import know_environment, know_url, redacted
+from pipeline.base.untrusted import json_text, printable
 from pipeline.settings import Settings
-
-HIDDEN = "…"
-MIN_SECRET = 4  # characters: hiding shorter ones would leave nothing to read
 
 # Extra fields of a record that are told; anything else that a library adds to its records is left out.
 FIELDS = (
     *("job", "run", "token_id", "stage", "done", "total", "state"),
     *("client", "method", "path", "status", "ms", "access", "refused"),
 )
-# Whatever names a secret in the environment, ours or a library's.
-_NAMES_A_SECRET = re.compile(r"PASSWORD|PRIVATE_KEY|SECRET|TOKEN|API_KEY|ACCESS_KEY", re.IGNORECASE)
-_LOOKS_SECRET = re.compile(
-    rf"(?<={PREFIX})[A-Za-z0-9_-]+"  # our own bearer tokens
-    r"|(?<=[Bb]earer )[^\s\"',]+"
-    r"|(?<=://)[^\s/@\"']+(?=@)"  # the user part of an URL
-)
-
-_secrets: list[str] = []
+MAX_MESSAGE = 10_000  # characters of a line for a person
+# Settings whose value is an address that may hold a key.
+ENDPOINTS = ("rpc_url", "signer_url", "ipfs_api", "psa_url", "s3_endpoint", "pinata_url", "gateway")
 
 
 def hide_secrets(config: Settings, environ: Mapping[str, str]) -> None:
     """From now on `redacted` knows the secrets of this environment, and what may hold a key in the addresses of nodes."""
-    found = {value for name, value in environ.items() if _NAMES_A_SECRET.search(name)}
-    for name in config.sources:
-        if "://" in config.text(name):
-            parts = urlsplit(config.text(name))
-            found |= {parts.password or "", unquote(parts.password or ""), parts.query, parts.path.strip("/")}
-    found |= {secret.removeprefix("0x") for secret in found}
-    _secrets[:] = sorted((secret for secret in found if len(secret) >= MIN_SECRET), key=len, reverse=True)
-
-
-def redacted(text: str) -> str:
-    """`text` without secrets: those that `hide_secrets` found, bearer tokens, and the user part of URLs."""
-    for secret in _secrets:
-        text = re.sub(re.escape(secret), HIDDEN, text, flags=re.IGNORECASE)
-    return _LOOKS_SECRET.sub(HIDDEN, text)
+    know_environment(environ)
+    for name in ENDPOINTS:
+        know_url(config.text(name))
 
 
 def log_to_stderr(level: str) -> None:
@@ -70,14 +48,17 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = redacted(self.formatException(record.exc_info))
-        return json.dumps(entry, ensure_ascii=False)
+        return json_text(entry)
 
 
 class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        extras = " ".join(f"{name}={value}" for name, value in _extras(record).items())
-        told = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {redacted(record.getMessage())} {extras}"
-        return told + (f"\n{redacted(self.formatException(record.exc_info))}" if record.exc_info else "")
+        extras = " ".join(f"{name}={printable(value)}" for name, value in _extras(record).items())
+        message = printable(redacted(record.getMessage()), MAX_MESSAGE)
+        told = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {message} {extras}"
+        if record.exc_info:
+            told += "\n" + printable(redacted(self.formatException(record.exc_info)), MAX_MESSAGE, lines=True)
+        return told
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:

@@ -15,12 +15,12 @@ from typing import Protocol
 
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import Interrupted, PipelineError, RunDiffers, WorkspaceLocked
+from pipeline.base.secrets import redacted
 from pipeline.base.workspace import Workspace
 from pipeline.flow.consent import Person
 from pipeline.flow.run import Outcome, mint_run
 from pipeline.ledger import Ledger, Run
 from pipeline.ledger.jobs import Job, Jobs
-from pipeline.serve.logs import redacted
 from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)

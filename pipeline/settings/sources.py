@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pipeline.base.errors import BadArgument, UnknownSetting
 from pipeline.base.installation import loaded
 from pipeline.base.limits import SETTINGS_BYTES
+from pipeline.base.secrets import VARIABLES
 from pipeline.settings.table import (
     OLD_SECTIONS,
     PREFIX,
@@ -36,15 +37,6 @@ from pipeline.settings.table import (
 FILE_NAME = "pipeline.toml"
 ENTRY_POINTS = "pipeline.settings"  # the name of each is the plug-in's, its object a Section
 DEFAULT = "default"
-SECRETS = (
-    "PIPELINE_KEYSTORE_PASSWORD",
-    "PIPELINE_PRIVATE_KEY",
-    "PIPELINE_IPFS_TOKEN",
-    "PIPELINE_PSA_TOKEN",
-    "PIPELINE_S3_ACCESS_KEY",
-    "PIPELINE_S3_SECRET_KEY",
-    "PIPELINE_PINATA_TOKEN",
-)
 OTHER_VARIABLES = ("PIPELINE_ANVIL", "PIPELINE_CRASH_AT")  # a tool's place, and where tests end the program
 
 S = TypeVar("S", bound=Section)
@@ -203,7 +195,7 @@ def _line(name: str, source: str) -> Setting:
 
 def secret_variables() -> tuple[str, ...]:
     """Variables that hold secrets: never settings, never shown."""
-    return (*SECRETS, *(PREFIX + name.upper() for kind in _kinds().values() for name in kind.secrets))
+    return (*VARIABLES, *(PREFIX + name.upper() for kind in _kinds().values() for name in kind.secrets))
 
 
 # ── loading ──────────────────────────────────────────────────────────────────────────────────────────────────────

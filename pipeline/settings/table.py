@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import MAX_BATCH, MAX_DESCRIPTION, MAX_ROYALTY_BPS, MAX_SEED, MAX_SIDE, MAX_TOKEN_ID, MIN_SIDE
+from pipeline.base.secrets import shown_url
 from pipeline.base.words import Expected
 from pipeline.settings.forms import (
     Form,
@@ -98,7 +99,8 @@ class Setting:
         try:
             return self.form.read(value)
         except Expected as expected:
-            shown = value if len(value) <= 80 else f"{value[:80]}…"
+            # An address that cannot be read may still hold its key, wherever that stands in it.
+            shown = shown_url(value) if self.form.hint == "URL" else value if len(value) <= 80 else f"{value[:80]}…"
             raise BadArgument(name=source, value=shown, expected=str(expected)) from None
 
     def said(self, value: Any) -> str:

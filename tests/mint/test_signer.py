@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 from mint.faultproxy import FaultProxy
 
 from pipeline.base.errors import BadArgument, KeyRefused, RpcUnavailable, SignerMismatch
+from pipeline.base.secrets import KEYSTORE_PASSWORD, PRIVATE_KEY
 from pipeline.mint.chain import Chain, connect
 from pipeline.mint.devnet import devnet
 from pipeline.mint.rpc import Rpc
 from pipeline.mint.signer import (
     DEV_ACCOUNTS,
-    KEY_VARIABLE,
-    PASSWORD_VARIABLE,
     AccountSigner,
     NodeSigner,
     RemoteSigner,
@@ -132,8 +131,8 @@ def test_a_nodes_own_account_is_for_local_development_chains(chain: Chain) -> No
 def test_a_key_that_everybody_knows_is_refused_elsewhere(key: str) -> None:
     for chain in (chain_of(11155111), chain_of(31337, "node.example"), chain_of(10)):
         with pytest.raises(KeyRefused, match="everybody knows this development key"):
-            open_signer(chain, environment={KEY_VARIABLE: key})
-    assert open_signer(chain_of(31337), environment={KEY_VARIABLE: key}).address
+            open_signer(chain, environment={PRIVATE_KEY: key})
+    assert open_signer(chain_of(31337), environment={PRIVATE_KEY: key}).address
 
 
 def test_the_deny_list_is_that_of_the_mnemonics() -> None:
@@ -150,17 +149,17 @@ def test_the_deny_list_is_that_of_the_mnemonics() -> None:
 
 def test_a_key_from_the_environment_is_warned_about_and_refused_on_ethereum(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        signer = open_signer(chain_of(11155111), environment={KEY_VARIABLE: SECRET})
+        signer = open_signer(chain_of(11155111), environment={PRIVATE_KEY: SECRET})
     assert "a keystore is safer" in caplog.text
     assert SECRET not in caplog.text + repr(signer) + str(vars(signer))
     with pytest.raises(KeyRefused, match="main network"):
-        open_signer(chain_of(1), environment={KEY_VARIABLE: SECRET})
+        open_signer(chain_of(1), environment={PRIVATE_KEY: SECRET})
 
 
 @pytest.mark.parametrize("key", ["", "0x12", "nonsense", SECRET + "00", "0x" + "00" * 32, "0x" + "ff" * 32])
 def test_what_is_no_key_is_refused_without_quoting_it(key: str) -> None:
     with pytest.raises(KeyRefused) as caught:
-        open_signer(chain_of(10), environment={KEY_VARIABLE: key})
+        open_signer(chain_of(10), environment={PRIVATE_KEY: key})
     assert len(key) < 5 or key not in repr(caught.value.fields)
     assert caught.value.__cause__ is None and caught.value.__context__ is None
 
@@ -252,7 +251,7 @@ def test_a_keystore_opens_with_its_password_from_the_environment_or_a_prompt(
 ) -> None:
     path = keystore(tmp_path, content)
     expected = Account.from_key(SECRET).address
-    assert open_signer(chain_of(1), path, environment={PASSWORD_VARIABLE: "right"}).address == expected
+    assert open_signer(chain_of(1), path, environment={KEYSTORE_PASSWORD: "right"}).address == expected
     assert open_signer(chain_of(1), path, environment={}, ask_password=lambda _: "right").address == expected
     with pytest.raises(KeyRefused, match="password is not known"):
         open_signer(chain_of(1), path, environment={})
@@ -260,19 +259,19 @@ def test_a_keystore_opens_with_its_password_from_the_environment_or_a_prompt(
 
 def test_a_wrong_password_or_a_tampered_file_is_refused(tmp_path: Path, content: dict[str, Any]) -> None:
     with pytest.raises(KeyRefused, match="wrong password") as caught:
-        open_signer(chain_of(1), keystore(tmp_path, content), environment={PASSWORD_VARIABLE: "wr0ng-canary"})
+        open_signer(chain_of(1), keystore(tmp_path, content), environment={KEYSTORE_PASSWORD: "wr0ng-canary"})
     assert "wr0ng-canary" not in repr(caught.value) + str(caught.value.__context__)
     tampered = json.loads(json.dumps(content))
     tampered["crypto"]["ciphertext"] = "00" * 32
     with pytest.raises(KeyRefused, match="wrong password, or the file is damaged"):
-        open_signer(chain_of(1), keystore(tmp_path, tampered), environment={PASSWORD_VARIABLE: "right"})
+        open_signer(chain_of(1), keystore(tmp_path, tampered), environment={KEYSTORE_PASSWORD: "right"})
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
 def test_a_keystore_that_others_can_read_is_refused(tmp_path: Path, content: dict[str, Any], mode: int) -> None:
     with pytest.raises(KeyRefused, match="others can read it") as caught:
-        open_signer(chain_of(1), keystore(tmp_path, content, mode), environment={PASSWORD_VARIABLE: "right"})
+        open_signer(chain_of(1), keystore(tmp_path, content, mode), environment={KEYSTORE_PASSWORD: "right"})
     assert "chmod 600" in caught.value.hint
 
 
@@ -295,7 +294,7 @@ def test_work_beyond_reason_is_refused_before_it_begins(
     changed = json.loads(json.dumps(content))
     changed["crypto"]["kdfparams"] |= params
     with pytest.raises(KeyRefused, match="too much work|senseless"):
-        open_signer(chain_of(1), keystore(tmp_path, changed), environment={PASSWORD_VARIABLE: "right"})
+        open_signer(chain_of(1), keystore(tmp_path, changed), environment={KEYSTORE_PASSWORD: "right"})
 
 
 @pytest.mark.parametrize(
@@ -303,8 +302,8 @@ def test_work_beyond_reason_is_refused_before_it_begins(
 )
 def test_what_is_no_keystore_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(KeyRefused):
-        open_signer(chain_of(1), keystore(tmp_path, text), environment={PASSWORD_VARIABLE: "right"})
+        open_signer(chain_of(1), keystore(tmp_path, text), environment={KEYSTORE_PASSWORD: "right"})
     with pytest.raises(KeyRefused):
-        open_signer(chain_of(1), tmp_path / "absent", environment={PASSWORD_VARIABLE: "right"})
+        open_signer(chain_of(1), tmp_path / "absent", environment={KEYSTORE_PASSWORD: "right"})
     with pytest.raises(KeyRefused):
-        open_signer(chain_of(1), tmp_path, environment={PASSWORD_VARIABLE: "right"})
+        open_signer(chain_of(1), tmp_path, environment={KEYSTORE_PASSWORD: "right"})

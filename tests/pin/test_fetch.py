@@ -247,7 +247,7 @@ def test_a_gateway_that_stalls_is_left(liar: Callable[..., Liar], root: PinnedRo
         release.wait(30)
 
     try:
-        with pytest.raises(GatewayUnavailable, match="stalled"):
+        with pytest.raises(GatewayUnavailable, match="did not answer in time"):
             fetch(root.cid, liar(answer).url, Limits(whole_s=30, stall_s=0.5))
     finally:
         release.set()
@@ -370,15 +370,6 @@ def test_other_addresses_than_plain_urls_are_refused_and_hidden(url: str, root: 
 def test_a_gateway_that_is_not_there_is_unavailable(root: PinnedRoot) -> None:
     with pytest.raises(GatewayUnavailable, match="refused"):
         fetch(root.cid, "http://127.0.0.1:1", QUICK)
-
-
-def test_retry_after_is_read_as_seconds_or_a_date_and_bounded() -> None:
-    assert http.retry_after("7") == 7
-    assert http.retry_after("99999999") == http.MAX_PAUSE_S
-    assert http.retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
-    assert http.retry_after("Fri, 31 Dec 2100 23:59:59 GMT") == http.MAX_PAUSE_S
-    for nonsense in None, "", "soon", "-1", "1.5", "²":
-        assert http.retry_after(nonsense) is None
 
 
 def test_limits_of_a_root_admit_exactly_its_car(root: PinnedRoot, car: bytes) -> None:

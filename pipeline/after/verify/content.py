@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.base.cid import CID
+from pipeline.base.secrets import shown_url
+from pipeline.base.web import plain_url
 from pipeline.base.workspace import Workspace
 from pipeline.pin import unixfs
 from pipeline.settings import Settings
@@ -30,10 +32,8 @@ def content_from(workspace: Workspace, config: Settings, gateway: str | None, ku
     Without a choice it is the workspace's CARs. Raises BadArgument for an address that is none.
     """
     if gateway:
-        from pipeline.pin.http import check_url, shown
-
-        check_url("--gateway", gateway)
-        return GatewayContent(gateway), f"the gateway {shown(gateway)}", AT_ONCE
+        plain_url("--gateway", gateway)
+        return GatewayContent(gateway), f"the gateway {shown_url(gateway)}", AT_ONCE
     if kubo:
         from pipeline.pin.kubo import kubo_from
 
