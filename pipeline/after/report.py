@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
+from pipeline.base.files import read_regular
+from pipeline.base.limits import MAX_PORT
 from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import command
 from pipeline.ledger import Collection, Ledger, Run, Token
@@ -210,9 +212,10 @@ def _look_again(workspace: Workspace, config: Settings) -> None:
 
 def _running_at(port_file: Path) -> str | None:
     """The URL of an embedded chain that runs now. Asked by a bare socket: a client would cost `status` its quickness."""
-    if not port_file.exists():
+    try:
+        address = ("127.0.0.1", int(read_regular(port_file, 64)) & MAX_PORT)
+    except (OSError, ValueError):  # gone or damaged: the next command that needs the chain says so
         return None
-    address = ("127.0.0.1", int(port_file.read_text()))
     with socket.socket() as probe:
         return f"http://{address[0]}:{address[1]}" if probe.connect_ex(address) == 0 else None
 

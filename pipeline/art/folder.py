@@ -23,7 +23,7 @@ from pipeline.art.formats import check_animation, content, look, refused
 from pipeline.art.layouts import Faults, Files, listed
 from pipeline.art.source import About
 from pipeline.base.errors import BadArgument, BadFiles
-from pipeline.base.files import whole_file
+from pipeline.base.files import open_regular, whole_file
 from pipeline.base.limits import IMAGE_BYTES, MAX_NAME
 from pipeline.base.media import DECODED, SVG
 from pipeline.base.records import Artwork, Found, TokenSpec
@@ -178,7 +178,7 @@ def copied(tokens: Iterable[TokenSpec | Artwork], found: Callable[[int], Found],
 def _copy(source: Path, sha256: bytes, target: Path) -> None:
     digest = hashlib.sha256()
     try:
-        with source.open("rb") as file:
+        with open_regular(source) as file:
             with whole_file(target) as copy:
                 while part := file.read(1 << 20):
                     digest.update(part)

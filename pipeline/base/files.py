@@ -1,10 +1,15 @@
-"""Files that are either whole or absent, whatever kills the process."""
+"""Files that are either whole or absent, whatever kills the process; and files that somebody named, of which little is known."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,6 +42,42 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write `data` to `path`: afterwards the file is complete and on the disk, or as it was."""
     with whole_file(path) as file:
         file.write(data)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BufferedReader]:
+    """Give a regular file for reading. Raises OSError, with its reason in `strerror`, for what is missing or none.
+
+    A pipe would be waited for and a device read for ever, whatever their size is said to be.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    except ValueError as error:  # a name with a zero byte in it
+        raise FileNotFoundError(errno.ENOENT, "it cannot be the name of a file", str(path)) from error
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        yield file
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes. Raises OSError, with its reason in `strerror`."""
+    with open_regular(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+        raise OSError(errno.EFBIG, f"it has more than {size}", str(path))
+    return data
+
+
+def folder_name(name: str) -> str:
+    """A name of anybody's as that of one folder: itself where it is plain, else what is plain of it, and a digest."""
+    plain = re.sub(r"[^\w .()+,'&!-]|^[. ]+|[. ]+$", "", name)[:60]
+    return (
+        name
+        if name and plain == name
+        else f"{plain or 'collection'}-{sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    )
 
 
 def sync_folder(folder: Path) -> None:

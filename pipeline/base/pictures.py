@@ -13,8 +13,6 @@ Sources: W3C PNG (third edition), GIF89a, CIPA DC-007 (MPO), Exif 2.32, 4.6.4 A 
 from __future__ import annotations
 
 import io
-import os
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.files import read_regular
 from pipeline.base.limits import ANIMATION_FRAMES, FRAME_PIXELS, IMAGE_PIXELS, IMAGE_SIDE
 from pipeline.base.media import DECODERS
 
@@ -118,15 +117,9 @@ def plain_bytes(path: Path, limit: int) -> bytes:
     than `limit` bytes, and for what is no plain file: a pipe would be waited for, a device read for ever.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise BadPicture(reason="it is no plain file")
-            data = file.read(limit + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte in it
-        raise BadPicture(reason=getattr(error, "strerror", None) or str(error)) from error
-    if len(data) > limit:
-        raise BadPicture(reason=f"it has more than {limit >> 20} MiB")
+        data = read_regular(path, limit)
+    except OSError as error:
+        raise BadPicture(reason=error.strerror or str(error)) from error
     if not data:
         raise BadPicture(reason="it is empty")
     return data

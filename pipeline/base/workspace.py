@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.errors import WorkspaceLocked, WorkspaceUnwritable
+from pipeline.base.files import folder_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Workspace:
         return self.folder / "backup" / f"ledger-{when}.sqlite"
 
     def export(self, collection: str) -> Path:
-        return self.folder / "export" / collection
+        """Where `export` writes: a folder of this workspace, whatever the collection is called."""
+        return self.folder / "export" / folder_name(collection)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

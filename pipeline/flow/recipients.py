@@ -14,6 +14,7 @@ from itertools import repeat
 from pathlib import Path
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.files import read_regular
 from pipeline.base.limits import MAX_COUNT, RECIPIENTS_BYTES
 from pipeline.base.records import Address
 from pipeline.settings.config import Expected, whole
@@ -85,14 +86,17 @@ def resolved_count(count: int | None, recipients: Recipients | None) -> int:
 
 def _content(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(RECIPIENTS_BYTES + 1)
+        return read_regular(path, RECIPIENTS_BYTES)
     except OSError as error:
         reason = error.strerror or str(error)
         raise BadArgument(name="--to", value=str(path), expected=f"an address or a CSV file ({reason})") from error
-    if len(data) > RECIPIENTS_BYTES:
-        raise BadArgument(name="--to", value=str(path), expected=f"a file of at most {RECIPIENTS_BYTES >> 20} MiB")
-    return data
+
+
+def _cells(path: Path, number: int, line: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line]))]
+    except csv.Error as error:  # a field of more than 131,072 characters, a zero byte
+        raise BadArgument(name=f"{path} line {number}", value=line[:80], expected=f"address,count ({error})") from error
 
 
 def _shares(path: Path, lines: Iterable[str]) -> Iterator[tuple[Address, int]]:
@@ -102,7 +106,7 @@ def _shares(path: Path, lines: Iterable[str]) -> Iterator[tuple[Address, int]]:
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        cells = [cell.strip() for cell in next(csv.reader([line]))]
+        cells = _cells(path, number, line)
         is_heading, first = first and cells[0].lower() == "address", False
         if is_heading:
             if [cell.lower() for cell in cells] not in (["address"], ["address", "count"]):

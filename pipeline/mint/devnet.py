@@ -19,7 +19,6 @@ sent again and the same blocks come back.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import secrets
@@ -35,8 +34,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from pipeline.base.errors import ChainError, RpcError, RpcUnavailable, WorkspaceUnwritable
-from pipeline.base.files import write_whole
+from pipeline.base.errors import ChainError, Corrupt, RpcError, RpcUnavailable, WorkspaceUnwritable
+from pipeline.base.files import read_regular, write_whole
+from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import quantity
 from pipeline.mint.programs import find_anvil, find_ganache
 from pipeline.mint.rpc import Rpc
@@ -48,6 +48,8 @@ Kind = Literal["anvil", "ganache"]
 CHAIN_IDS: dict[Kind, int] = {"anvil": 31337, "ganache": 1337}
 ACCOUNTS = 20
 BALANCE_ETHER = 10_000
+MAX_STATE = 1 << 30  # bytes of Anvil's state: a chain of this machine's own grows by some kilobytes a batch
+MAX_NOTE = 1 << 10  # bytes of a file that holds a number or a hash
 GAS_LIMIT = 60_000_000  # of Ethereum's blocks today
 HARDFORKS: dict[Kind, str] = {"anvil": "osaka", "ganache": "shanghai"}  # shanghai is the last that Ganache knows
 
@@ -193,11 +195,15 @@ def _some_port() -> int:
 
 
 def _kept(path: Path, choose: Callable[[], int]) -> int:
-    """A number that is chosen once and then always the same."""
+    """A number that is chosen once and then always the same. Raises Corrupt where the file holds something else."""
     known = _read(path)
     if known is None:
         known = str(choose())
         write_whole(path, f"{known}\n".encode())
+    if not (known.isdecimal() and len(known) < 16):
+        raise Corrupt(
+            what=path, reason="it holds no number", hint="restore it from a backup: the chain was made with it"
+        )
     return int(known)
 
 
@@ -250,7 +256,7 @@ def _joinable(folder: Path, url: str, port: int) -> bool:
 def _recorded(folder: Path) -> _Process | None:
     """The node that runs this folder's chain, if it still does: a process number alone may be a stranger's by now."""
     words = (_read(folder / "pid") or "").split()
-    if len(words) != 2:
+    if len(words) != 2 or not all(word.isdecimal() and len(word) < 10 for word in words):
         return None
     found = _Process(int(words[0]), int(words[1]))
     return found if str(folder) in _command_line(found.node) else None
@@ -371,14 +377,14 @@ def _repair_state(folder: Path) -> None:
 def _whole_state(path: Path) -> bytes | None:
     """The file's content if it is one whole JSON object: Anvil refuses to start with less."""
     try:
-        content = path.read_bytes()
-        return content if isinstance(json.loads(content), dict) else None
-    except (FileNotFoundError, ValueError):
+        content = read_regular(path, MAX_STATE)
+        return content if isinstance(parse_json(content), dict) else None
+    except (OSError, ValueError):
         return None
 
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text().strip() or None
+        return read_regular(path, MAX_NOTE).decode("ascii", "replace").strip() or None
     except FileNotFoundError:
         return None

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.base.errors import BadArgument, KeyRefused, SignerMismatch
+from pipeline.base.files import open_regular
 from pipeline.base.limits import KEYSTORE_BYTES
 from pipeline.base.records import Address
 from pipeline.base.secrets import KEYSTORE_PASSWORD, PRIVATE_KEY
@@ -382,10 +383,8 @@ def read_keystore(path: Path) -> dict[str, Any]:
 def _read_private(path: Path) -> dict[str, Any]:
     """The JSON of a regular file that only its owner can read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise KeyRefused(what=path, reason="it is not a file", hint="")
             if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
                 raise KeyRefused(
                     what=path,

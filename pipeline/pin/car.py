@@ -22,6 +22,7 @@ from typing import BinaryIO, Protocol, Self
 
 from pipeline.base.cid import CID, DAG_PB, IDENTITY, MAX_VARINT, RAW, varint
 from pipeline.base.errors import BadCar
+from pipeline.base.files import open_regular
 from pipeline.base.limits import BLOCK_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.pin.unixfs import BadDag, Put, decode_block
@@ -193,7 +194,7 @@ class Index:
 
 def index_car(path: Path) -> Index:
     """Hash every block of a CAR and note its place. Raises BadCar, or FileNotFoundError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         reader = CarReader(file, path)
         return Index(reader.root, {cid: (offset, len(block)) for cid, offset, block in reader})
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from pipeline.base.cid import CID, DAG_PB
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, BadCar, Corrupt, WorkspaceUnwritable
-from pipeline.base.files import sync_folder
+from pipeline.base.files import open_regular, sync_folder
 from pipeline.base.limits import FILE_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.pin import Pinner, Rung, unixfs
@@ -239,12 +239,12 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def _check(path: Path) -> PinnedRoot:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return check_car(file, path)
 
 
 def _file_sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.base.errors import BadArgument, UnknownSetting
+from pipeline.base.files import read_regular
 from pipeline.base.installation import loaded
 from pipeline.base.limits import SETTINGS_BYTES
 from pipeline.base.secrets import VARIABLES
@@ -227,14 +228,11 @@ def _refuse_strange(environ: Mapping[str, str]) -> None:
 
 def _from_file(path: Path) -> list[tuple[Setting, str]]:
     try:
-        with path.open("rb") as file:
-            data = file.read(SETTINGS_BYTES + 1)
+        data = read_regular(path, SETTINGS_BYTES)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise BadArgument(name=FILE_NAME, value=str(path), expected=f"a readable file ({error.strerror})") from error
-    if len(data) > SETTINGS_BYTES:
-        raise BadArgument(name=FILE_NAME, value=str(path), expected=f"a file of at most {SETTINGS_BYTES >> 20} MiB")
     try:
         document = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # also: an integer of 5,000 digits

@@ -15,7 +15,7 @@ from pipeline.art.draw.traits import DETAIL_CUTS
 from pipeline.art.models.blueprint import Blueprint, Sizes, blueprint
 from pipeline.art.models.painter import PainterConfig
 from pipeline.base.errors import BadArgument, GenerationError
-from pipeline.base.files import write_whole
+from pipeline.base.files import read_regular, write_whole
 from pipeline.base.limits import MODEL_BYTES
 from pipeline.base.untrusted import parse_json
 
@@ -162,10 +162,7 @@ def read_weights(path: Path) -> Weights:
 
 def _read(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > MODEL_BYTES:
-            raise _refused(path, f"{size} bytes are more than any model here has")
-        return path.read_bytes()
+        return read_regular(path, MODEL_BYTES)
     except FileNotFoundError as error:
         raise GenerationError(reason=f"there are no weights at {path}", hint="check the path") from error
     except OSError as error:

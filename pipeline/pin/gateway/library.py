@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from pipeline.base.cid import CID, DAG_PB, IDENTITY, SHA2_256
 from pipeline.base.errors import BadArgument, BadCar, Corrupt, PinError
+from pipeline.base.files import open_regular
 from pipeline.pin.car import CarReader, Readable
 from pipeline.pin.unixfs import GetBlock
 
@@ -95,7 +96,7 @@ class IndexedCar:
 
 def _index(path: Path) -> IndexedCar:
     """Hash all of a CAR. Raises BadCar, OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         state = _state(os.fstat(file.fileno()))
         inner, start = _car_v1(file, path)
         reader = CarReader(inner, path)
