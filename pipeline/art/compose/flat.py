@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.art.compose.marks import Composition
-from pipeline.art.compose.raster import Pieces, numbers, pieces
+from pipeline.art.compose.raster import Pieces, numbers
 
 FINER = 2  # samples of a pixel, across and down
 BAND = 256  # rows of the picture drawn at a time
@@ -23,9 +22,8 @@ def inks(found: Pieces, side: int, top: int = 0, height: int | None = None) -> N
     return of_piece[on_top]
 
 
-def flat(composition: Composition, colours: Colours, size: int) -> NDArray[np.uint8]:
+def flat(found: Pieces, colours: Colours, size: int) -> NDArray[np.uint8]:
     """A picture of (size, size, 3): the samples of each pixel, averaged."""
-    found = pieces(composition.marks)
     table = np.array(colours, np.uint16)  # (5, 3)
     picture = np.empty((size, size, 3), np.uint8)
     samples = FINER * FINER

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from pipeline.art.compose.chance import Chance
 from pipeline.art.compose.flat import Colours, flat
+from pipeline.art.compose.judge import flaw_of
 from pipeline.art.compose.palettes import KNOWN
+from pipeline.art.compose.raster import pieces
 from pipeline.art.compose.voices import VOICES
 from pipeline.art.draw import COMPOSED as NAME
 from pipeline.art.draw import Drawing
@@ -93,8 +95,10 @@ class Composer:
         check_size(size)
         palette, colours = Chance(seed, "palette").of(self._palettes)
         composition = self._compose(seed)
-        pixels = flat(composition, colours, size)
-        return Drawing(seed, pixels, (Attribute("Palette", palette), *composition.attributes))
+        found = pieces(composition.marks)
+        pixels = flat(found, colours, size)
+        attributes = (Attribute("Palette", palette), *composition.attributes)
+        return Drawing(seed, pixels, attributes, flaw_of(found, colours))
 
 
 def colours_of(palette: str) -> Colours:

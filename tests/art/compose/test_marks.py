@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from pipeline.art.compose import FEATURES, VOICES, Composition, Sheet, flat, planes
-from pipeline.art.compose.raster import numbers, pieces
+from pipeline.art.compose import FEATURES, VOICES, Sheet, flat, pieces, planes
+from pipeline.art.compose.raster import numbers
 from pipeline.art.draw.composed import colours_of
 
 INK = colours_of("Pressman")
@@ -35,7 +35,9 @@ def test_a_composition_is_the_same_on_every_machine(voice: str) -> None:
 
 
 def test_a_flat_picture_is_the_same_on_every_machine() -> None:
-    digests = [hashlib.sha256(flat(VOICES[voice].bound(3)(5), INK, 96).tobytes()) for voice in ("braid", "raked")]
+    digests = [
+        hashlib.sha256(flat(pieces(VOICES[voice].bound(3)(5).marks), INK, 96).tobytes()) for voice in ("braid", "raked")
+    ]
     assert [digest.hexdigest()[:16] for digest in digests] == GOLDEN_PIXELS
 
 
@@ -63,7 +65,7 @@ def test_what_is_laid_down_later_covers_what_lies_there() -> None:
 
 
 def test_an_empty_canvas_is_its_ground() -> None:
-    assert (flat(Composition(()), INK, 16) == np.array(INK[0])).all()
+    assert (flat(pieces(()), INK, 16) == np.array(INK[0])).all()
 
 
 def test_planes_say_where_on_its_stroke_a_pixel_lies() -> None:

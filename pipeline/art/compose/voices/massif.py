@@ -94,9 +94,9 @@ def _ranges(law: Law, chance: Chance, plan: str) -> list[Range]:
     low, high = law.margin, 1 - law.margin
     x = np.linspace(low, high, SAMPLES)
     if plan == "peak":
-        middle, wide, base = chance(0.35, 0.65), chance(0.26, 0.4), chance(0.66, 0.85)
+        middle, wide, base = chance(0.38, 0.62), chance(0.34, 0.48), chance(0.72, 0.88)
         away = np.abs(x - middle) / wide
-        tall = (base - low) * chance(0.8, 0.95) * law.steep / 1.3
+        tall = (base - low) * chance(0.85, 0.97) * (0.6 + 0.3 * law.steep)
         rise = np.clip(1 - away, 0.0, None) * (0.72 + 0.28 * ridge(chance, SAMPLES, law.rough))
         rise += 0.1 * ridge(chance, SAMPLES, law.rough) * (away < 1)
         kept = away < 1.02
