@@ -117,6 +117,11 @@ def flag(line: Setting, text: str) -> list[str]:
     return [f"{line.flag}={text}"] if text.startswith("-") or not text else [line.flag, text]
 
 
+def alone(line: Setting) -> dict[str, Any]:
+    """What argparse is told of a flag that may come without a value."""
+    return {"nargs": "?", "const": line.form.alone} if line.form.alone else {}
+
+
 def invoked() -> list[str]:
     """How this program was called, in words that call it again from the same folder."""
     program = Path(sys.argv[0])
@@ -176,7 +181,9 @@ class Verb:
                 group = groups.get(line.scope) or groups.setdefault(
                     line.scope, parser.add_argument_group(line.scope.value)
                 )
-                group.add_argument(line.flag, dest=line.name, metavar=line.form.hint, help=described(line))
+                group.add_argument(
+                    line.flag, dest=line.name, metavar=line.form.hint, help=described(line), **alone(line)
+                )
 
     def takes(self, line: Setting) -> bool:
         return line.name in self.settings or line.scope in self.settings

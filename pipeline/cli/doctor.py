@@ -48,7 +48,7 @@ def _token(call: Call) -> int:
     from pipeline.after.verify import Scope
 
     arguments = call.arguments
-    token_id = number("--token", arguments.token, 0, MAX_TOKEN_ID)
+    token_id = number("--token", arguments.token, 0, 2**256 - 1 if arguments.contract else MAX_TOKEN_ID)
     scope = Scope(arguments.contract, token_id, gateway=arguments.gateway, kubo=arguments.kubo)
     findings, verdicts = examine_token(call.workspace, call.config, chosen_name(call), scope)
     if call.as_json:

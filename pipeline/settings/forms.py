@@ -23,6 +23,7 @@ class Form(Generic[T]):
     read: Callable[[str], T]  # raises Expected
     schema: Mapping[str, Any]
     say: Callable[[T], str] = str
+    alone: str = ""  # what the flag means without a value; empty: it needs one
 
 
 def words(hint: str = "TEXT") -> Form[str]:
@@ -72,6 +73,17 @@ def decimal(hint: str) -> Form[str]:
         return value
 
     return Form(hint, read, {"type": "string"})
+
+
+def switch() -> Form[bool]:
+    """Yes or no; the flag alone says yes."""
+
+    def read(value: str) -> bool:
+        if value.lower() not in ("yes", "no", "true", "false"):
+            raise Expected("yes or no")
+        return value.lower() in ("yes", "true")
+
+    return Form("yes|no", read, {"type": "boolean"}, lambda value: "yes" if value else "no", alone="yes")
 
 
 def one_of(*names: N) -> Form[N]:

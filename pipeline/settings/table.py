@@ -32,6 +32,7 @@ from pipeline.settings.forms import (
     prose,
     recipient,
     server,
+    switch,
     whole,
     words,
 )
@@ -176,6 +177,7 @@ class ArtSettings(Section):
 
     section = "art"
     images: str = setting(words("FOLDER"), "", "mint the images of a folder, with JSON beside them or not", Scope.RUN)
+    editions: bool = setting(switch(), False, "the folder may hold one picture for several tokens", Scope.RUN)
     model: str = setting(words("NAME|FILE"), "default", "generator: a built-in name or a checkpoint file", Scope.ART)
     size: int = setting(
         whole(MIN_SIDE, MAX_SIDE, "PX"), 512, "width and height of the artworks in pixels", Scope.ART, remote=True

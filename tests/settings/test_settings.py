@@ -31,6 +31,7 @@ OTHER = {
     "cover": "cover.png",
     "max_supply": "100",
     "images": "my-art",
+    "editions": "yes",
     "model": "runs/x",
     "size": "64",
     "seed": "0",

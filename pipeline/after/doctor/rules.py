@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.after.doctor.finding import Finding, State, worst
-from pipeline.after.doctor.token import File, Seen, ipfs_root, is_animated_webp
+from pipeline.after.doctor.token import File, Seen, image_data, ipfs_root, is_animated_webp
 from pipeline.base.errors import BadArgument
-from pipeline.base.media import BY_SUFFIX, DECODERS, MEDIA
+from pipeline.base.media import BY_SUFFIX, DECODERS, MEDIA, sniffed
 from pipeline.base.pictures import BadPicture, measure
 
 Answer = tuple[State, str, str]  # state, what was found, what to do
@@ -25,6 +25,7 @@ ANIMATION_SUFFIXES = frozenset(
     media.suffix[1:] for media in MEDIA if media.seen and media.kind not in ("picture", "drawing")
 )
 MUCH_MEDIA = 200 << 20  # bytes, advised by OpenSea; its limit is token.MOST_MEDIA
+MOST_SECONDS = 1e11  # of a date: the year 5138, which milliseconds of today are far beyond
 ADVISED_SIDE = 3_000  # pixels, by OpenSea
 DISPLAY_TYPES = ("number", "boost_number", "boost_percentage", "date")
 
@@ -205,7 +206,8 @@ def _metamask_document(seen: Seen) -> Answer:
     if seen.problem:
         return "failed", seen.problem, "without JSON there is neither a name nor a picture"
     if not seen.image.uri:
-        return "failed", "neither image nor image_url is a text", "name the image in the metadata"
+        drawn = "; its image_data is not read" if image_data(seen.document) else ""
+        return "failed", f"neither image nor image_url is a text{drawn}", "name the image in the metadata"
     if not isinstance(seen.document.get("name"), str):
         return "warning", "there is no name: the token id is shown alone", "give it a name"
     return "ok", f"name {seen.document['name']!r}, image {seen.image.uri}", ""
@@ -298,6 +300,8 @@ def _opensea_document(seen: Seen) -> Answer:
     if seen.problem:
         return "failed", seen.problem, "the metadata is a JSON object"
     missing = [name for name in ("name", "image") if not isinstance(seen.document.get(name), str)]
+    if "image" in missing and image_data(seen.document):
+        missing.remove("image")
     if missing:
         return "failed", f"there is no {' and no '.join(missing)}", "both are needed"
     color = seen.document.get("background_color")
@@ -317,23 +321,31 @@ def _opensea_traits(seen: Seen) -> Answer:
         trait, value = entry.get("trait_type", "a trait"), entry.get("value")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             return "warning", f"{trait!r} has no text or number as value", "that trait is not shown"
-        if "display_type" in entry and entry["display_type"] not in DISPLAY_TYPES:
+        if entry.get("display_type") in (None, "") or (entry["display_type"] == "string" and isinstance(value, str)):
+            continue  # shown as without one
+        if entry["display_type"] not in DISPLAY_TYPES:
             return (
                 "warning",
                 f"{trait!r} has display_type {entry['display_type']!r}",
                 f"known: {', '.join(DISPLAY_TYPES)}",
             )
-        if "display_type" in entry and isinstance(value, str):
+        if isinstance(value, str):
             return (
                 "warning",
                 f"{trait!r} says {value!r} as text, where its display_type wants a number",
                 "write it bare",
             )
+        if entry.get("display_type") == "date" and abs(value) > MOST_SECONDS:
+            return "warning", f"{trait!r} is {value} seconds after 1970: milliseconds, it seems", "divide it by 1,000"
     return "ok", f"{len(attributes)} traits", ""
 
 
 def _opensea_image(seen: Seen) -> Answer:
     file = seen.image
+    if drawn := image_data(seen.document):
+        if sniffed(drawn.encode("utf-8", "replace")) != "image/svg+xml":
+            return "failed", "image_data is no SVG", "name an image instead"
+        return "ok", f"an SVG in image_data, {len(drawn):,} characters", ""
     if not file.uri or not file.looked:
         return (
             ("warning" if file.uri else "failed"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 from pipeline.after.verify.walk import Content
 from pipeline.base.cid import CID
-from pipeline.base.errors import BadArgument, PipelineError, RpcError, RpcUnavailable
+from pipeline.base.errors import BadArgument, NoSuch, PipelineError, RpcError, RpcUnavailable
 from pipeline.base.limits import DOCUMENT_BYTES
 from pipeline.base.media import sniffed
+from pipeline.base.untrusted import parse_json
 
 if TYPE_CHECKING:
     from pipeline.base.records import Address
@@ -37,6 +39,11 @@ EVENTS = {
 UNLIKELY_TOKEN = 2**256 - 1
 BROWSER_ORIGIN = "https://example.org"  # of the request that asks whether any page may read the answer
 MOST_MEDIA = 300 << 20  # bytes: OpenSea's limit for media (docs.opensea.io/docs/media-and-traits)
+_FIELDS = frozenset(
+    ("name", "description", "image", "animation_url", "external_url", "youtube_url", "background_color", "attributes")
+)
+_BASE64 = re.compile(r"; *base64$", re.IGNORECASE)
+_NO_BREAKS = str.maketrans("", "", "\t\n\r")  # a URL's parser drops them
 REACH_S = 20.0  # nobody waits longer for a picture
 
 
@@ -61,7 +68,7 @@ class File:
     @property
     def suffix(self) -> str:
         """The file name's ending, in lower case, without its dot; "" where there is none."""
-        name = self.uri.rpartition("/")[2] if self.scheme in ("ipfs", "http", "https", "ar") else ""
+        name = without_query(self.uri).rpartition("/")[2] if self.scheme in ("ipfs", "http", "https", "ar") else ""
         return name.rpartition(".")[2].lower() if "." in name else ""
 
 
@@ -108,8 +115,8 @@ class Seen:
 def look(contract: Contract, token_id: int, content: Content, gateway: str | None) -> Seen:
     """Gather what there is to see of a token; through `gateway` by plain GETs as well, where one is given.
 
-    What a stranger's URI leads to on a server is not asked for. Raises BadArgument where there is no contract,
-    RpcUnavailable for a chain that gives no answer.
+    What a stranger's URI leads to on a server is not asked for. Raises BadArgument where there is no contract, NoSuch
+    where the contract knows no such token, RpcUnavailable for a chain that gives no answer.
     """
     from pipeline.mint.collection import word
 
@@ -117,7 +124,12 @@ def look(contract: Contract, token_id: int, content: Content, gateway: str | Non
     code = chain.code(address)
     if not code:
         raise BadArgument(name="contract", value=address, expected=f"one on chain {chain.chain_id}: there is no code")
-    uri = _asked(chain, address, "tokenURI(uint256)", word(token_id), "string")
+    uri, owner = _asked(chain, address, "tokenURI(uint256)", word(token_id), "string"), _owner(chain, address, token_id)
+    if not uri and owner is None:
+        raise NoSuch(
+            what=f"token {token_id} in {address}: neither ownerOf nor tokenURI knows it",
+            hint="`pipeline owners` lists the tokens of this workspace's collections",
+        )
     seen = Seen(
         chain_id=chain.chain_id,
         is_local=chain.is_local,
@@ -125,7 +137,7 @@ def look(contract: Contract, token_id: int, content: Content, gateway: str | Non
         token_id=token_id,
         code=code,
         answers={name: _supports(chain, address, bytes.fromhex(digits)) for name, digits in INTERFACES.items()},
-        owner=_owner(chain, address, token_id),
+        owner=owner,
         knows_unlikely_token=_asked(chain, address, "tokenURI(uint256)", word(UNLIKELY_TOKEN), "string") is not None,
         contract_uri=_asked(chain, address, "contractURI()", b"", "string"),
         minted=_minted(contract, token_id),
@@ -149,14 +161,20 @@ def gateway_url(gateway: str, uri: str) -> str:
 
     Raises ValueError for a path that steps up: a stranger must not choose what else of that server is asked for.
     """
-    if {".", ".."} & set(unquote(_without_prefix(uri)).split("/")):
+    path = _without_prefix(without_query(uri))
+    if {".", ".."} & set(unquote(path).split("/")):
         raise ValueError(f"{uri!r} has a path that steps up")
-    return f"{gateway.rstrip('/')}/ipfs/{quote(_without_prefix(uri), safe='/%')}"
+    return f"{gateway.rstrip('/')}/ipfs/{quote(path, safe='/%')}"
+
+
+def without_query(uri: str) -> str:
+    """A URI up to its `?` or `#`, which browsers take for the beginning of something else."""
+    return re.split(r"[?#]", uri, maxsplit=1)[0]
 
 
 def ipfs_root(uri: str) -> CID:
     """The CID of an ipfs:// URI; a stray `ipfs/` is stepped over, as MetaMask does. Raises BadArgument."""
-    return CID.parse(_without_prefix(uri).partition("/")[0])
+    return CID.parse(_without_prefix(without_query(uri)).partition("/")[0])
 
 
 # ── the chain ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,7 +224,7 @@ def _file(content: Content, uri: str, limit: int) -> File:
         if file.scheme == "data":
             file.data = _inline(uri, limit)
         elif file.scheme == "ipfs":
-            path = _without_prefix(uri).partition("/")[2]
+            path = _without_prefix(without_query(uri)).partition("/")[2]
             file.data = content.read(ipfs_root(uri), unquote_to_bytes(path).decode(errors="surrogateescape"), limit)
         else:
             file.looked = False
@@ -216,43 +234,78 @@ def _file(content: Content, uri: str, limit: int) -> File:
 
 
 def _inline(uri: str, limit: int) -> bytes:
-    """The bytes of a data: URI (RFC 2397). Raises ValueError."""
-    head, comma, body = uri.partition(",")
+    """The bytes of a data: URI as browsers take them (WHATWG Fetch, "data: URL processor"; Infra, "forgiving-base64
+    decode"): white space and missing `=` are no fault, and everything after `#` is cut. Raises ValueError.
+    """
+    address = uri.partition("#")[0].translate(_NO_BREAKS)
+    head, comma, body = address.partition(",")
     if not comma or len(body) > 2 * limit:
         raise ValueError("it is no data: URI of a size to be shown")
-    if not head.endswith(";base64"):
+    if not _BASE64.search(head):
         return unquote_to_bytes(body)
+    digits = b"".join(unquote_to_bytes(body).split())
+    if len(digits) % 4 == 0:
+        digits = digits[:-2] + digits[-2:].rstrip(b"=")
     try:
-        return base64.b64decode(unquote_to_bytes(body), validate=True)
+        return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except binascii.Error as error:
         raise ValueError("its base64 is broken") from error
 
 
 def _read_document(seen: Seen) -> None:
-    from pipeline.pin.metadata import check_token_metadata, parse_json_strict
-
+    """Read the metadata as a wallet's `(await fetch(uri)).json()` does."""
     if seen.metadata.data is None:
         seen.problem = seen.metadata.failure
         return
     try:
-        document = parse_json_strict(seen.metadata.data, "the document")
-    except PipelineError as error:
-        seen.problem = str(error)
+        document = parse_json(
+            seen.metadata.data.decode("utf-8-sig", "replace"), parse_constant=_no_constant, parse_int=_as_wallets_read
+        )
+    except ValueError as error:
+        cut = " (its data: URI is cut at #, which has to be written %23)" if _is_cut(seen.metadata.uri) else ""
+        seen.problem = f"the document is not JSON: {error}{cut}"
         return
     if not isinstance(document, dict):
         seen.problem = "it is JSON, and no object"
         return
     seen.document = document
+    seen.schema = _schema(document)
+
+
+def _schema(document: dict[str, Any]) -> str:
+    """The first rule of the schema that a document's known fields break. Other fields are nobody's business."""
+    from pipeline.pin.metadata import canonical_json, check_token_metadata
+
+    known = {key: value for key, value in document.items() if key in _FIELDS}
     try:
-        check_token_metadata(seen.metadata.data, "the document")
-    except PipelineError as error:
-        seen.schema = str(error)
+        check_token_metadata(canonical_json(known), "the document")
+    except (PipelineError, ValueError, TypeError) as error:
+        return str(error)
+    return ""
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _as_wallets_read(digits: str) -> int | float:
+    return int(digits) if len(digits) < 17 else float(digits)
+
+
+def _is_cut(uri: str) -> bool:
+    return uri.lower().startswith("data:") and "#" in uri
 
 
 def _image_uri(document: dict[str, Any]) -> str:
     """`image`, and where there is no such field `image_url`: as MetaMask chooses (NftController.ts)."""
     value = document.get("image", document.get("image_url"))
-    return value if isinstance(value, str) else ""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def image_data(document: dict[str, Any]) -> str:
+    """The SVG in the document itself, which OpenSea draws where there is no `image`; "" for none."""
+    value = document.get("image_data")
+    return value if isinstance(value, str) and not document.get("image") else ""
 
 
 def _without_prefix(uri: str) -> str:

@@ -18,7 +18,7 @@ from pipeline.after.doctor.finding import Finding
 from pipeline.after.doctor.rules import METAMASK, MOBILE, OPENSEA, STANDARDS, judge, verdicts
 from pipeline.after.doctor.token import INTERFACES, File, look
 from pipeline.art.draw.encode import encode_png
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, NoSuch
 from pipeline.base.media import sniffed
 from pipeline.base.records import Address
 from pipeline.mint.chain import Chain, connect
@@ -182,6 +182,36 @@ def test_metadata_in_the_contract_itself(
     assert (METAMASK, "metadata") in failing(broken)
 
 
+def test_what_a_wallets_fetch_reads_is_read(chain: Chain, odd_token: Callable[..., Address], store: CarStore) -> None:
+    plain = '{"name":"One","image":"data:image/png;base64,iVBORw0KGgo","tokenId":' + "9" * 77 + "}"
+    bare = base64.b64encode((plain + " " * (3 - len(plain) % 3 + 1)).encode()).decode()
+    for uri in (
+        f"data:application/json;utf8,{plain}",
+        f"data:application/json;utf8,%EF%BB%BF{plain}",
+        f"data:application/json; BASE64,{bare[:40]} {bare[40:].rstrip('=')}",
+    ):
+        findings = judged(chain, odd_token(uri), store)
+        assert found(findings, METAMASK, "metadata").state == "ok", found(findings, METAMASK, "metadata")
+        assert found(findings, STANDARDS, "schema").state == "ok"
+    cut = judged(chain, odd_token('data:application/json;utf8,{"name":"Cat #1"}'), store)
+    assert "cut at #" in found(cut, METAMASK, "metadata").found and (OPENSEA, "metadata") in failing(cut)
+
+
+def test_an_svg_in_the_document_is_opensea_s_alone(
+    chain: Chain, odd_token: Callable[..., Address], store: CarStore
+) -> None:
+    drawn = {"name": "One", "image_data": "<svg xmlns='http://www.w3.org/2000/svg'/>"}
+    findings = judged(chain, odd_token(stored(store, drawn)), store)
+    assert found(findings, OPENSEA, "image").state == found(findings, OPENSEA, "metadata").state == "ok"
+    assert "image_data is not read" in found(findings, METAMASK, "metadata").found
+
+
+def test_a_token_that_is_not_there_is_one_sentence(chain: Chain, odd_token: Callable[..., Address], store: CarStore) -> None:
+    contract = odd_token("", owner="0x" + "00" * 20)
+    with pytest.raises(NoSuch, match="there is no token 99 in 0x"):
+        look(Collection(chain, contract), 99, store, None)
+
+
 @pytest.mark.parametrize(
     ("document", "broken"),
     [
@@ -213,6 +243,7 @@ def test_documents_that_cannot_be_shown(
         ({"trait_type": "Lines", "value": True}, "no text or number"),
         ({"trait_type": "Lines", "value": "5", "display_type": "number"}, "as text"),
         ({"trait_type": "Lines", "value": 5, "display_type": "stars"}, "display_type 'stars'"),
+        ({"trait_type": "Born", "value": 1_700_000_000_000, "display_type": "date"}, "milliseconds"),
     ],
 )
 def test_traits_that_are_not_shown(
@@ -380,4 +411,5 @@ def test_types_are_told_by_their_first_bytes(data: bytes, kind: str) -> None:
 
 def test_suffixes() -> None:
     assert File("ipfs://x/a.b/1.JSON").suffix == "json"
+    assert File("https://x/1.mp4?w=1.5#t=2.0").suffix == "mp4"
     assert File("ipfs://x/1").suffix == "" and File("data:image/png;base64,a.b").suffix == ""
