@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ class Drawn:
         assert not isinstance(item, Artwork), "a spec is drawn"
         return Cover(encode_png(item[1].pixels), ".png")
 
-    def must_redraw(self, token_id: int) -> None:
+    def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
         """Every token has as many attempts as anybody likes."""
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from pipeline.art.folder import ImageFolder, copied
 from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import NOTHING, Artwork, BatchPlan, Fingerprint, Found, TokenSpec
+from pipeline.base.untrusted import printable
 from pipeline.ledger import Ledger, Run
 from pipeline.settings import Settings
 
@@ -30,7 +31,7 @@ class Existing:
 
     @cached_property
     def _folder(self) -> ImageFolder:
-        return ImageFolder(str(self._path))
+        return ImageFolder(str(self._path), editions=self._settings.art.editions)
 
     def located(self, settings: Settings) -> Settings:
         return settings.changed(settings.source("images"), {"images": str(self._path)})
@@ -60,23 +61,45 @@ class Existing:
         """Each file is held against its digest as it is taken: only those that are still missing have to be there."""
 
     def artworks(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
-        """Take what is missing from the files that were planned."""
+        """Take what is missing from the files that were planned; one that is another now, and not pinned yet, is planned anew."""
+        if anew := self._changed(work):
+            for token_id, one in anew.items():
+                told = f"{printable(one.source.name)} or its JSON has changed since it was looked at"
+                work.observer.notice(f"{told}: token {token_id} is planned anew")
+            work.ledger.tokens.replan_found(work.run.collection, anew)
 
         def found(token_id: int) -> Found:
             return work.ledger.tokens.found(BatchPlan(0, token_id, 1), work.run.collection)[token_id]
 
-        return copied(todo, found, work.image(1).parent)
+        yield from copied(todo, found, work.image(1).parent)
+
+    def _changed(self, work: Work) -> dict[int, Found]:
+        """The tokens whose files are others than planned, among those that are not pinned yet."""
+        run, ledger = work.run, work.ledger
+        unpinned = ledger.batches.undrawn(run.id)
+        planned = {key: one for plan in unpinned for key, one in ledger.tokens.found(plan, run.collection).items()}
+        if not planned or not self._path.is_dir():
+            return {}
+        try:
+            folder = self._folder
+        except BadArgument:  # emptied since: what was copied of it stands, and what was not is missed by its name
+            return {}
+        return folder.changed(planned, run.start) if len(folder.tokens) == run.count else {}
 
     def cover(self, work: Work) -> Cover:
         return self._folder.cover()
 
-    def must_redraw(self, token_id: int) -> None:
-        raise BadArgument(
-            name="token id",
-            value=token_id,
-            expected="a token that was drawn; the images of this run existed before",
-            hint="`pipeline status` tells how to go on with them; another folder needs another --workspace",
-        )
+    def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
+        """A picture that is not liked is replaced in the folder, and then taken again."""
+        changed = self._changed(work)
+        for token_id in token_ids:
+            if token_id not in changed:
+                raise BadArgument(
+                    name="token id",
+                    value=token_id,
+                    expected=f"a token whose file in {self._path} is another one now",
+                    hint="put another picture in its place, and reject it again",
+                )
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:
         raise GenerationError(reason="images that existed cannot be drawn again", hint="leave --images out")

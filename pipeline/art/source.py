@@ -14,7 +14,7 @@ pinned and minted where neither is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -121,7 +121,7 @@ class ArtSource(Protocol):
     def cover(self, work: Work) -> Cover:
         """The collection's own picture, where nobody gave one."""
 
-    def must_redraw(self, token_id: int) -> None:
+    def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
         """Raise BadArgument where a token that is not liked cannot have another picture."""
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:

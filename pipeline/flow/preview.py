@@ -98,12 +98,12 @@ def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -
         run = ledger.runs.unfinished()
         if run is None:
             raise _nothing_to_reject(workspace)
-        source = open_source(recorded(run))
-        source.must_redraw(token_ids[0])
+        source, work = open_source(recorded(run)), Work(run, ledger, workspace, observer)
         _must_be_drawn(ledger, run, token_ids)
+        source.must_redraw(token_ids, work)
         source.check(run)
         ledger.tokens.reject(run.collection, token_ids)
-        return run, draw_run(source, Work(run, ledger, workspace, observer))
+        return run, draw_run(source, work)
 
 
 def check_png(name: str, path: Path) -> None:

@@ -162,6 +162,21 @@ class Tokens:
             ),
         )
 
+    def replan_found(self, collection: int, found: Mapping[int, Found]) -> None:
+        """Plan other images for tokens of unsealed batches, because their files are others now: each is taken anew."""
+        with self._db.atomic():
+            for token_id in found:
+                self._db.execute("DELETE FROM found WHERE collection = ? AND token_id = ?", (collection, token_id))
+                self._db.execute(
+                    "UPDATE token SET state = 'planned', phash = NULL, determinism = NULL, image_sha256 = NULL, "
+                    "pixel_sha256 = NULL, image_bytes = NULL, attributes = NULL "
+                    "WHERE collection = ? AND token_id = ? AND state IN ('planned', 'generated')",
+                    (collection, token_id),
+                )
+                self._db.log("token.replanned", f"{collection}/{token_id}")
+            self.plan_found(collection, found)
+        crash_point("replanned")
+
     def plan_art(self, collection: int, plans: Mapping[int, str]) -> None:
         """Enter what an art source planned of tokens, in words of its own; inside the same `atomic` block as the run."""
         self._db.executemany(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import struct
@@ -185,27 +184,33 @@ def test_killed_anywhere_it_ends_with_the_same_tokens(pipeline: Pipeline, tmp_pa
     assert pipeline("verify").code == 0
 
 
-def test_a_file_that_changes_after_planning_stops_the_run_until_it_is_back(pipeline: Pipeline, tmp_path: Path) -> None:
-    art = write(tmp_path / "art", {"1.png": 1, "2.png": 2})
-    assert pipeline("mint", "--images", "art", env={"PIPELINE_CRASH_AT": "run_planned:1"}).code == -signal.SIGKILL
-    shutil.copy(art / "2.png", tmp_path / "kept.png")
+def test_a_file_that_changes_before_it_is_pinned_is_planned_anew(pipeline: Pipeline, tmp_path: Path) -> None:
+    art = write(tmp_path / "art", {"1.png": 1, "2.png": 2, "2.json": {"name": "Two"}})
+    looked = pipeline("mint", "--images", "art", "--stop-after", "generate", "--json")
+    assert looked.code == 0
+    same = pipeline("reject", "2")
+    assert same.code == 2 and "another one now" in same.err
     picture(7).save(art / "2.png")
-    ended = pipeline("mint", "--images", "art")
-    assert ended.code == 2 and "2.png" in ended.err and "changed" in ended.err
-    shutil.copy(tmp_path / "kept.png", art / "2.png")
-    assert pipeline("mint", "--images", "art").code == 0 and pipeline("verify").code == 0
+    rejected = pipeline("reject", "2")
+    assert rejected.code == 0 and "2.png or its JSON has changed" in rejected.err
+    write(art, {"2.json": {"name": "Two, mended"}})
+    ended = pipeline("mint", "--images", "art", "--json", env={"PIPELINE_CRASH_AT": "replanned:1"})
+    assert ended.code == -signal.SIGKILL
+    ended = pipeline("mint", "--images", "art", "--json")
+    assert ended.code == 0, ended.err
+    second = documents(tmp_path, ended.json)[1]
+    assert second["image_sha256"] == sha256(art / "2.png") and second["name"] == "Two, mended"
+    assert pipeline("verify").code == 0
 
 
 def test_it_can_be_looked_at_first_and_more_can_be_added(pipeline: Pipeline, tmp_path: Path) -> None:
     write(tmp_path / "art", {"1.png": 1, "2.png": 2})
     ended = pipeline("mint", "--images", "art", "--stop-after", "generate", "--json")
     assert ended.code == 0 and len(ended.json["sheets"]) == 1
-    rejected = pipeline("reject", "1")
-    assert rejected.code == 2 and "existed before" in rejected.err
     assert pipeline("mint", "--images", "art").code == 0
     write(tmp_path / "more", {"1.png": 5, "2.png": 1})
     same = pipeline("mint", "--images", "more", "--more")
-    assert same.code == 2 and "the same as token 1" in same.err
+    assert same.code == 2 and "the same as token 1" in same.err and "--editions" in same.err
     (tmp_path / "more" / "2.png").unlink()
     ended = pipeline("mint", "--images", "more", "--more", "--json")
     assert ended.code == 0, ended.err

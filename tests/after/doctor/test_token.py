@@ -206,7 +206,9 @@ def test_an_svg_in_the_document_is_opensea_s_alone(
     assert "image_data is not read" in found(findings, METAMASK, "metadata").found
 
 
-def test_a_token_that_is_not_there_is_one_sentence(chain: Chain, odd_token: Callable[..., Address], store: CarStore) -> None:
+def test_a_token_that_is_not_there_is_one_sentence(
+    chain: Chain, odd_token: Callable[..., Address], store: CarStore
+) -> None:
     contract = odd_token("", owner="0x" + "00" * 20)
     with pytest.raises(NoSuch, match="there is no token 99 in 0x"):
         look(Collection(chain, contract), 99, store, None)
