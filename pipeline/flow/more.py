@@ -3,13 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from pipeline.art.source import encoder_of
 from pipeline.base.errors import BadArgument
+from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import wanted_collection
 from pipeline.ledger import Collection, Ledger, Run
 from pipeline.settings import Scope, Settings, every_setting
 from pipeline.settings.table import IDLE_WHEN_DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a call of `mint` wants, seen beside the workspace: `complete` is the run that it finds done, if that is all."""
+
+    settings: Settings
+    count: int | None
+    more: bool
+    complete: Run | None = None
+
+
+def wish_of(
+    settings: Settings,
+    count: int | None,
+    workspace: Workspace,
+    tell: Callable[[str], None],
+    *,
+    more: bool,
+    new: bool,
+    total: int | None = None,
+) -> Wish:
+    """The call with what it takes from the workspace: the art of the collection that it adds to, the number that is missing.
+
+    `total` says how many tokens the collection shall have in all, so that the same call twice adds nothing the second time.
+    Raises BadArgument where these cannot be meant together.
+    """
+    if total is not None and (count is not None or settings.art.images):
+        raise BadArgument(
+            name="--total", value=total, expected="nothing beside it that says how many: neither --count nor --images"
+        )
+    if more and new:
+        raise BadArgument(
+            name="--more", value="given", expected="either it or --new: one adds, the other begins a collection"
+        )
+    if not workspace.ledger.exists() or new:
+        return Wish(settings, total if count is None else count, more)
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        wish = Wish(settings, count, more) if total is None else _with_total(ledger, settings, total, more=more)
+        if wish.more:
+            return replace(wish, settings=with_its_art(ledger, wish.settings, tell))
+        return wish
+
+
+def _with_total(ledger: Ledger, settings: Settings, total: int, *, more: bool) -> Wish:
+    collection = wanted_collection(ledger, settings, more=more)
+    runs = ledger.runs.of(collection.id) if collection else []
+    if collection is None or not runs:
+        return Wish(settings, total, more)
+    unfinished, have = ledger.runs.unfinished(), ledger.runs.next_token(collection) - 1
+    if unfinished is not None and unfinished.collection == collection.id:
+        have = unfinished.start - 1
+    if have > total:
+        raise BadArgument(name="--total", value=total, expected=f"{have:,} or more: so many {collection.name!r} has")
+    if have == total:
+        return Wish(settings, None, more=False, complete=runs[0])
+    return Wish(settings, total - have, more=have > 0)
 
 
 def with_its_art(ledger: Ledger, settings: Settings, tell: Callable[[str], None]) -> Settings:
@@ -40,37 +99,15 @@ def with_its_art(ledger: Ledger, settings: Settings, tell: Callable[[str], None]
     return settings.changed(f"the collection {collection.name!r}", taken)
 
 
-def must_have_its_weights(last: Run, weights_sha256: str, settings: Settings, tell: Callable[[str], None]) -> None:
+def must_have_its_weights(last: Run, weights_sha256: str, settings: Settings) -> None:
     """Raise BadArgument where more tokens would be drawn by other weights than the last ones, and nobody said so."""
-    if last.arguments.get("images") or last.weights_sha256 == weights_sha256:
-        return
-    if not settings.said_now("model"):
+    if not last.arguments.get("images") and last.weights_sha256 != weights_sha256 and not settings.said_now("model"):
         raise BadArgument(
             name="--model",
             value=settings.art.model,
             expected=f"the weights of the tokens so far ({last.weights_sha256[:16]}…), and not {weights_sha256[:16]}…",
             hint="give --model to say that these tokens shall be drawn by others",
         )
-    tell(f"warning: the tokens so far were drawn by other weights ({last.weights_sha256[:16]}…)")
-
-
-def missing_of(ledger: Ledger, settings: Settings, total: int, *, new: bool) -> tuple[int, Run | None]:
-    """How many tokens a call has to mint for the collection to have `total`, and the run that it would be or was.
-
-    The number is 0 where all of them are there. Raises BadArgument where there are more.
-    """
-    collection = None if new else wanted_collection(ledger, settings, more=False)
-    runs = ledger.runs.of(collection.id) if collection else []
-    if collection is None or not runs:
-        return total, None
-    unfinished, have = ledger.runs.unfinished(), ledger.runs.next_token(collection) - 1
-    if unfinished is not None and unfinished.collection == collection.id:
-        have = unfinished.start - 1
-    if have > total:
-        raise BadArgument(
-            name="--total", value=total, expected=f"{have} or more: so many {collection.name!r} has already"
-        )
-    return total - have, runs[0]
 
 
 def idle(settings: Settings, run: Run) -> list[str]:

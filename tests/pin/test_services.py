@@ -16,7 +16,15 @@ from typing import Any
 
 import pytest
 
-from pipeline.base.errors import BadArgument, BadCar, DigestMismatch, OnlyClaimed, PinError, PinnerUnavailable
+from pipeline.base.errors import (
+    BadArgument,
+    BadCar,
+    DigestMismatch,
+    MissingExtra,
+    OnlyClaimed,
+    PinError,
+    PinnerUnavailable,
+)
 from pipeline.base.records import PinnedRoot
 from pipeline.pin import Pinner, load_pinners
 from pipeline.pin.http import Caps
@@ -518,5 +526,6 @@ def test_without_boto3_the_extra_is_named(store: CarStore, monkeypatch: pytest.M
     for variable in NAMES["filebase"]:
         monkeypatch.setenv(f"PIPELINE_{variable}", SECRET)
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(BadArgument, match=r"nft-pipeline\[s3\]"):
+    with pytest.raises(MissingExtra) as caught:
         load_pinners(["filebase"], store, Settings.of(**SETTINGS))
+    assert "nft-pipeline[s3]" in caught.value.hint
