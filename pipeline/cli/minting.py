@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from pipeline.base.limits import MAX_COUNT
+from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
 from pipeline.cli.art import tell_sheets
 from pipeline.cli.call import Call, Takes, Verb, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
@@ -20,12 +20,14 @@ EVERYTHING: Takes = tuple(scope for scope in Scope if scope is not Scope.WORKSPA
 def _mint(call: Call) -> int:
     from pipeline.after.report import run_report
     from pipeline.cli.terminal import person_here, progress_on_stderr
+    from pipeline.flow.more import idle
     from pipeline.flow.run import mint_run
     from pipeline.ledger import Ledger
 
     count = None if call.arguments.count is None else number("--count", call.arguments.count, 1, MAX_COUNT)
+    total = None if call.arguments.total is None else number("--total", call.arguments.total, 1, MAX_TOKEN_ID)
     if call.arguments.dry_run:
-        return _tell_bill(call, count)
+        return _tell_bill(call, count, total)
     with progress_on_stderr() as observer:
         outcome = mint_run(
             call.config,
@@ -34,6 +36,7 @@ def _mint(call: Call) -> int:
             observer,
             more=call.arguments.more,
             new=call.arguments.new,
+            total=total,
             stop_after_generate=call.arguments.stop_after == "generate",
             person=person_here(call.arguments.confirm_name),
         )
@@ -49,6 +52,8 @@ def _mint(call: Call) -> int:
         sys.stdout.flush()
         outcome.mark_reported(ledger)
     if not outcome.fresh:
+        if unused := idle(call.config, outcome.run):
+            say(f"warning: a run that is complete has no use for {', '.join(unused)}.")
         say(
             f"this run was complete before: nothing was sent. `--more` adds tokens to {outcome.collection.name!r}, "
             "`--new` (or a new `--name`) starts another collection."
@@ -57,10 +62,11 @@ def _mint(call: Call) -> int:
     return 0
 
 
-def _tell_bill(call: Call, count: int | None) -> int:
+def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
     from pipeline.flow.bill import dry_run
 
-    bill = dry_run(call.config, count, call.workspace, more=call.arguments.more, new=call.arguments.new)
+    words = call.arguments
+    bill = dry_run(call.config, count, call.workspace, more=words.more, new=words.new, total=total)
     if call.as_json:
         print_json(bill)
         return 0
@@ -104,6 +110,7 @@ VERBS = (
         (
             "mint --count 50",
             "mint --count 10 --more",
+            "mint --total 100",
             "mint --count 500 --new --name 'Night Linos' --size 1024 --to 0x…",
             "mint --to recipients.csv",
             "mint --count 50 --stop-after generate",
@@ -116,6 +123,13 @@ VERBS = (
         EVERYTHING,
         (
             ("--count", {"metavar": "N", "help": f"number of tokens, 1 to {MAX_COUNT:,}; a --to FILE says it itself"}),
+            (
+                "--total",
+                {
+                    "metavar": "N",
+                    "help": "as many tokens as the collection shall have in all: given twice, nothing is added",
+                },
+            ),
             ("--more", {"action": "store_true", "help": "add tokens to the last (or --name'd) collection"}),
             ("--new", {"action": "store_true", "help": "start another collection in this workspace"}),
             (

@@ -21,6 +21,7 @@ from pipeline.base.limits import MAX_AIRDROP, MAX_GAS
 from pipeline.base.records import Address, BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import reach
+from pipeline.flow.more import wish_of
 from pipeline.flow.open import SOMEBODY, Need, Step, Tools, needs_of, opened, read_request, step_of
 from pipeline.flow.plan import Finished
 from pipeline.flow.run import check_receivers, plan_of
@@ -60,18 +61,21 @@ class _Job:
     owning: frozenset[Address]
 
 
-def dry_run(config: Config, count: int | None, workspace: Workspace, *, more: bool, new: bool) -> dict[str, Any]:
+def dry_run(
+    config: Config, count: int | None, workspace: Workspace, *, more: bool, new: bool, total: int | None = None
+) -> dict[str, Any]:
     """The bill of a call of `mint`, as plain values. Nothing in the workspace changes. Raises what `mint` would.
 
     It opens what the mint would open, but for the key: nobody is asked for a password, or whether money may be spent.
     """
     from pipeline.mint.devnet import devnet
 
-    request = read_request(config, count, workspace)
+    wish = wish_of(config, count, workspace, _Silent().notice, more=more, new=new, total=total)
+    request = read_request(wish.settings, wish.count, workspace)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         ledger = stack.enter_context(_ledger(workspace, folder))
-        step = step_of(request, ledger, more=more, new=new)
+        step = step_of(request, ledger, more=wish.more, new=new, complete=wish.complete)
         needs = (needs_of(step, ledger) | Need.CHAIN | Need.PAYER) & ~Need.KEY
         trial = Workspace(folder)
         tools = stack.enter_context(opened(step, needs, ledger, workspace, _Silent(), embedded=trial))

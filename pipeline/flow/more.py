@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.art.source import encoder_of
 from pipeline.base.errors import BadArgument
+from pipeline.base.records import NOTHING, Fingerprint
 from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import wanted_collection
 from pipeline.ledger import Collection, Ledger, Run
@@ -67,7 +68,7 @@ def _with_total(ledger: Ledger, settings: Settings, total: int, *, more: bool) -
     if have > total:
         raise BadArgument(name="--total", value=total, expected=f"{have:,} or more: so many {collection.name!r} has")
     if have == total:
-        return Wish(settings, None, more=False, complete=runs[0])
+        return Wish(settings, runs[0].count, more=False, complete=runs[0])
     return Wish(settings, total - have, more=have > 0)
 
 
@@ -88,24 +89,29 @@ def with_its_art(ledger: Ledger, settings: Settings, tell: Callable[[str], None]
     if last.arguments.get("images"):
         _must_be_said(collection, settings)
         return settings
-    own = {"model": last.arguments.get("model") or last.model, "size": last.size, "encoder": encoder_of(last)}
-    for name, value in own.items():
-        if settings.value(name) != value and settings.said_now(name):
-            tell(
-                f"warning: the tokens of {collection.name!r} so far have {name} {value}; these have {settings.text(name)}"
-            )
-        elif settings.value(name) != value:
-            taken[name] = value
+    planned = {"encoder": encoder_of(last)} | last.arguments
+    for line in every_setting():
+        if line.scope is not Scope.ART or line.name not in planned:
+            continue
+        own = planned[line.name]
+        if settings.value(line.name) == own:
+            continue
+        if settings.said_now(line.name):
+            now = settings.text(line.name)
+            tell(f"warning: the tokens of {collection.name!r} so far have {line.flag} {own}; these have {now}")
+        else:
+            taken[line.name] = own
     return settings.changed(f"the collection {collection.name!r}", taken)
 
 
-def must_have_its_weights(last: Run, weights_sha256: str, settings: Settings) -> None:
+def must_have_its_weights(last: Run, now: Fingerprint, settings: Settings) -> None:
     """Raise BadArgument where more tokens would be drawn by other weights than the last ones, and nobody said so."""
-    if not last.arguments.get("images") and last.weights_sha256 != weights_sha256 and not settings.said_now("model"):
+    are_drawn = NOTHING not in (last.encoder, now.encoder)
+    if are_drawn and last.weights_sha256 != now.weights_sha256 and not settings.said_now("model"):
         raise BadArgument(
             name="--model",
             value=settings.art.model,
-            expected=f"the weights of the tokens so far ({last.weights_sha256[:16]}…), and not {weights_sha256[:16]}…",
+            expected=f"the weights of the tokens so far ({last.weights_sha256[:16]}…), not {now.weights_sha256[:16]}…",
             hint="give --model to say that these tokens shall be drawn by others",
         )
 

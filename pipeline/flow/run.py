@@ -26,6 +26,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach
 from pipeline.flow.consent import NOBODY, Person, confirmations
 from pipeline.flow.cover import ensure_cover
+from pipeline.flow.more import must_have_its_weights, wish_of
 from pipeline.flow.open import Need, Step, Tools, needs_of, opened, read_request, step_of
 from pipeline.flow.plan import Add, Begin, Continue, Finished, NewRun, arguments_of, new_run
 from pipeline.flow.preview import draw_run
@@ -66,22 +67,24 @@ def mint_run(
     *,
     more: bool,
     new: bool,
+    total: int | None = None,
     stop_after_generate: bool = False,
     person: Person = NOBODY,
 ) -> Outcome:
     """Mint what was asked for, or the rest of it, or find that it is all there; return when it is on the chain.
 
-    `count` may be None where a file of recipients or the art says it. With `stop_after_generate` the run is planned and
+    `count` may be None where a file of recipients or the art says it, or `total`: how many the collection shall have. With `stop_after_generate` the run is planned and
     drawn, with neither chain nor key, and waits: nothing is pinned, signed or sent until the same call comes without it,
     here or wherever the workspace was carried. What is drawn then needs nothing that drew it.
     Give the same call again after any interruption: it continues. `person` is asked for a keystore's password, and
     before real money is spent. Raises PipelineError.
     """
     began = time.monotonic()
-    request = read_request(config, count, workspace)
+    wish = wish_of(config, count, workspace, observer.notice, more=more, new=new, total=total)
+    request = read_request(wish.settings, wish.count, workspace)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check()
-        step = step_of(request, ledger, more=more, new=new)
+        step = step_of(request, ledger, more=wish.more, new=new, complete=wish.complete)
         if isinstance(step.decision, Finished):
             step = replace(step, decision=_still_there(step, step.decision, workspace, ledger, observer))
         if isinstance(step.decision, Finished):
@@ -157,6 +160,8 @@ def plan_of(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> NewRun:
         *(ledger, request.config, step.decision, request.count, request.recipients),
         *(tools.art, source.about(), payer),
     )
+    if plan.known and (before := ledger.runs.of(plan.known.id)):
+        must_have_its_weights(before[0], plan.art.fingerprint, request.config)
     if Need.CHAIN in needs:
         check_receivers(tools, [*plan.recipients.addresses] if plan.recipients else [plan.recipient])
     return plan
