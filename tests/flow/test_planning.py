@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from other_values import OTHER
 
 from pipeline.art.source import About
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, CollectionExists, ConstraintBroken, Corrupt, RunDiffers
-from pipeline.base.records import Address, Artwork, Attribute, BatchPlan, Pin, PinnedBatch, PinnedRoot
+from pipeline.base.records import Address, Artwork, Attribute, BatchPlan, Fingerprint, Pin, PinnedBatch, PinnedRoot
+from pipeline.base.workspace import Workspace
+from pipeline.flow.more import idle, must_have_its_weights, wish_of, with_its_art
 from pipeline.flow.plan import (
     Add,
     Begin,
@@ -25,7 +28,10 @@ from pipeline.flow.plan import (
     token_specs,
 )
 from pipeline.ledger import Ledger
-from pipeline.settings.config import Config, load_config
+from pipeline.serve.jobs import MoreTokens, NewCollection
+from pipeline.settings import SETTINGS, Scope, Setting
+from pipeline.settings import Settings as Config
+from pipeline.settings import load_settings as load_config
 
 OWNER = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 TOOLS = {
@@ -269,3 +275,134 @@ def test_one_ledger_holds_many_collections_and_one_unfinished_run(ledger: Ledger
     _plan(ledger, config, 3, Begin("Three"))
     with pytest.raises(ConstraintBroken):
         _plan(ledger, config, 3, Begin("Four"))
+
+
+# ── what follows from a setting's scope ──────────────────────────────────────────────────────────────────────
+
+SCOPES = {
+    Scope.WORKSPACE: "workspace",
+    Scope.NAME: "name",
+    Scope.COLLECTION: "symbol description external_url royalty_bps royalty_receiver cover max_supply seed",
+    Scope.ART: "model size encoder",
+    Scope.RUN: "images editions pin to batch",
+    Scope.GATE: "duplicate_bits",
+    Scope.MACHINE: "device threads",
+    Scope.PLACE: "ipfs_api psa_url psa_origins s3_endpoint s3_bucket pinata_url gateway",
+    Scope.PROOF: "quorum confirmations",
+    Scope.NODE: "chain rpc_url network",
+    Scope.KEY: "keystore signer_url signer_address",
+    Scope.LIMIT: "max_fee_gwei max_transaction_eth max_run_eth max_day_eth",
+}
+HELD = {*SCOPES[Scope.NAME].split(), *SCOPES[Scope.COLLECTION].split(), *SCOPES[Scope.ART].split()}
+HELD |= {*SCOPES[Scope.RUN].split(), "chain", "rpc_url"}  # an RPC URL is another chain than the embedded one
+IDLE = {name for scope in (Scope.GATE, Scope.MACHINE, Scope.PROOF, Scope.LIMIT) for name in SCOPES[scope].split()}
+ASKED_OVER_HTTP = {
+    "name",
+    "symbol",
+    "description",
+    "external_url",
+    "royalty_bps",
+    "royalty_receiver",
+    "max_supply",
+    "seed",
+}
+ASKED_OVER_HTTP |= {"size", "to", "batch"}
+
+
+def test_every_setting_has_the_scope_that_these_tests_hold_it_to() -> None:
+    assert {line.name: line.scope for line in SETTINGS} == {
+        name: scope for scope, names in SCOPES.items() for name in names.split()
+    }
+
+
+@pytest.mark.parametrize("line", SETTINGS, ids=lambda line: line.name)
+def test_a_run_holds_what_makes_its_tokens_and_nothing_else(ledger: Ledger, tmp_path: Path, line: Setting) -> None:
+    plain, other = _config(tmp_path), _config(tmp_path, **{line.name: OTHER[line.name]})
+    _plan(ledger, plain, 5, Begin("Lino"))
+    if line.name in HELD:
+        with pytest.raises(RunDiffers, match=r"--chain" if line.name == "rpc_url" else line.flag):
+            _decide(ledger, other, 5)
+    else:
+        assert isinstance(_decide(ledger, other, 5), Continue)
+
+
+@pytest.mark.parametrize("line", SETTINGS, ids=lambda line: line.name)
+def test_a_finished_run_tells_what_it_has_no_use_for(ledger: Ledger, tmp_path: Path, line: Setting) -> None:
+    ledger.runs.set_gate(_plan(ledger, _config(tmp_path), 5, Begin("Lino"), state="reported"), 4)
+    (run,) = ledger.runs.of(1)
+    assert idle(_config(tmp_path, **{line.name: OTHER[line.name]}), run) == ([line.flag] if line.name in IDLE else [])
+
+
+@pytest.mark.parametrize("line", SETTINGS, ids=lambda line: line.name)
+def test_more_tokens_have_the_art_of_their_collection(ledger: Ledger, tmp_path: Path, line: Setting) -> None:
+    """A value that the call says itself is warned of; what only stands around it gives way."""
+    told: list[str] = []
+    _plan(ledger, _config(tmp_path, **{line.name: OTHER[line.name]}), 5, Begin("Lino"), state="reported")
+    if line.name == "images":
+        with pytest.raises(BadArgument, match="--images"):
+            with_its_art(ledger, _config(tmp_path), told.append)
+        return
+    around = load_config({}, {line.variable: line.said(line.default)} if line.scope is Scope.ART else {}, tmp_path)
+    taken = with_its_art(ledger, around, told.append)
+    is_art = line.scope is Scope.ART
+    assert taken.text(line.name) == (OTHER[line.name] if is_art else line.said(line.default))
+    assert not told
+    if is_art:
+        said = with_its_art(ledger, _config(tmp_path, **{line.name: line.said(line.default)}), told.append)
+        assert said.value(line.name) == line.default and line.flag in told[0] and OTHER[line.name] in told[0]
+
+
+@pytest.mark.parametrize("name", SCOPES[Scope.COLLECTION].split())
+def test_what_the_contract_says_cannot_be_changed_by_adding(ledger: Ledger, tmp_path: Path, name: str) -> None:
+    _plan(ledger, _config(tmp_path, seed="5"), 5, Begin("Lino"), state="reported")
+    with pytest.raises(CollectionExists, match=name):
+        _decide(ledger, _config(tmp_path, **{name: OTHER[name]}), 10, more=True)
+    around = load_config({}, {f"PIPELINE_{name.upper()}": OTHER[name]}, tmp_path)
+    told: list[str] = []
+    with_its_art(ledger, around, told.append)
+    assert isinstance(_decide(ledger, around, 10, more=True), Add) and (name in told[0] if name != "cover" else True)
+
+
+def test_a_request_says_what_names_no_file_and_no_server_of_ours() -> None:
+    assert {line.name for line in SETTINGS if line.remote} == ASKED_OVER_HTTP
+    assert {*NewCollection.model_fields} == {*ASKED_OVER_HTTP, "count", "confirm_name"}
+    assert {*MoreTokens.model_fields} == {"to", "batch", "count", "confirm_name"}
+
+
+def test_other_weights_need_a_word(ledger: Ledger, tmp_path: Path) -> None:
+    _plan(ledger, _config(tmp_path), 5, Begin("Lino"), state="reported")
+    (run,) = ledger.runs.of(1)
+    now = Fingerprint("default", "11" * 32, "r1", "e1", 512, "cpu", "float32", 1)
+    with pytest.raises(BadArgument, match="weights of the tokens so far"):
+        must_have_its_weights(run, now, _config(tmp_path))
+    must_have_its_weights(run, now, _config(tmp_path, model="default"))
+    must_have_its_weights(run, replace(now, weights_sha256="00" * 32), _config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("total", "state", "wanted"),
+    [(5, "reported", None), (8, "reported", 3), (5, "running", 5)],
+)
+def test_a_total_is_what_is_missing(ledger: Ledger, tmp_path: Path, total: int, state: str, wanted: int | None) -> None:
+    _plan(ledger, _config(tmp_path), 5, Begin("Lino"), state=state)
+    workspace = Workspace(tmp_path)
+    wish = wish_of(_config(tmp_path), None, workspace, print, more=False, new=False, total=total)
+    if wanted is None:
+        assert wish.complete is not None and wish.complete.count == 5
+    else:
+        assert wish.complete is None and wish.count == wanted and wish.more == (state == "reported")
+
+
+def test_a_total_below_what_there_is_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    _plan(ledger, _config(tmp_path), 5, Begin("Lino"), state="reported")
+    with pytest.raises(BadArgument, match="--total is 3; expected 5 or more"):
+        wish_of(_config(tmp_path), None, Workspace(tmp_path), print, more=False, new=False, total=3)
+
+
+def test_a_total_begins_a_collection_where_there_is_none(tmp_path: Path) -> None:
+    wish = wish_of(_config(tmp_path), None, Workspace(tmp_path / "w"), print, more=False, new=False, total=4)
+    assert (wish.count, wish.more, wish.complete) == (4, False, None)
+    with pytest.raises(BadArgument, match="--total"):
+        wish_of(_config(tmp_path), 2, Workspace(tmp_path / "w"), print, more=False, new=False, total=4)
+    with pytest.raises(BadArgument, match="--more"):
+        wish_of(_config(tmp_path), 2, Workspace(tmp_path / "w"), print, more=True, new=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Pipeline
+from other_values import OTHER
 from plugins import install
 
 from pipeline.base.errors import BadArgument, UnknownSetting
@@ -18,50 +19,6 @@ from pipeline.settings import SETTINGS, Settings, load_settings
 from pipeline.settings.table import SECTIONS, ArtSettings, table_of
 
 PAGE = REPOSITORY / "docs" / "settings.md"
-
-# Another value than the default for every setting: who adds one says here what it may be.
-OTHER = {
-    "workspace": "elsewhere",
-    "name": "Night Linos",
-    "symbol": "NITE",
-    "description": "Two\nlines",
-    "external_url": "https://art.example.org/a%20b",
-    "royalty_bps": "250",
-    "royalty_receiver": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
-    "cover": "cover.png",
-    "max_supply": "100",
-    "images": "my-art",
-    "editions": "yes",
-    "model": "runs/x",
-    "size": "64",
-    "seed": "0",
-    "device": "cpu",
-    "threads": "3",
-    "encoder": "fpng",
-    "duplicate_bits": "off",
-    "pin": "embedded,kubo",
-    "quorum": "1",
-    "ipfs_api": "/ip4/127.0.0.1/tcp/5002",
-    "psa_url": "https://pins.example.org",
-    "psa_origins": "/ip4/127.0.0.1/tcp/4001",
-    "s3_endpoint": "https://s3.example.org",
-    "s3_bucket": "art",
-    "pinata_url": "https://pinata.example.org",
-    "gateway": "https://gateway.example.org",
-    "chain": "ganache",
-    "rpc_url": "http://127.0.0.1:8545",
-    "network": "sepolia",
-    "keystore": "key.json",
-    "signer_url": "http://127.0.0.1:9000",
-    "signer_address": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
-    "confirmations": "3",
-    "to": "recipients.csv",
-    "batch": "7",
-    "max_fee_gwei": "20",
-    "max_transaction_eth": "0.25",
-    "max_run_eth": "1",
-    "max_day_eth": "3",
-}
 
 
 def _file(folder: Path, text: str) -> None:
