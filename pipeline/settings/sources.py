@@ -257,6 +257,8 @@ def _entry(section: str, name: str, value: Any) -> tuple[Setting, str]:
         raise UnknownSetting(source=FILE_NAME, name=key, near=near(key, known))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return found, ",".join(value)
+    if isinstance(value, bool) and found.form.schema["type"] == "boolean":
+        return found, found.said(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BadArgument(name=f"{FILE_NAME}: {key}", value=str(value)[:80], expected="text or a number")
     return found, str(value)
