@@ -16,3 +16,13 @@ class Observer(Protocol):
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """`done` of `total` tokens have passed the stage: draw, pin or mint."""
+
+
+class Silence:
+    """An observer that is told and says nothing."""
+
+    def notice(self, text: str) -> None:
+        return
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        return

@@ -1,4 +1,4 @@
-"""What flows through the pipeline: TokenSpec → Artwork → PinnedBatch → MintedToken. Frozen, and nothing else passes."""
+"""What flows through the pipeline: TokenSpec → Artwork → PinnedBatch → MintedBatch. Frozen, and nothing else passes."""
 
 from __future__ import annotations
 
@@ -198,15 +198,3 @@ class MintedBatch:
     metadata_root: CID
     tx_hash: bytes | None  # None: found on the chain by its digest, its transaction is not known
     block_number: int
-
-
-@dataclass(frozen=True, slots=True)
-class MintedToken:
-    """One token as its collector sees it."""
-
-    token_id: int
-    owner: Address
-    token_uri: str
-    image: str
-    seed: int
-    tx: str | None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,6 @@ from pipeline.cli.call import Call, Verb, number, say
 from pipeline.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
-    from pipeline.art.models.blueprint import Recipe
-    from pipeline.art.train.data import Pictures
-    from pipeline.art.train.processes import Processes
     from pipeline.art.train.runs import Report, Settings, Told, Until
     from pipeline.base.observer import Observer
 
@@ -27,100 +23,66 @@ LINE_EVERY_S = 10.0  # between two lines of losses
 WHOLE = {"batch": (2, 1 << 24), "seed": (0, MAX_SEED)}
 DECIMAL = ("lr", "critic_lr", "gamma")
 QUIET = ("step", "seconds", "generator_gradient", "penalty")  # not in the lines: they are in log.jsonl
-SHOWN_REASONS = 5  # of files that were set aside; data.txt has them all
 
 
 def _train(call: Call) -> int:
-    from pipeline.art.train.processes import joined_processes
-
-    with joined_processes() as processes:
-        return _train_together(call, processes)
-
-
-def _train_together(call: Call, processes: Processes) -> int:
-    import torch
-
-    from pipeline.art.draw.artist import open_device
-    from pipeline.art.train.data import read_pictures
-    from pipeline.art.train.games import game_of
-    from pipeline.art.train.runs import begin_or_continue, train
-    from pipeline.art.train.trainer import Trainer
-    from pipeline.base.workspace import Workspace
+    from pipeline.art.train.training import train_model
     from pipeline.cli.terminal import progress_on_stderr
 
-    until, (folder, settings) = _until(call), _settings(call)
-    model, sizes, recipe = settings.blueprint()
-    device = open_device(call.config.art.device)
-    processes.check(recipe.batch)
-    torch.set_num_threads(call.config.art.threads or max(1, (os.cpu_count() or 1) // processes.count))
+    folder, settings = _settings(call)
+    until = _until(call, settings)
     with progress_on_stderr() as observer:
-        aloud = observer if processes.first else _Silence()
-        pictures = read_pictures(
-            settings.data,
-            sizes.size,
-            sizes.channels,
-            settings.licence,
-            lambda done, total: aloud.progress("read", done, total),
+        report = train_model(
+            folder,
+            settings,
+            until,
+            device=call.config.art.device,
+            threads=call.config.art.threads,
+            observer=observer,
+            told=_told(observer, until),
         )
-        _tell_pictures(pictures, aloud)
-        _tell_gpus(torch.cuda.device_count(), processes.count, aloud)
-        trainer = Trainer(game_of(model, sizes, recipe, pictures, settings.data), device, processes)
-        if not processes.first:
-            train(folder, trainer, until, _told(aloud, until))
-            return 0
-        with Workspace(folder).lock():
-            begin_or_continue(folder, settings)
-            aloud.notice(f"training {settings.model} in {folder}; stopped at any time, it continues")
-            report = train(folder, trainer, until, _told(aloud, until))
-    _tell_report(call, folder, report)
+    if report:  # None where another of several processes tells it
+        _tell_report(call, folder, report)
     return 0
 
 
 # ── what was asked for ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _until(call: Call) -> Until:
+def _until(call: Call, settings: Settings) -> Until:
     from pipeline.art.train.runs import Until
+    from pipeline.art.train.training import usual_end
 
     given = call.arguments
-    steps = None if given.steps is None else number("--steps", given.steps, 1, MAX_STEPS)
+    steps = _steps(given)
     minutes = None if given.minutes is None else _decimal("--minutes", given.minutes, 0.0, MAX_MINUTES)
-    if steps is None and minutes is None:
-        minutes = DEFAULT_MINUTES
     every = None if given.save_every is None else number("--save-every", given.save_every, 1, MAX_STEPS)
+    if steps is None and minutes is None:
+        usual = usual_end(settings) or Until(seconds=DEFAULT_MINUTES * 60)
+        return replace(usual, save_every=every)
     return Until(steps, None if minutes is None else minutes * 60, every)
 
 
 def _settings(call: Call) -> tuple[Path, Settings]:
     """The run's folder, and what it was, or is to be, begun with."""
-    from pipeline.art.models.blueprint import blueprint
-    from pipeline.art.train.data import DIGITS
-    from pipeline.art.train.runs import Settings, read_settings
+    from pipeline.art.train.runs import read_settings
+    from pipeline.art.train.training import LICENCES, new_run
 
     given = call.arguments
     if given.resume:
         _refuse_beside_resume(given)
         return Path(given.resume), read_settings(Path(given.resume))
-    for name, what in (("new_model", "--model"), ("data", "--data"), ("out", "--out")):
+    for name, what in (("new_model", "--model"), ("out", "--out")):
         if not getattr(given, name):
-            raise BadArgument(
-                name=what,
-                value="",
-                expected="a value",
-                hint="`pipeline train --model dcgan --data digits --out runs/x`",
-            )
-    model = blueprint(given.new_model)
-    sizes: dict[str, Any] = {}
-    if given.data == DIGITS:
-        sizes["channels"] = 1
-        sizes["size"] = 28
-    if given.side is not None:
-        sizes["size"] = number("--size", given.side, 1, 1 << 20)
-    config = model.config(**sizes)
-    recipe = _recipe(given, model.recipe)
-    data = given.data if given.data == DIGITS else str(Path(given.data).resolve())
-    licence = "CC BY 4.0" if given.data == DIGITS else _licence(given.licence)
-    return Path(given.out), Settings(model.name, asdict(config), asdict(recipe), data, licence)  # type: ignore[call-overload]
+            hint = "`pipeline train --model dcgan --data digits --out runs/x`"
+            raise BadArgument(name=what, value="", expected="a value", hint=hint)
+    side = None if given.side is None else number("--size", given.side, 1, 1 << 20)
+    licence = given.licence or (_asked_licence() if given.data and given.data not in LICENCES else "")
+    return Path(given.out), new_run(given.new_model, given.data, licence, side, _steps(given), **_recipe(given))
+
+
+def _steps(given: Any) -> int | None:
+    return None if given.steps is None else number("--steps", given.steps, 1, MAX_STEPS)
 
 
 def _refuse_beside_resume(given: Any) -> None:
@@ -132,10 +94,11 @@ def _refuse_beside_resume(given: Any) -> None:
             raise BadArgument(name=flag, value=value, expected="nothing beside --resume but --steps and --minutes")
 
 
-def _recipe(given: Any, recipe: Recipe) -> Recipe:
-    if given.loss:
-        recipe = recipe.with_loss(given.loss)
-    changes: dict[str, Any] = {name: getattr(given, name) for name in ("penalty", "augment") if getattr(given, name)}
+def _recipe(given: Any) -> dict[str, Any]:
+    """The numbers of the recipe that were given."""
+    changes: dict[str, Any] = {
+        name: getattr(given, name) for name in ("loss", "penalty", "augment") if getattr(given, name)
+    }
     for name, (low, high) in WHOLE.items():
         text = given.train_seed if name == "seed" else getattr(given, name)
         if text is not None:
@@ -143,23 +106,15 @@ def _recipe(given: Any, recipe: Recipe) -> Recipe:
     for name in DECIMAL:
         if getattr(given, name) is not None:
             changes[name] = _decimal("--" + name.replace("_", "-"), getattr(given, name), 0.0, 1e4)
-    return replace(recipe, **changes)
+    return changes
 
 
-def _licence(given: str | None) -> str:
-    """Whose pictures these are: given, or asked for where somebody sits at the terminal."""
+def _asked_licence() -> str:
+    """Whose pictures these are, where somebody sits at the terminal and says it."""
     from pipeline.cli.terminal import person_here
 
     ask = person_here().ask
-    text = given or (ask("Whose pictures are these, and under which licence? ") if ask else "")
-    if not text.strip():
-        raise BadArgument(
-            name="--licence",
-            value=given or "",
-            expected="whose pictures these are and under which licence, such as 'my own work' or 'CC BY 4.0, Jane Doe'",
-            hint="it is recorded in the weights; train only on what you may use",
-        )
-    return text.strip()
+    return ask("Whose pictures are these, and under which licence? ") if ask else ""
 
 
 def _decimal(name: str, text: str, low: float, high: float) -> float:
@@ -173,30 +128,6 @@ def _decimal(name: str, text: str, low: float, high: float) -> float:
 
 
 # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class _Silence:
-    """The observer of processes that do not speak."""
-
-    def notice(self, text: str) -> None: ...
-
-    def progress(self, stage: str, done: int, total: int) -> None: ...
-
-
-def _tell_pictures(pictures: Pictures, observer: Observer) -> None:
-    from pipeline.art.train.data import ADVISED
-
-    count, aside, changed = len(pictures.images), len(pictures.refused), len(pictures.changed)
-    observer.notice(f"{count:,} pictures; {aside} set aside, {changed} changed (the run's data.txt lists them)")
-    for line in pictures.refused[:SHOWN_REASONS]:
-        observer.notice(f"  set aside: {line}")
-    if count < ADVISED:
-        observer.notice(f"  fewer than {ADVISED} pictures are soon learned by heart: look at memorised.png at the end")
-
-
-def _tell_gpus(gpus: int, processes: int, observer: Observer) -> None:
-    if gpus > processes:
-        observer.notice(f"{gpus} GPUs are here: `torchrun --nproc-per-node {gpus} -m pipeline train …` uses them all")
 
 
 def _told(observer: Observer, until: Until) -> Told:
@@ -264,6 +195,7 @@ VERBS = (
             "train --model stylegan2 --data my-art --licence 'my own work' --out runs/x",
             "train --model dcgan --data digits --out runs/digits --steps 300",
             "train --model dcgan --data digits --out runs/hinge --loss hinge --minutes 2",
+            "train --model default --out runs/lino",
             "train --resume runs/x --minutes 60",
             "mint --count 50 --model runs/x",
         ),
@@ -272,15 +204,23 @@ VERBS = (
             _flag(
                 "--model",
                 "NAME",
-                "mlp_gan, mlp_gan_bn, dcgan, dcgan_half, sngan, wgan_gp, stylegan2 or vae",
+                "default, mlp_gan, mlp_gan_bn, dcgan, dcgan_half, sngan, wgan_gp, stylegan2 or vae",
                 "new_model",
             ),
-            _flag("--data", "FOLDER", "pictures to learn from; `digits`: scikit-learn's handwritten ones"),
+            _flag(
+                "--data",
+                "FOLDER",
+                "pictures to learn from; `digits`: scikit-learn's handwritten ones; none for default",
+            ),
             _flag("--licence", "TEXT", "whose pictures these are and under which licence; recorded in the weights"),
             _flag("--out", "DIR", "folder of the run"),
             _flag("--resume", "DIR", "continue the run in this folder with its own settings"),
             _flag("--steps", "N", "train until this step"),
-            _flag("--minutes", "MIN", f"train for so long altogether ({DEFAULT_MINUTES:g}, unless --steps is given)"),
+            _flag(
+                "--minutes",
+                "MIN",
+                f"train for so long altogether ({DEFAULT_MINUTES:g}, unless --steps is given or the model has an end of its own)",
+            ),
             _flag("--save-every", "N", "steps between checkpoints (one a minute)"),
             _flag("--size", "PX", "side of the pictures that are trained on (64, or 28 for simpler models)", "side"),
             _flag("--batch", "N", "pictures per step, of all processes together"),

@@ -22,7 +22,6 @@ from pipeline.mint.rpc import Rpc
 if TYPE_CHECKING:
     from eth_typing import HexAddress
     from web3 import Web3
-    from web3.contract import Contract
     from web3.types import Nonce, RPCEndpoint, RPCResponse
 
 ZERO_ADDRESS = Address("0x" + "0" * 40)
@@ -289,12 +288,6 @@ def web3_over(rpc: Rpc) -> Web3:
                 return cast("RPCResponse", {"jsonrpc": "2.0", "id": 1, "error": reason})
 
     return Web3(RpcProvider())
-
-
-def contract_at(chain: Chain, address: Address) -> Contract:
-    """web3.py's own object for the contract, for what is not asked often enough to be here."""
-    eth: Any = web3_over(chain.rpc).eth
-    return cast("Contract", eth.contract(address=address, abi=load_artifact().abi))
 
 
 @cache

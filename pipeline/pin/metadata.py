@@ -88,10 +88,8 @@ def token_metadata(
     return _written(document, f"metadata of token {artwork.token_id}", _check_token)
 
 
-def collection_metadata(
-    name: str, symbol: str, description: str, image: str, external_url: str = "", banner_image: str = ""
-) -> bytes:
-    """Write the document behind `contractURI()`; `external_url` and `banner_image` are left out where empty.
+def collection_metadata(name: str, symbol: str, description: str, image: str, external_url: str = "") -> bytes:
+    """Write the document behind `contractURI()`; `external_url` is left out where empty.
 
     Raises BadArgument as `token_metadata` does.
     """
@@ -103,8 +101,6 @@ def collection_metadata(
     }
     if external_url:
         document["external_link"] = external_url
-    if banner_image:
-        document["banner_image"] = banner_image
     return _written(document, "metadata of the collection", _check_collection)
 
 

@@ -9,7 +9,8 @@ import torch
 
 from pipeline.art.draw import Generator, load_generator
 from pipeline.art.draw.artist import Artist
-from pipeline.art.draw.checkpoint import write_checkpoint
+from pipeline.art.draw.checkpoint import write_trained
+from pipeline.art.models.family_gan import DEFAULT
 from pipeline.art.models.painter import Painter, PainterConfig
 
 
@@ -28,7 +29,7 @@ def generator() -> Generator:
 def untrained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     painter, path = Painter(PainterConfig()), tmp_path_factory.mktemp("weights") / "untrained.safetensors"
-    write_checkpoint(path, painter.state_dict(), painter.config, {})
+    write_trained(path, DEFAULT, painter.config, painter.state_dict(), {})
     return path
 
 

@@ -20,8 +20,9 @@ from pipeline.base.limits import MODEL_BYTES
 from pipeline.base.untrusted import parse_json
 
 MAX_HEADER = 1 << 20  # safetensors allows 100 MB of JSON, which a parser would have to hold
-FORMAT = "nft-pipeline/vocabulary-gan/v1"
+FORMAT = "nft-pipeline/vocabulary-gan/v1"  # of the default model before it was one of the others; the shipped weights
 MODEL_FORMAT = "nft-pipeline/model/v1"  # any model of `blueprint.py`
+DEFAULT = "default"
 UNCUT = {"tone": (0.25, 0.5, 0.75), "detail": (0.02, 0.05, 0.1)}  # where a checkpoint brings no cuts
 
 
@@ -80,32 +81,26 @@ class Checkpoint:
         return tuple(cuts) if cuts and sound else DETAIL_CUTS
 
 
-def write_checkpoint(path: Path, tensors: dict[str, Tensor], config: PainterConfig, notes: dict[str, Any]) -> None:
-    from safetensors.torch import save
-
-    metadata = {"format": FORMAT, "config": json.dumps(config.as_dict()), "notes": json.dumps(notes)}
-    write_whole(path, _ordered(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata)))
-
-
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint at `path`. Raises GenerationError for anything but sound weights of this kind."""
+    """The default model's checkpoint at `path`, in either form. Raises GenerationError for anything but sound weights."""
     weights = read_weights(path)
-    if weights.metadata.get("format") != FORMAT:
-        raise _refused(path, f"not weights of this model: its metadata does not say {FORMAT!r}")
+    form, model = weights.metadata.get("format"), weights.metadata.get("model")
+    if form != FORMAT and (form, model) != (MODEL_FORMAT, DEFAULT):
+        raise _refused(path, f"not weights of this model: its metadata says neither {FORMAT!r} nor {MODEL_FORMAT!r}")
     try:
-        config = PainterConfig(**parse_json(weights.metadata["config"]))
+        config = PainterConfig(**parse_json(weights.metadata["config" if form == FORMAT else "sizes"]))
     except (KeyError, TypeError, ValueError) as error:
         raise _refused(path, f"its configuration cannot be read ({error})") from error
     return Checkpoint(weights.tensors, config, _notes(path, weights), weights.sha256)
 
 
 def write_trained(
-    path: Path, model: Blueprint, sizes: Sizes, tensors: dict[str, Tensor], notes: dict[str, Any]
+    path: Path, model: Blueprint, sizes: Sizes | PainterConfig, tensors: dict[str, Tensor], notes: dict[str, Any]
 ) -> None:
     """Write the averaged weights of any model, with its name, sizes and notes in the file."""
     from safetensors.torch import save
 
-    sizes_of = json.dumps(asdict(sizes))  # type: ignore[call-overload]
+    sizes_of = json.dumps(asdict(sizes))  # type: ignore[arg-type]
     metadata = {"format": MODEL_FORMAT, "model": model.name, "sizes": sizes_of, "notes": json.dumps(notes)}
     write_whole(path, _ordered(save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata)))
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.art.draw import Drawing, seeds
-from pipeline.art.draw.checkpoint import MODEL_FORMAT, Trained, read_trained, read_weights
+from pipeline.art.draw.checkpoint import DEFAULT, MODEL_FORMAT, Trained, read_trained, read_weights
 from pipeline.art.draw.stage import check_size
 from pipeline.base.records import Attribute
 
@@ -41,7 +41,8 @@ COLOURFUL = 0.12  # mean chroma above which a picture has a colour
 def open_checkpoint(path: Path, device: str = "cpu", threads: int | None = None) -> Generator:
     """The generator of a weights file or of a training's folder. Raises GenerationError for unsound weights."""
     weights = path / WEIGHTS if path.is_dir() else path
-    if read_weights(weights).metadata.get("format") == MODEL_FORMAT:
+    said = read_weights(weights).metadata
+    if said.get("format") == MODEL_FORMAT and said.get("model") != DEFAULT:
         return Sampler(read_trained(weights), path.name, device)
     from pipeline.art.draw.artist import Artist
 

@@ -188,11 +188,18 @@ def _as_asked(generator: Generator, drawing: Drawing, size: int) -> Drawing:
     return drawing
 
 
+OUT_OF_MEMORY = (  # what allocators say, of Python, torch and oneDNN, on whatever device
+    "out of memory",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "not enough memory",
+    "could not create a memory object",
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python or torch says that there is no memory left, on the device or beside it."""
-    return isinstance(error, MemoryError) or any(
-        words in str(error) for words in ("out of memory", "can't allocate memory", "Cannot allocate memory")
-    )
+    """Whether an error says that there is no memory left, on the device or beside it."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def provenance(generator: Generator, size: int, encoder: str = DEFAULT_ENCODER) -> Provenance:

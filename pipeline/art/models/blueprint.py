@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.art.models.augment import AUTO, kinds
 from pipeline.art.models.losses import ELBO, LOSSES, PENALTIES
@@ -26,6 +26,7 @@ MAX_SIDE = 512  # of pictures that are trained on
 
 # name -> "module:attribute" of a Blueprint
 MODELS = {
+    "default": "pipeline.art.models.family_gan:DEFAULT",
     "mlp_gan": "pipeline.art.models.mlp_gan:MLP_GAN",
     "mlp_gan_bn": "pipeline.art.models.mlp_gan:MLP_GAN_BN",
     "dcgan": "pipeline.art.models.dcgan:DCGAN",
@@ -44,14 +45,6 @@ class Sizes(Protocol):
     def size(self) -> int: ...  # side of its pictures, before they are scaled
     @property
     def channels(self) -> int: ...  # 1 or 3
-
-
-class GeneratorNetwork(Protocol):
-    """(N, latent_dim) standard normals to (N, channels, size, size) in [-1, 1]."""
-
-    latent_dim: int
-
-    def __call__(self, z: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +79,8 @@ class Recipe:
 
     def with_loss(self, name: str) -> Recipe:
         """The same recipe with another loss, and the penalty that belongs to that."""
+        if type(self) is not Recipe:  # the game of a model's own knows one loss
+            return replace(self, loss=name)
         if (name == ELBO) != (self.loss == ELBO) or name not in (*LOSSES, ELBO):
             expected = ELBO if self.loss == ELBO else " or ".join(LOSSES)
             raise BadArgument(name="loss", value=name, expected=f"{expected} for this model")
@@ -120,6 +115,7 @@ class Blueprint:
     generator: Callable[[Any], nn.Module]
     partner: Callable[[Any], nn.Module]
     recipe: Recipe
+    draws_its_pictures: bool = False  # it learns from none of the user's
 
     def config(self, **given: Any) -> Sizes:
         """Sizes of a new model, or those of a checkpoint. Raises BadArgument for what cannot be built."""

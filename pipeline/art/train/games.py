@@ -2,7 +2,7 @@
 
     trainer = Trainer(game_of(model, model.config(), model.recipe, pictures, "digits"))
 
-Which of the two it is follows from the recipe's loss. The default generator's own game is in `default_training.py`.
+Which of the two it is follows from the recipe's loss. The default generator's own game is in `family_game.py`.
 """
 
 from __future__ import annotations

@@ -8,21 +8,22 @@ metrics"), families from a small classifier that is trained on procedural pictur
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.art.draw.artist import DULL
+from pipeline.art.draw.gates import NEAR, distance, phash
 from pipeline.art.draw.traits import ink_entropy
 from pipeline.art.models.families import FAMILIES, INKS, PLANES, paint
 from pipeline.art.models.painter import Painter, paint_fields
 from pipeline.art.models.vocabulary import draw_numbers, fields
-from pipeline.art.train.default_training import BatchNoise, View
+from pipeline.art.train.family_game import BatchNoise, View
 
 SIDE = 64
-NEAR_DUPLICATE = 4  # bits of 63 in which two perceptual hashes may differ
-BLANK = 0.22  # ink entropy
 CLIP = 10.0  # standard deviations: random features explode on pictures unlike the reference
 
 
@@ -59,7 +60,7 @@ def evaluate(fakes: Tensor, labels: Tensor, reals: Tensor, classifier: nn.Module
         "family_agreement": agreement(classifier, fakes, labels),
         **neighbourhood(on_reals, on_fakes),
         "near_duplicates": float(near_duplicates(hashes)),
-        "blank_rate": sum(not ink_entropy(picture) >= BLANK for picture in fakes) / len(fakes),
+        "blank_rate": sum(not ink_entropy(picture) >= DULL for picture in fakes) / len(fakes),
     }
 
 
@@ -134,18 +135,14 @@ def agreement(classifier: nn.Module, pictures: Tensor, labels: Tensor) -> float:
     return float((classifier(pictures).argmax(1) == labels).float().mean())
 
 
-def perceptual_hashes(pictures: Tensor) -> Tensor:
-    """(N, 63) bits: signs of the low cosine frequencies of the ink ramp about their median, without the mean."""
+def perceptual_hashes(pictures: Tensor) -> list[int]:
+    """The gate's hash of each picture, with a level of grey for each ink: as near-duplicates are found before minting."""
     ramp = torch.arange(INKS, dtype=torch.float32) / (INKS - 1)
-    grey = F.interpolate(torch.einsum("k,nkhw->nhw", ramp, pictures[:, :INKS])[:, None], size=(32, 32), mode="area")[
-        :, 0
-    ]
-    place = (torch.arange(32) + 0.5)[None] * torch.arange(8)[:, None] * math.pi / 32
-    low = (place.cos() @ grey @ place.cos().T).flatten(1)[:, 1:]  # (N, 63)
-    return low > low.median(1, keepdim=True).values
+    grey = torch.einsum("k,nkhw->nhw", ramp, pictures[:, :INKS]).clamp(0, 1) * 255
+    pixels = grey.round().byte()[..., None].expand(-1, -1, -1, 3).contiguous().numpy()  # (N, S, S, 3)
+    return [phash(picture) for picture in pixels]
 
 
-def near_duplicates(hashes: Tensor) -> int:
-    """Pairs of pictures whose hashes differ in at most NEAR_DUPLICATE bits."""
-    distance = torch.cdist(hashes.float(), hashes.float(), p=1)
-    return int((distance.triu(1) + distance.new_full(distance.shape, 99).tril() <= NEAR_DUPLICATE + 0.5).sum())
+def near_duplicates(hashes: Sequence[int]) -> int:
+    """Pairs of pictures that the gate would call near-duplicates."""
+    return sum(distance(one, other) <= NEAR for one, other in combinations(hashes, 2))

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.art.draw.encode import encode_png
 from pipeline.art.draw.sampler import WEIGHTS, contact_sheet
+from pipeline.art.draw.stage import is_out_of_memory
 from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes, blueprint
 from pipeline.art.train.memorisation import Memorised
-from pipeline.art.train.trainer import Trainer, out_of_memory, write_state
+from pipeline.art.train.trainer import Trainer, write_state
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError, Interrupted, WorkspaceUnwritable
 from pipeline.base.files import write_whole
@@ -37,7 +38,7 @@ from pipeline.base.untrusted import parse_json
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-FORMAT = "nft-pipeline/flow/run/v1"
+FORMAT = "nft-pipeline/run/v1"
 GRID = 36  # pictures of a grid
 SAVE_EVERY_S = 60.0  # what a kill may cost
 
@@ -56,7 +57,7 @@ class Settings:
         """Raises BadArgument for what this version does not know."""
         model = blueprint(self.model)
         try:
-            recipe = Recipe(**self.recipe)
+            recipe = type(model.recipe)(**self.recipe)
         except TypeError as error:
             raise BadArgument(name="recipe", value=self.recipe, expected=str(error)) from error
         return model, model.config(**self.sizes), recipe
@@ -167,7 +168,7 @@ def _step(trainer: Trainer, diary: _Diary) -> None:
     try:
         record = trainer.advance()
     except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         record, batch = None, trainer.batch
     if record is None:  # outside of the handler, whose traceback keeps the tensors alive

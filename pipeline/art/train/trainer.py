@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.art.draw.stage import is_out_of_memory
 from pipeline.art.train.alarms import Alarm, Watch
 from pipeline.art.train.memorisation import Memorised
 from pipeline.art.train.processes import MemoryElsewhere, Processes
@@ -113,7 +114,7 @@ class Trainer:
             self._follow()
             self.processes.agree()
         except (RuntimeError, MemoryError) as error:
-            if out_of_memory(error) and not isinstance(error, MemoryElsewhere):
+            if is_out_of_memory(error) and not isinstance(error, MemoryElsewhere):
                 self.processes.give_up()
             raise
         self.step += 1
@@ -293,13 +294,6 @@ def _damaged(path: Path, reason: str) -> GenerationError:
         reason=f"cannot continue from {path}: {reason}",
         hint="start anew with another --out; the weights beside it stand",
     )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether this is an allocator's refusal, on whatever device."""
-    told = str(error)
-    known = ("can't allocate memory", "not enough memory", "out of memory", "could not create a memory object")
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in told for text in known)
 
 
 def gradient_norm(module: nn.Module) -> float:

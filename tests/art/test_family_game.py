@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPOSITORY
+from conftest import REPOSITORY, Pipeline
 
-from pipeline.art.draw.checkpoint import read_checkpoint
+from pipeline.art.draw.checkpoint import read_checkpoint, read_weights, write_trained
 from pipeline.art.draw.sampler import WEIGHTS, open_checkpoint
 from pipeline.art.models.critic import Critic
 from pipeline.art.models.families import CONTRAST, FAMILIES, INKS, MAX_SHADE, PLANES, paint
+from pipeline.art.models.family_gan import DEFAULT, FamilyRecipe
 from pipeline.art.models.losses import zero_centred
 from pipeline.art.models.painter import OPEN, Painter, PainterConfig, draw_inks, paint_fields
 from pipeline.art.models.vocabulary import CHANNELS, GROUPS, draw_numbers, fields
-from pipeline.art.train.default_training import (
-    BatchNoise,
-    FamilyGame,
-    Gallery,
-    TrainConfig,
-    View,
-)
+from pipeline.art.train.family_game import BatchNoise, FamilyGame, Gallery, View
 from pipeline.art.train.runs import Told, Until, train
 from pipeline.art.train.trainer import Trainer
 from pipeline.base.errors import GenerationError
 
-TINY = TrainConfig(steps=20, tokens=3, canvas=32, crop=16, pictures=1, picture_side=48, penalty_every=4, warm_up=5)
+SHIPPED = REPOSITORY / "pipeline/art/draw/weights/default.safetensors"
+TINY = FamilyRecipe(steps=20, batch=3, canvas=32, crop=16, pictures=1, picture_side=48, penalty_every=4, warm_up=5)
 
 
 @pytest.mark.parametrize("family", range(len(FAMILIES)), ids=FAMILIES)
@@ -153,18 +146,18 @@ def test_the_gallery_reads_real_ink_weights() -> None:
     assert (squares[:, :INKS].sum(1) - 1).abs().max() < 0.02 and squares[:, INKS].abs().max() <= MAX_SHADE + 0.01
 
 
-def run(folder: Path, config: TrainConfig, steps: int, told: Told | None = None) -> Trainer:
-    trainer = Trainer(FamilyGame(config))
+def run(folder: Path, recipe: FamilyRecipe, steps: int, told: Told | None = None) -> Trainer:
+    trainer = Trainer(FamilyGame(recipe))
     train(folder, trainer, Until(steps, save_every=5), told or Told())
     return trainer
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     """Also where gates are shut on the way, and rates rise and fall."""
-    config = replace(TINY, prune_at=12, prune_below=0.101)
-    whole = run(tmp_path / "whole", config, 20)
-    run(tmp_path / "stopped", config, 9)
-    run(tmp_path / "stopped", config, 20)
+    recipe = replace(TINY, prune_at=12, prune_below=0.101)
+    whole = run(tmp_path / "whole", recipe, 20)
+    run(tmp_path / "stopped", recipe, 9)
+    run(tmp_path / "stopped", recipe, 20)
     names = (WEIGHTS, "grids/0000020.png")
     for name in names:
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
@@ -172,9 +165,9 @@ def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     assert shut.any() and torch.equal(shut, whole.average.gates < -19)  # type: ignore[operator]
 
 
-def test_a_state_of_another_configuration_is_refused(tmp_path: Path) -> None:
+def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     run(tmp_path, TINY, 1)
-    with pytest.raises(GenerationError, match="other configuration"):
+    with pytest.raises(GenerationError, match="other recipe"):
         run(tmp_path, replace(TINY, gamma=1.0), 2)
 
 
@@ -187,7 +180,7 @@ def test_rates_rise_at_first_and_fall_to_a_tenth() -> None:
     trainer = Trainer(game)
     trainer.advance()
     found = [group["lr"] for group in trainer.generator_adam.param_groups]
-    assert found == pytest.approx([TINY.lr_painter / 5, TINY.lr_gates / 5])
+    assert found == pytest.approx([TINY.lr / 5, TINY.lr_gates / 5])
 
 
 def test_the_run_of_the_default_is_a_run_like_others(tmp_path: Path) -> None:
@@ -205,22 +198,21 @@ def test_the_run_of_the_default_is_a_run_like_others(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.partial")) and not (tmp_path / "run/memorised.png").exists()
 
 
-def test_train_default_trains_and_continues(tmp_path: Path) -> None:
-    """The script that gives the weights that ship, as a process of its own."""
-    for steps in ("2", "2"):
-        ended = subprocess.run(
-            [REPOSITORY / "scripts" / "train-default", str(tmp_path), "--steps", steps],
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-        assert ended.returncode == 0, ended.stderr
-    assert "continuing at step 2" in ended.stderr and read_checkpoint(tmp_path / WEIGHTS).notes["steps"] == 2
-    refused = subprocess.run(
-        [sys.executable, "-m", "pipeline.art.train.default_training", str(tmp_path), "--steps", "3"],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert refused.returncode == 1 and "other configuration" in refused.stderr and "Traceback" not in refused.stderr
+def test_the_verb_trains_the_default_as_any_other_model(pipeline: Pipeline, tmp_path: Path) -> None:
+    words = ("train", "--model", "default", "--out", "run", "--threads", "1")
+    for _ in range(2):
+        ended = pipeline(*words, "--steps", "2", "--batch", "2", "--json")
+        assert ended.code == 0, ended.err
+    assert "continuing at step 2" in ended.err and ended.json["steps"] == 2
+    weights = tmp_path / "run" / WEIGHTS
+    assert read_checkpoint(weights).notes["steps"] == 2 and read_weights(weights).metadata["model"] == "default"
+    refused = pipeline(*words, "--steps", "3", "--batch", "3")
+    assert refused.code == 2 and "batch 2 (not 3)" in refused.err
+    assert pipeline(*words, "--data", "digits").code == 2
+
+
+def test_the_weights_that_ship_are_read_beside_those_of_today(tmp_path: Path) -> None:
+    shipped = read_checkpoint(SHIPPED)
+    write_trained(tmp_path / "same.safetensors", DEFAULT, shipped.config, shipped.tensors, shipped.notes)
+    old, new = (open_checkpoint(path).draw(5, 32).pixels for path in (SHIPPED, tmp_path / "same.safetensors"))
+    assert (old == new).all()
