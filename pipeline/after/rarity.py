@@ -12,19 +12,21 @@ are values like any other here.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.after.report import reading
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, MissingExtra
 from pipeline.base.files import whole_file
 from pipeline.base.installation import extra
 from pipeline.base.records import Attribute
 from pipeline.base.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 ABSENT = ""  # the value of a trait that a token lacks; no other value is empty
 SHOWN_VALUES = 8  # of a trait in the plot: what is rarer shares a bar
@@ -70,8 +72,36 @@ def shares(traits: Traits) -> dict[str, dict[str, float]]:
     return found
 
 
-def rarity_report(workspace: Workspace, name: str | None) -> dict[str, Any]:
-    """Every drawn token of a collection with its score, its rank and its rarest trait, and a plot's path.
+@dataclass(frozen=True, slots=True)
+class RarestTrait:
+    """The attribute of a token that fewest tokens have, and the share that has it."""
+
+    trait_type: str
+    value: str | int | float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankedToken:
+    rank: int
+    token_id: int
+    score: float
+    rarest: RarestTrait | None
+
+
+@dataclass(frozen=True, slots=True)
+class RarityReport:
+    """The drawn tokens of a collection, rarest first."""
+
+    collection: str
+    ranked: int
+    planned: int
+    plot: Path | None  # None without the extra `plot`
+    tokens: tuple[RankedToken, ...]
+
+
+def rarity_report(workspace: Workspace, name: str | None) -> RarityReport:
+    """Every drawn token of a collection with its score, its rank and its rarest trait, and a plot where it can be made.
 
     Raises BadArgument where no token is drawn yet.
     """
@@ -86,23 +116,25 @@ def rarity_report(workspace: Workspace, name: str | None) -> dict[str, Any]:
             hint="`pipeline status` tells how to go on",
         )
     ranked, share = rarity(traits), shares(traits)
-    plot = workspace.export(collection.name) / "rarity.png"
-    plot_rarity(ranked, share, collection.name, plot)
-    return {
-        "collection": collection.name,
-        "ranked": len(traits),
-        "planned": len(tokens),
-        "plot": str(plot),
-        "tokens": [
-            {
-                "rank": entry.rank,
-                "token_id": entry.token_id,
-                "score": round(entry.score, 6),
-                "rarest": _rarest(traits[entry.token_id], share),
-            }
+    return RarityReport(
+        collection=collection.name,
+        ranked=len(traits),
+        planned=len(tokens),
+        plot=_plotted(ranked, share, collection.name, workspace.export(collection.name) / "rarity.png"),
+        tokens=tuple(
+            RankedToken(entry.rank, entry.token_id, round(entry.score, 6), _rarest(traits[entry.token_id], share))
             for entry in ranked
-        ],
-    }
+        ),
+    )
+
+
+def _plotted(ranked: Sequence[Rarity], share: Mapping[str, Mapping[str, float]], title: str, path: Path) -> Path | None:
+    try:
+        plot_rarity(ranked, share, title, path)
+    except MissingExtra as error:  # the ranks are the result, and need no plot
+        log.warning("no plot: %s; %s", error, error.hint)
+        return None
+    return path
 
 
 def plot_rarity(ranked: Sequence[Rarity], share: Mapping[str, Mapping[str, float]], title: str, path: Path) -> None:
@@ -153,7 +185,7 @@ def _text(value: str | int | float) -> str:
     return str(value).strip().lower()
 
 
-def _rarest(attributes: Sequence[Attribute], share: Mapping[str, Mapping[str, float]]) -> dict[str, Any] | None:
+def _rarest(attributes: Sequence[Attribute], share: Mapping[str, Mapping[str, float]]) -> RarestTrait | None:
     """The attribute of a token that fewest tokens have; what it lacks may be rarer still, but nobody sees it."""
     if not attributes:
         return None
@@ -164,7 +196,7 @@ def _rarest(attributes: Sequence[Attribute], share: Mapping[str, Mapping[str, fl
         return share[name][values[name]]
 
     rarest = min(attributes, key=spread)
-    return {"trait_type": rarest.trait_type, "value": rarest.value, "share": round(spread(rarest), 6)}
+    return RarestTrait(rarest.trait_type, rarest.value, round(spread(rarest), 6))
 
 
 def _most_frequent(values: Mapping[str, float]) -> list[tuple[str, float]]:

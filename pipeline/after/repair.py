@@ -43,6 +43,22 @@ PINNER = "embedded"  # the CARs of the workspace: nothing else was asked
 
 
 @dataclass(frozen=True, slots=True)
+class Repaired:
+    """A collection that the ledger knows again."""
+
+    collection: str
+    contract: str
+    chain_id: int
+    tokens: int
+    batches: int
+    owners: int
+    block_number: int
+    seed: int
+    seed_is_new: bool  # the collection's own is on no chain, and was not given
+    attempts_unknown: int  # drawings whose attempt that seed alone tells
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     """A batch as the contract keeps it, and what its first document says of how it was made."""
 
@@ -52,8 +68,8 @@ class _Batch:
     maker: Maker
 
 
-def repair(workspace: Workspace, config: Config, contracts: Sequence[str], observer: Observer) -> list[dict[str, Any]]:
-    """Write the workspace's ledger from contracts and their content; what was rebuilt of each, as plain values.
+def repair(workspace: Workspace, config: Config, contracts: Sequence[str], observer: Observer) -> list[Repaired]:
+    """Write the workspace's ledger from contracts and their content; what was rebuilt of each.
 
     The ledger appears when it is complete; an interrupted call leaves none. Image files that are missing are written
     again, and so are CARs, from the setting `gateway`. Raises BadArgument where there is a ledger, no contract of ours,
@@ -80,7 +96,7 @@ def repair(workspace: Workspace, config: Config, contracts: Sequence[str], obser
 
 def _rebuild(
     ledger: Ledger, workspace: Workspace, config: Config, chain: Chain, kind: str, address: Address, observer: Observer
-) -> dict[str, Any]:
+) -> Repaired:
     """Enter one collection with all its batches."""
     from pipeline.mint.collection import Collection
     from pipeline.mint.indexer import sync
@@ -100,18 +116,18 @@ def _rebuild(
         ledger.collections.set_info(key, store.verify(cover), store.verify(info), pins)
     block_number = sync(ledger, chain, key)
     unknown = _write_runs(ledger, workspace, config, key, batches, store, chain, observer)
-    return {
-        "collection": settings["name"],
-        "contract": address,
-        "chain_id": chain.chain_id,
-        "tokens": sum(len(batch.tokens) for batch in batches),
-        "batches": len(batches),
-        "owners": len(ledger.owners.tokens_by_owner(key)),
-        "block_number": block_number,
-        "seed": settings["seed"],
-        "seed_is_new": config["seed"] == "",
-        "attempts_unknown": unknown,
-    }
+    return Repaired(
+        collection=settings["name"],
+        contract=address,
+        chain_id=chain.chain_id,
+        tokens=sum(len(batch.tokens) for batch in batches),
+        batches=len(batches),
+        owners=len(ledger.owners.tokens_by_owner(key)),
+        block_number=block_number,
+        seed=settings["seed"],
+        seed_is_new=config["seed"] == "",
+        attempts_unknown=unknown,
+    )
 
 
 def _must_be_ours(chain: Chain, address: Address) -> None:

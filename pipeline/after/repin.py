@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pipeline.after.report import reading
+from pipeline.after.report import collection_named, reading
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, ContentMissing, Corrupt, LastPlace, PinError
 from pipeline.base.observer import Observer
@@ -20,22 +21,61 @@ if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
 
 
-def pins_report(workspace: Workspace, name: str | None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class PinAt:
+    """The last word of a place that was asked to keep a root."""
+
+    place: str
+    state: str  # proved, claimed or failed
+    reason: str
+    told: float  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class RootPins:
+    """A root of a collection, and where it is kept."""
+
+    root: str
+    name: str
+    blocks: int
+    bytes: int
+    pins: tuple[PinAt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """Where a collection's content is kept."""
+
+    collection: str
+    roots: tuple[RootPins, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repinned(Pins):
+    tried: int
+    failed: int  # pins that could not be proved
+
+
+@dataclass(frozen=True, slots=True)
+class Unpinned(Pins):
+    kept_for_others: tuple[str, ...]  # roots that another collection shares
+
+
+def pins_report(workspace: Workspace, name: str | None) -> Pins:
     """Every root of a collection, and the last word of each place that was asked to keep it."""
     with reading(workspace, name) as (ledger, collection):
-        return {"collection": collection.name, "roots": [_told(root) for root in _roots(ledger, collection)]}
+        return Pins(collection.name, tuple(_told(root) for root in _roots(ledger, collection)))
 
 
 def repin(
     workspace: Workspace, config: Settings, name: str | None, observer: Observer, *, everything: bool = False
-) -> dict[str, Any]:
+) -> Repinned:
     """Pin a collection at the configured places wherever the ledger does not know it proved there, or everywhere.
 
     What a place has already is not sent again. A CAR that is gone or damaged here is first brought back through the
-    configured gateway; the damaged file is set aside, under another name. Returns what `pins_report` does, with `failed`: the number of pins that could not be proved.
+    configured gateway; the damaged file is set aside, under another name.
     """
-    with reading(workspace, name) as (_, collection):
-        pass
+    collection = collection_named(workspace, name)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         store, places = _opened(workspace, config)
         roots = list(_roots(ledger, collection))
@@ -55,19 +95,18 @@ def repin(
             if pin.state != "proved":
                 observer.notice(f"{pin.place}: {pin.reason}")
             observer.progress("repin", done, len(jobs))
-        told = [_told(root) for root in _roots(ledger, collection)]
-    return {"collection": collection.name, "roots": told, "tried": len(jobs), "failed": failures}
+        told = tuple(_told(root) for root in _roots(ledger, collection))
+    return Repinned(collection.name, told, tried=len(jobs), failed=failures)
 
 
-def unpin(workspace: Workspace, config: Settings, name: str | None, observer: Observer) -> dict[str, Any]:
+def unpin(workspace: Workspace, config: Settings, name: str | None, observer: Observer) -> Unpinned:
     """Let go of a collection at the places of `--pin`, root by root, once another place proved now that it has it.
 
     Roots that another collection shares are kept. Raises LastPlace before a root would be kept nowhere.
     """
     if not config.given("pin"):
         raise BadArgument(name="--pin", value="", expected="the places that shall let go of the collection")
-    with reading(workspace, name) as (_, collection):
-        pass
+    collection = collection_named(workspace, name)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         _, places = _opened(workspace, config)
         shared = _roots_of_others(ledger, collection)
@@ -80,8 +119,8 @@ def unpin(workspace: Workspace, config: Settings, name: str | None, observer: Ob
                 ledger.pins.forget(root.root.cid, place)
                 places.unpin(place, root.root)
             observer.progress("unpin", done, len(roots))
-        told = [_told(root) for root in _roots(ledger, collection)]
-    return {"collection": collection.name, "roots": told, "kept_for_others": sorted(map(str, shared))}
+        told = tuple(_told(root) for root in _roots(ledger, collection))
+    return Unpinned(collection.name, told, kept_for_others=tuple(sorted(map(str, shared))))
 
 
 def _opened(workspace: Workspace, config: Settings) -> tuple[CarStore, Places]:
@@ -156,16 +195,7 @@ def _check_kept_elsewhere(root: KnownRoot, others: Places) -> None:
     raise LastPlace(cid=root.root.cid) from cause
 
 
-def _told(root: KnownRoot) -> dict[str, Any]:
-    pins = [
-        {"place": pin.place, "state": pin.state, "reason": pin.reason, "told": told}
-        for pin, told in zip(root.pins, root.told, strict=True)
-    ]
+def _told(root: KnownRoot) -> RootPins:
+    pins = tuple(PinAt(pin.place, pin.state, pin.reason, told) for pin, told in zip(root.pins, root.told, strict=True))
     pinned = root.root
-    return {
-        "root": str(pinned.cid),
-        "name": root.name,
-        "blocks": pinned.blocks,
-        "bytes": pinned.block_bytes,
-        "pins": pins,
-    }
+    return RootPins(str(pinned.cid), root.name, pinned.blocks, pinned.block_bytes, pins)

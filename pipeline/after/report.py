@@ -1,4 +1,4 @@
-"""What the ledger says, as plain values ready for JSON. Readers open it read-only and take no lock."""
+"""What the ledger says. Readers open it read-only and take no lock."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.base.files import read_regular
 from pipeline.base.limits import MAX_PORT
 from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import command
-from pipeline.ledger import Collection, Ledger, Run, Token
+from pipeline.ledger import Collection, Ledger, Run
 from pipeline.mint.networks import network_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,109 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MintedToken:
+    """One token as its collector sees it."""
+
+    token_id: int
+    owner: str
+    token_uri: str | None
+    image: str | None
+    seed: int | None  # None: its image existed before
+    tx: str | None  # hash of the transaction that minted it
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """The result of `mint`: the tokens of one run, and where their content and transactions are."""
+
+    name: str
+    contract: str | None
+    chain_id: int
+    rpc_url: str  # by scheme, host and port
+    explorer: str | None
+    deploy_tx: str | None
+    transactions: tuple[str, ...]
+    images_roots: tuple[str, ...]
+    metadata_roots: tuple[str, ...]
+    seconds: dict[str, float]  # each stage's busy time, and `whole`
+    tokens: tuple[MintedToken, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a collection is."""
+
+    name: str
+    contract: str | None
+    chain_id: int | None  # None: it has no chain yet
+    chain: str
+    rpc_url: str | None
+    planned: int
+    drawn: int
+    pinned: int
+    minted: int
+    final: int
+    state: str  # unfinished, minted, final
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far each collection is, and the command that finishes what was interrupted."""
+
+    collections: tuple[Progress, ...]
+    unfinished: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    trait_type: str
+    value: str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReport:
+    """Everything about one token."""
+
+    collection: str
+    contract: str | None
+    chain_id: int | None
+    token_id: int
+    owner: str
+    token_uri: str | None
+    image: str | None
+    seed: int | None  # None: its image existed before
+    tx: str | None
+    state: str
+    explorer: str | None
+    block_number: int | None
+    attempt: int
+    determinism: str | None
+    phash: str | None
+    image_sha256: str | None
+    file: str | None
+    pinned_at: tuple[str, ...]  # places that proved that they keep it
+    attributes: tuple[Trait, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An owner, and what is theirs."""
+
+    owner: str
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Who owns what after a block."""
+
+    collection: str
+    contract: str | None
+    block_number: int
+    owners: tuple[Holding, ...]
 
 
 @contextmanager
@@ -52,8 +156,14 @@ def reading(workspace: Workspace, name: str | None) -> Iterator[tuple[Ledger, Co
         yield ledger, known[name] if name is not None else collections[-1]
 
 
-def run_report(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
-    """The result of `mint`: the tokens of one run, and where their content and transactions are."""
+def collection_named(workspace: Workspace, name: str | None) -> Collection:
+    """The named collection of a workspace, or the last. Raises as `reading` does."""
+    with reading(workspace, name) as (_, collection):
+        return collection
+
+
+def run_report(ledger: Ledger, outcome: Outcome) -> Minted:
+    """The tokens of one run."""
     run, collection = outcome.run, outcome.collection
     owners = ledger.owners
     in_run = range(run.start, run.start + run.count)
@@ -61,104 +171,102 @@ def run_report(ledger: Ledger, outcome: Outcome) -> dict[str, Any]:
     roots = [
         (images, metadata) for plan, images, metadata in ledger.batches.sealed(collection.id) if plan.start in in_run
     ]
-    return {
-        "name": collection.name,
-        "contract": collection.contract,
-        "chain_id": collection.chain_id,
-        "rpc_url": run.rpc_url,
-        "explorer": network.contract_page(collection.contract) if network and collection.contract else None,
-        "deploy_tx": _hex(collection.tx_hash),
-        "transactions": [_hex(tx) for tx in ledger.journal.transactions(collection.id)],
-        "images_roots": [str(images) for images, _ in roots],
-        "metadata_roots": [str(metadata) for _, metadata in roots],
-        "seconds": {stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
-        "tokens": [
-            _token(token, owners.owner_of(collection.id, token.token_id) or token.recipient)
+    return Minted(
+        name=collection.name,
+        contract=collection.contract,
+        chain_id=collection.chain_id,
+        rpc_url=run.rpc_url,
+        explorer=network.contract_page(collection.contract) if network and collection.contract else None,
+        deploy_tx=_hex(collection.tx_hash),
+        transactions=tuple("0x" + tx.hex() for tx in ledger.journal.transactions(collection.id)),
+        images_roots=tuple(str(images) for images, _ in roots),
+        metadata_roots=tuple(str(metadata) for _, metadata in roots),
+        seconds={stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
+        tokens=tuple(
+            MintedToken(
+                token.token_id,
+                owners.owner_of(collection.id, token.token_id) or token.recipient,
+                token.token_uri,
+                token.image,
+                token.seed,
+                _hex(token.tx_hash),
+            )
             for token in ledger.tokens.of(collection.id, run.start, run.count)
-        ],
-    }
+        ),
+    )
 
 
-def _token(token: Token, owner: str) -> dict[str, Any]:
-    return {
-        "token_id": token.token_id,
-        "owner": owner,
-        "token_uri": token.token_uri,
-        "image": token.image,
-        "seed": token.seed,
-        "tx": _hex(token.tx_hash),
-    }
-
-
-def status_report(workspace: Workspace, config: Settings) -> dict[str, Any]:
+def status_report(workspace: Workspace, config: Settings) -> Status:
     """How far each collection is, and the command that finishes what was interrupted."""
     if not workspace.ledger.exists():
-        return {"collections": [], "unfinished": None}
+        return Status((), None)
     _look_again(workspace, config)
     with Ledger(workspace.ledger, readonly=True) as ledger:
         unfinished = ledger.runs.unfinished() or _taken_back(ledger)
-        return {
-            "collections": [_progress(ledger, collection) for collection in ledger.collections.all()],
-            "unfinished": command(unfinished, config) if unfinished else None,
-        }
+        return Status(
+            tuple(_progress(ledger, collection) for collection in ledger.collections.all()),
+            command(unfinished, config) if unfinished else None,
+        )
 
 
-def _progress(ledger: Ledger, collection: Collection) -> dict[str, Any]:
+def _progress(ledger: Ledger, collection: Collection) -> Progress:
     counts = ledger.tokens.counts(collection.id)
     final = counts.get("final", 0)
     minted = final + counts.get("mined", 0)
     pinned = minted + counts.get("live", 0) + counts.get("sealed", 0)
     planned = sum(counts.values())
     runs = ledger.runs.of(collection.id)
-    return {
-        "name": collection.name,
-        "contract": collection.contract,
-        "chain_id": collection.known_chain_id,
-        "chain": collection.chain_kind,
-        "rpc_url": (runs[0].rpc_url or None) if runs else None,
-        "planned": planned,
-        "drawn": pinned + counts.get("generated", 0),
-        "pinned": pinned,
-        "minted": minted,
-        "final": final,
-        "state": "final" if final == planned else "minted" if minted == planned else "unfinished",
-    }
+    return Progress(
+        name=collection.name,
+        contract=collection.contract,
+        chain_id=collection.known_chain_id,
+        chain=collection.chain_kind,
+        rpc_url=(runs[0].rpc_url or None) if runs else None,
+        planned=planned,
+        drawn=pinned + counts.get("generated", 0),
+        pinned=pinned,
+        minted=minted,
+        final=final,
+        state="final" if final == planned else "minted" if minted == planned else "unfinished",
+    )
 
 
-def token_report(workspace: Workspace, name: str | None, token_id: int) -> dict[str, Any]:
+def token_report(workspace: Workspace, name: str | None, token_id: int) -> TokenReport:
     """Everything about one token. Raises BadArgument when the collection has no such token."""
     with reading(workspace, name) as (ledger, collection):
         token = next(ledger.tokens.of(collection.id, token_id, 1), None)
         if token is None:
             total = sum(ledger.tokens.counts(collection.id).values())
             raise BadArgument(name="token id", value=token_id, expected=f"1 to {total} in {collection.name!r}")
-        owner = ledger.owners.owner_of(collection.id, token_id) or token.recipient
         network = network_of(collection.chain_id)
-        return {
-            "collection": collection.name,
-            "contract": collection.contract,
-            "chain_id": collection.known_chain_id,
-            **_token(token, owner),
-            "state": token.state,
-            "explorer": network.token_page(collection.contract, token_id) if network and collection.contract else None,
-            "block_number": token.block_number,
-            "attempt": token.attempt,
-            "determinism": token.determinism,
-            "phash": f"{token.phash:016x}" if token.phash is not None else None,
-            "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
-            "file": str(workspace.image(collection.id, token_id, token.suffix)) if token.image_sha256 else None,
-            "pinned_at": list(ledger.pins.proved_at(token.metadata_root)) if token.metadata_root else [],
-            "attributes": [
-                {"trait_type": attribute.trait_type, "value": attribute.value} for attribute in token.attributes
-            ],
-        }
+        return TokenReport(
+            collection=collection.name,
+            contract=collection.contract,
+            chain_id=collection.known_chain_id,
+            token_id=token_id,
+            owner=ledger.owners.owner_of(collection.id, token_id) or token.recipient,
+            token_uri=token.token_uri,
+            image=token.image,
+            seed=token.seed,
+            tx=_hex(token.tx_hash),
+            state=token.state,
+            explorer=network.token_page(collection.contract, token_id) if network and collection.contract else None,
+            block_number=token.block_number,
+            attempt=token.attempt,
+            determinism=token.determinism,
+            phash=f"{token.phash:016x}" if token.phash is not None else None,
+            image_sha256=token.image_sha256.hex() if token.image_sha256 else None,
+            file=str(workspace.image(collection.id, token_id, token.suffix)) if token.image_sha256 else None,
+            pinned_at=tuple(ledger.pins.proved_at(token.metadata_root)) if token.metadata_root else (),
+            attributes=tuple(Trait(attribute.trait_type, attribute.value) for attribute in token.attributes),
+        )
 
 
 def _hex(value: bytes | None) -> str | None:
     return "0x" + value.hex() if value else None
 
 
-def owners_report(workspace: Workspace, config: Settings, name: str | None, at: int | None = None) -> dict[str, Any]:
+def owners_report(workspace: Workspace, config: Settings, name: str | None, at: int | None = None) -> Owners:
     """Who owns what now, or after block `at`: reads Transfer events that are new, and groups tokens by owner.
 
     Raises BadArgument for a block before the deployment, or one that is not there yet.
@@ -166,22 +274,19 @@ def owners_report(workspace: Workspace, config: Settings, name: str | None, at: 
     from pipeline.flow.connection import open_chain
     from pipeline.mint.indexer import sync
 
-    with reading(workspace, name) as (_, collection):
-        pass
+    collection = collection_named(workspace, name)
     with open_chain(config, workspace, collection) as chain, Ledger(workspace.ledger) as ledger:
         block_number = sync(ledger, chain, collection.id)
         if at is not None:
             _check_block(at, collection.block_number, block_number)
             block_number = at
-        return {
-            "collection": collection.name,
-            "contract": collection.contract,
-            "block_number": block_number,
-            "owners": [
-                {"owner": owner, "token_ids": token_ids}
-                for owner, token_ids in ledger.owners.tokens_by_owner(collection.id, block_number).items()
-            ],
-        }
+        held = ledger.owners.tokens_by_owner(collection.id, block_number)
+        return Owners(
+            collection.name,
+            collection.contract,
+            block_number,
+            tuple(Holding(owner, tuple(token_ids)) for owner, token_ids in held.items()),
+        )
 
 
 def _check_block(at: int, deployed: int | None, newest: int) -> None:

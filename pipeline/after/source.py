@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.after.report import reading
+from pipeline.after.report import collection_named
 from pipeline.base.errors import RpcUnavailable
 from pipeline.base.files import write_whole
 from pipeline.base.workspace import Workspace
@@ -14,7 +14,36 @@ from pipeline.ledger import Collection, Ledger
 from pipeline.settings import Settings
 
 
-def source_report(config: Settings, workspace: Workspace, name: str | None, out: Path | None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """The contract compiled again, and whether that is what ships and what is deployed."""
+
+    contract: str
+    compiler: str
+    evm_version: str
+    optimizer_runs: int
+    bytecode_bytes: int
+    matches_artifact: bool
+    address: str | None
+    chain_id: int | None
+    matches_chain: bool | None  # None: nothing is deployed, or it was not asked
+    constructor_arguments: str | None
+    files: tuple[Path, ...]
+
+    @property
+    def sound(self) -> bool:
+        return self.matches_artifact and self.matches_chain is not False
+
+
+@dataclass(frozen=True, slots=True)
+class _Deployed:
+    address: str
+    chain_id: int
+    matches_chain: bool
+    constructor_arguments: str | None
+
+
+def source_report(config: Settings, workspace: Workspace, name: str | None, out: Path | None) -> SourceReport:
     """Compile the contract and tell whether it is the one that ships with the package.
 
     With `out`, the files for Sourcify and Etherscan are written there, and the deployed code of the workspace's
@@ -24,20 +53,23 @@ def source_report(config: Settings, workspace: Workspace, name: str | None, out:
 
     compiled, metadata = compile_with_metadata()
     deployed = _deployed(config, workspace, name) if out else None
-    files = _written(out, metadata, deployed["constructor_arguments"] if deployed else None) if out else []
-    return {
-        "contract": ":".join(CONTRACT),
-        "compiler": f"v{compiled.compiler}",
-        "evm_version": compiled.settings["evmVersion"],
-        "optimizer_runs": compiled.settings["optimizer"]["runs"],
-        "bytecode_bytes": len(compiled.bytecode),
-        "matches_artifact": compiled.to_json() == load_artifact().to_json(),
-        **(deployed or {"address": None, "chain_id": None, "matches_chain": None, "constructor_arguments": None}),
-        "files": [str(path) for path in files],
-    }
+    files = _written(out, metadata, deployed.constructor_arguments if deployed else None) if out else []
+    return SourceReport(
+        contract=":".join(CONTRACT),
+        compiler=f"v{compiled.compiler}",
+        evm_version=compiled.settings["evmVersion"],
+        optimizer_runs=compiled.settings["optimizer"]["runs"],
+        bytecode_bytes=len(compiled.bytecode),
+        matches_artifact=compiled.to_json() == load_artifact().to_json(),
+        address=deployed.address if deployed else None,
+        chain_id=deployed.chain_id if deployed else None,
+        matches_chain=deployed.matches_chain if deployed else None,
+        constructor_arguments=deployed.constructor_arguments if deployed else None,
+        files=tuple(files),
+    )
 
 
-def _deployed(config: Settings, workspace: Workspace, name: str | None) -> dict[str, Any] | None:
+def _deployed(config: Settings, workspace: Workspace, name: str | None) -> _Deployed | None:
     """What the chain says of the workspace's collection; None when nothing is deployed yet."""
     from pipeline.flow.connection import open_chain
     from pipeline.mint.compile import matches_source
@@ -53,12 +85,12 @@ def _deployed(config: Settings, workspace: Workspace, name: str | None) -> dict[
                 reason = "it does not know the deployment"
                 raise RpcUnavailable(rpc=chain.rpc.shown, method="eth_getTransactionByHash", reason=reason)
             creation = chain.parsed_bytes("eth_getTransactionByHash", answer.get("input"))
-        return {
-            "address": collection.contract,
-            "chain_id": collection.chain_id,
-            "matches_chain": matches_source(chain.code(collection.contract)) and _created_by_it(creation),
-            "constructor_arguments": _constructor_arguments(creation),
-        }
+        return _Deployed(
+            collection.contract,
+            collection.chain_id,
+            matches_source(chain.code(collection.contract)) and _created_by_it(creation),
+            _constructor_arguments(creation),
+        )
 
 
 def _collection(workspace: Workspace, name: str | None) -> Collection | None:
@@ -69,8 +101,7 @@ def _collection(workspace: Workspace, name: str | None) -> Collection | None:
         with Ledger(workspace.ledger, readonly=True) as ledger:
             if not ledger.collections.all():
                 return None
-    with reading(workspace, name) as (_, collection):
-        return collection
+    return collection_named(workspace, name)
 
 
 def _created_by_it(creation: bytes | None) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pipeline.after.report import reading
+from pipeline.after.report import collection_named
 from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
+from pipeline.base.results import JSON_NAME
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
 from pipeline.flow.consent import confirmations
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
     from pipeline.mint.sender import Sender
 
 
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """A token that has a new owner; `sent` is False when they had it before this call."""
+
+    collection: str
+    contract: str | None
+    chain_id: int
+    token_id: int
+    previous: str = field(metadata={JSON_NAME: "from"})
+    owner: str
+    tx: str
+    block_number: int
+    sent: bool
+
+
 def transfer(
     workspace: Workspace,
     config: Settings,
@@ -28,8 +45,8 @@ def transfer(
     recipient: str,
     observer: Observer,
     ask_password: Callable[[str], str] | None = None,
-) -> dict[str, Any]:
-    """Give a token of the signing account to `recipient`, and return who had it and who has it, as plain values.
+) -> Transferred:
+    """Give a token of the signing account to `recipient`, and return who had it and who has it.
 
     Give the same call again after any interruption: it finds what was sent. `sent` is False when the recipient had the
     token before this call. Raises BadArgument, NotOwner, BadRecipient, or what `Sender.settle` raises.
@@ -38,24 +55,24 @@ def transfer(
     from pipeline.mint.indexer import sync
 
     to = parsed_address(recipient, "--to")
-    with reading(workspace, name) as (_, collection):
-        if collection.contract is None:
-            raise BadArgument(name="token id", value=token_id, expected="a minted token; nothing is minted here yet")
+    collection = collection_named(workspace, name)
+    if collection.contract is None:
+        raise BadArgument(name="token id", value=token_id, expected="a minted token; nothing is minted here yet")
     with _sender(workspace, config, collection, observer, ask_password) as sender:
         sent = sender.transfer(collection.id, token_id, to)
         sync(sender.ledger, sender.chain, collection.id)
         last = sender.ledger.owners.history(collection.id, token_id)[-1]
-        return {
-            "collection": collection.name,
-            "contract": collection.contract,
-            "chain_id": collection.chain_id,
-            "token_id": token_id,
-            "from": last.sender,
-            "owner": last.recipient,
-            "tx": "0x" + last.tx_hash.hex(),
-            "block_number": last.block_number,
-            "sent": sent,
-        }
+        return Transferred(
+            collection=collection.name,
+            contract=collection.contract,
+            chain_id=collection.chain_id,
+            token_id=token_id,
+            previous=last.sender,
+            owner=last.recipient,
+            tx="0x" + last.tx_hash.hex(),
+            block_number=last.block_number,
+            sent=sent,
+        )
 
 
 @contextmanager

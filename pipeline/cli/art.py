@@ -102,23 +102,24 @@ def _rarity(call: Call) -> int:
     if call.as_json:
         print_json(report)
         return 0
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (
-            token["rank"],
-            token["token_id"],
-            f"{token['score']:.3f}",
-            "{trait_type}: {value}".format(**token["rarest"]) if token["rarest"] else "",
-            f"{token['rarest']['share']:.1%}" if token["rarest"] else "",
+            token.rank,
+            token.token_id,
+            f"{token.score:.3f}",
+            f"{token.rarest.trait_type}: {token.rarest.value}" if token.rarest else "",
+            f"{token.rarest.share:.1%}" if token.rarest else "",
         )
-        for token in report["tokens"][:LONG_TABLE]
+        for token in report.tokens[:LONG_TABLE]
     ]
-    if len(report["tokens"]) > LONG_TABLE:
-        rows.append(("…", "", "", f"{len(report['tokens']) - LONG_TABLE:,} more: `--json` has them all", ""))
+    if len(report.tokens) > LONG_TABLE:
+        rows.append(("…", "", "", f"{len(report.tokens) - LONG_TABLE:,} more: `--json` has them all", ""))
     print_table(("rank", "token id", "score", "its rarest trait", "of tokens"), rows)
-    if report["ranked"] < report["planned"]:
-        say(f"{report['ranked']:,} of {report['planned']:,} tokens are drawn: ranks change with the others.")
-    say(f"plot: {report['plot']}")
-    call.next("shows the rarest token", "show", report["tokens"][0]["token_id"])
+    if report.ranked < report.planned:
+        say(f"{report.ranked:,} of {report.planned:,} tokens are drawn: ranks change with the others.")
+    if report.plot:
+        say(f"plot: {report.plot}")
+    call.next("shows the rarest token", "show", report.tokens[0].token_id)
     return 0
 
 

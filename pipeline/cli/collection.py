@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.base.limits import MAX_TOKEN_ID
 from pipeline.cli.call import Call, Verb, chosen_name, number, say
-from pipeline.cli.tables import print_json, print_table, ranges, short
+from pipeline.cli.tables import fields_of, print_json, print_table, ranges, short
 from pipeline.settings import Scope
+
+if TYPE_CHECKING:
+    from pipeline.after.report import Status
 
 MAX_BLOCK = 2**53  # a chain with a block each millisecond gets there in 285,000 years
 
@@ -20,7 +23,7 @@ def _status(call: Call) -> int:
     if call.as_json:
         print_json(report)
         return 0
-    if not report["collections"]:
+    if not report.collections:
         say(f"{call.workspace.folder} holds no collection yet.")
         call.next("makes one", "mint", "--count", 50)
         return 0
@@ -28,23 +31,23 @@ def _status(call: Call) -> int:
         ("collection", "contract", "chain", "drawn", "pinned", "minted", "final", "state"),
         [
             (
-                c["name"],
-                short(c["contract"]),
-                c["chain_id"] or "",
-                c["drawn"],
-                c["pinned"],
-                c["minted"],
-                c["final"],
-                c["state"],
+                c.name,
+                short(c.contract),
+                c.chain_id or "",
+                c.drawn,
+                c.pinned,
+                c.minted,
+                c.final,
+                c.state,
             )
-            for c in report["collections"]
+            for c in report.collections
         ],
     )
     _tell_what_to_do(call, report)
     return 0
 
 
-def _tell_what_to_do(call: Call, report: dict[str, Any]) -> None:
+def _tell_what_to_do(call: Call, report: Status) -> None:
     from pipeline.flow.plan import words_of
 
     standing = call.standing()
@@ -52,7 +55,7 @@ def _tell_what_to_do(call: Call, report: dict[str, Any]) -> None:
         say("a run is under way: it goes on by itself.")
     elif standing.unfinished is not None:
         call.next("finishes the run that was interrupted", *words_of(standing.unfinished, call.config))
-    elif report["collections"][-1]["drawn"]:
+    elif report.collections[-1].drawn:
         call.next("shows a token", "show", 1)
 
 
@@ -65,14 +68,9 @@ def _show(call: Call) -> int:
     if call.as_json:
         print_json(report)
         return 0
-    rows = [
-        (key.replace("_", " "), ", ".join(value) if isinstance(value, list) else value)
-        for key, value in report.items()
-        if key != "attributes"
-    ]
-    print_table(("", ""), rows, wrap=True)
-    if report["attributes"]:
-        print_table(("attribute", "value"), [(a["trait_type"], a["value"]) for a in report["attributes"]])
+    print_table(("", ""), fields_of(report, but=("attributes",)), wrap=True)
+    if report.attributes:
+        print_table(("attribute", "value"), [(a.trait_type, a.value) for a in report.attributes])
     return 0
 
 
@@ -88,9 +86,9 @@ def _owners(call: Call) -> int:
         return 0
     print_table(
         ("owner", "tokens", "token ids"),
-        [(o["owner"], len(o["token_ids"]), ranges(o["token_ids"])) for o in report["owners"]],
+        [(o.owner, len(o.token_ids), ranges(o.token_ids)) for o in report.owners],
     )
-    say(f"as of block {report['block_number']:,}")
+    say(f"as of block {report.block_number:,}")
     return 0
 
 
@@ -112,9 +110,9 @@ def _transfer(call: Call) -> int:
     if call.as_json:
         print_json(report)
     else:
-        print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
-    if not report["sent"]:
-        say(f"{report['owner']} had token {token_id} before this call: nothing was sent.")
+        print_table(("", ""), fields_of(report), wrap=True)
+    if not report.sent:
+        say(f"{report.owner} had token {token_id} before this call: nothing was sent.")
     call.next("who owns what now", "owners")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
 from pipeline.cli.art import tell_sheets
@@ -11,6 +11,9 @@ from pipeline.cli.call import Call, Takes, Verb, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
 from pipeline.mint.fees import GWEI
 from pipeline.settings import Scope
+
+if TYPE_CHECKING:
+    from pipeline.after.report import Minted
 
 LONG_TABLE = 100  # rows after which nobody reads on
 
@@ -90,16 +93,16 @@ def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
     return 0
 
 
-def _print_tokens(report: dict[str, Any]) -> None:
+def _print_tokens(report: Minted) -> None:
     print_table(
         ("token id", "owner", "token URI", "transaction"),
-        [(t["token_id"], short(t["owner"]), short_uri(t["token_uri"]), short(t["tx"])) for t in report["tokens"]],
+        [(t.token_id, short(t.owner), short_uri(t.token_uri), short(t.tx)) for t in report.tokens],
     )
-    say(f"{len(report['tokens']):,} tokens of {report['name']!r} at {report['contract']} on chain {report['chain_id']}")
-    if report["explorer"]:
-        say(report["explorer"])
-    if report["seconds"]:
-        say("  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report["seconds"].items()))
+    say(f"{len(report.tokens):,} tokens of {report.name!r} at {report.contract} on chain {report.chain_id}")
+    if report.explorer:
+        say(report.explorer)
+    if report.seconds:
+        say("  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()))
 
 
 VERBS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pipeline.cli.call import CONTENT, Call, Takes, Verb, chosen_name, say
 from pipeline.cli.tables import print_json, print_table
@@ -12,12 +12,16 @@ from pipeline.settings import Scope
 PLACE_SETTINGS: Takes = (Scope.NAME, *CONTENT)
 
 
+if TYPE_CHECKING:
+    from pipeline.after.repin import Pins
+
+
 def _pins(call: Call) -> int:
     from pipeline.after.repin import pins_report
 
     report = pins_report(call.workspace, chosen_name(call))
     _print(call, report)
-    wanting = {pin["place"] for root in report["roots"] for pin in root["pins"] if pin["state"] != "proved"}
+    wanting = {pin.place for root in report.roots for pin in root.pins if pin.state != "proved"}
     if wanting:
         call.next("tries again where content is not proved", "repin", "--pin", ",".join(sorted(wanting)))
     return 0
@@ -30,11 +34,11 @@ def _repin(call: Call) -> int:
     with progress_on_stderr() as observer:
         report = repin(call.workspace, call.config, chosen_name(call), observer, everything=call.arguments.all)
     _print(call, report)
-    if report["failed"]:
-        say(f"{report['failed']:,} of {report['tried']:,} pins could not be proved: see the reasons above.")
+    if report.failed:
+        say(f"{report.failed:,} of {report.tried:,} pins could not be proved: see the reasons above.")
         call.repeat("tries those again, and sends nothing that is there")
         return 3
-    say(f"{report['tried']:,} pins proved now." if report["tried"] else "every root is proved there: nothing was sent.")
+    say(f"{report.tried:,} pins proved now." if report.tried else "every root is proved there: nothing was sent.")
     call.next("where each root is kept", "pins")
     return 0
 
@@ -46,22 +50,24 @@ def _unpin(call: Call) -> int:
     with progress_on_stderr() as observer:
         report = unpin(call.workspace, call.config, chosen_name(call), observer)
     _print(call, report)
-    if report["kept_for_others"]:
-        say(f"{len(report['kept_for_others'])} roots are another collection's as well, and were kept.")
+    if report.kept_for_others:
+        say(f"{len(report.kept_for_others)} roots are another collection's as well, and were kept.")
     call.next("where each root is kept", "pins")
     return 0
 
 
-def _print(call: Call, report: dict[str, Any]) -> None:
+def _print(call: Call, report: Pins) -> None:
     if call.as_json:
         print_json(report)
         return
-    rows: list[tuple[Any, ...]] = []
-    for root in report["roots"]:
-        what = (root["name"], f"{root['root'][:7]}…{root['root'][-4:]}", f"{root['bytes']:,}")
-        for pin in root["pins"] or [{"place": "", "state": "nowhere", "told": None, "reason": ""}]:
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(pin["told"])) if pin["told"] else ""
-            rows.append((*what, pin["place"], pin["state"], when, pin["reason"]))
+    from pipeline.after.repin import PinAt
+
+    rows: list[tuple[object, ...]] = []
+    for root in report.roots:
+        what = (root.name, f"{root.root[:7]}…{root.root[-4:]}", f"{root.bytes:,}")
+        for pin in root.pins or [PinAt("", "nowhere", "", 0)]:
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(pin.told)) if pin.told else ""
+            rows.append((*what, pin.place, pin.state, when, pin.reason))
             what = ("", "", "")
     print_table(("content", "root", "bytes", "place", "state", "told", "reason"), rows, wrap=True)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import MAX_TOKEN_ID
 from pipeline.cli.call import Call, Verb, chosen_name, number, say
-from pipeline.cli.tables import print_json, print_table
+from pipeline.cli.tables import fields_of, print_json, print_table
 from pipeline.settings import Scope
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _verify(call: Call) -> int:
         report = verify(call.workspace, call.config, chosen_name(call), observer, ladder)
     _write_junit(arguments.junit, report.collection, [("collection", check) for check in report.checks])
     if call.as_json:
-        print_json(report.as_dict())
+        print_json(report)
     else:
         _print_steps("check", report.checks)
         say("every check holds." if report.ok else "some checks failed: see ✗ above.")
@@ -78,7 +78,7 @@ def _verify_tokens(call: Call) -> int:
         report = verify_contract(call.workspace, call.config, chosen_name(call), scope, observer)
     _write_junit(arguments.junit, report.contract, report.cases())
     if call.as_json:
-        print_json(report.as_dict())
+        print_json(report)
     else:
         _print_steps("step", report.results[0].steps if report.tokens == 1 and report.results else report.sums)
         if report.failed and report.tokens > 1:
@@ -137,10 +137,10 @@ def _repair(call: Call) -> int:
         print_json({"collections": reports})
     else:
         for report in reports:
-            print_table(("", ""), [(key.replace("_", " "), value) for key, value in report.items()], wrap=True)
-    if reports[0]["seed_is_new"]:
+            print_table(("", ""), fields_of(report), wrap=True)
+    if reports[0].seed_is_new:
         say("the collection's seed is on no chain: tokens to come are drawn from a new one, unless --seed is given.")
-    if unknown := sum(report["attempts_unknown"] for report in reports):
+    if unknown := sum(report.attempts_unknown for report in reports):
         say(
             f"of {unknown:,} drawings the attempt is not known, and 0 was recorded: the collection's seed alone tells it."
         )
@@ -156,14 +156,14 @@ def _compile(call: Call) -> int:
     if call.as_json:
         print_json(report)
     else:
-        rows = [(key.replace("_", " "), value) for key, value in report.items() if not isinstance(value, list)]
-        print_table(("", ""), [*rows, *(("file", file) for file in report["files"])], wrap=True)
-    if report["files"]:
+        rows = fields_of(report, but=("files",))
+        print_table(("", ""), [*rows, *(("file", file) for file in report.files)], wrap=True)
+    if report.files:
         say(
             "Sourcify and Etherscan take standard-input.json with the contract and compiler named above; "
             "Etherscan wants the constructor arguments as well."
         )
-    return 0 if report["matches_artifact"] and report["matches_chain"] is not False else 1
+    return 0 if report.sound else 1
 
 
 VERBS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.results import as_json
 from pipeline.base.untrusted import json_text, printable
 from pipeline.mint.fees import ETHER, GWEI
 
@@ -16,7 +17,8 @@ WIDE = 200  # columns of a table that nobody's terminal has to show
 
 
 def print_json(value: Any) -> None:
-    print(json_text(value, 2))
+    """A result, or plain values."""
+    print(json_text(as_json(value), 2))
 
 
 def _console() -> Console:
@@ -26,6 +28,16 @@ def _console() -> Console:
     if not console.is_terminal:
         console.width = WIDE
     return console
+
+
+def fields_of(result: Any, but: Sequence[str] = ()) -> list[tuple[str, Any]]:
+    """A result's fields as rows of a table, without those named in `but`."""
+    plain = as_json(result)
+    return [
+        (name.replace("_", " "), ", ".join(value) if isinstance(value, list) else value)
+        for name, value in plain.items()
+        if name not in but
+    ]
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap: bool = False) -> None:
@@ -45,8 +57,10 @@ def short(text: str | None) -> str:
     return f"{text[:6]}…{text[-4:]}" if text else ""
 
 
-def short_uri(uri: str) -> str:
+def short_uri(uri: str | None) -> str:
     """`ipfs://bafybei…2ykq/7.json`: enough to tell two roots apart."""
+    if not uri:
+        return ""
     root, _, file = uri.removeprefix("ipfs://").partition("/")
     return f"ipfs://{root[:7]}…{root[-4:]}/{file}"
 

@@ -22,6 +22,7 @@ from pipeline.art.models.vocabulary import CHANNELS, GROUPS, draw_numbers, field
 from pipeline.art.train.family_game import BatchNoise, FamilyGame, Gallery, View
 from pipeline.art.train.runs import Told, Until, train
 from pipeline.art.train.trainer import Trainer
+from pipeline.art.train.training import new_run, train_model
 from pipeline.base.errors import GenerationError
 
 SHIPPED = REPOSITORY / "pipeline/art/draw/weights/default.safetensors"
@@ -198,17 +199,23 @@ def test_the_run_of_the_default_is_a_run_like_others(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.partial")) and not (tmp_path / "run/memorised.png").exists()
 
 
-def test_the_verb_trains_the_default_as_any_other_model(pipeline: Pipeline, tmp_path: Path) -> None:
-    words = ("train", "--model", "default", "--out", "run", "--threads", "1")
-    for _ in range(2):
-        ended = pipeline(*words, "--steps", "2", "--batch", "2", "--json")
-        assert ended.code == 0, ended.err
-    assert "continuing at step 2" in ended.err and ended.json["steps"] == 2
+def test_the_default_is_trained_by_the_verb_as_any_other_model(pipeline: Pipeline, tmp_path: Path) -> None:
+    sizes = {"canvas": 32, "crop": 16, "pictures": 1, "picture_side": 48}
+    began = train_model(
+        tmp_path / "run", new_run("default", steps=3, batch=2, **sizes), Until(2), device="cpu", threads=1
+    )
+    assert began and began.steps == 2
+    ended = pipeline("train", "--resume", "run", "--device", "cpu", "--threads", "1", "--json")
+    assert ended.code == 0, ended.err
+    assert "continuing at step 2" in ended.err and ended.json["steps"] == 3  # to the end of its schedule
     weights = tmp_path / "run" / WEIGHTS
-    assert read_checkpoint(weights).notes["steps"] == 2 and read_weights(weights).metadata["model"] == "default"
-    refused = pipeline(*words, "--steps", "3", "--batch", "3")
+    assert len(read_checkpoint(weights).notes["detail_cuts"]) == 3
+    assert read_weights(weights).metadata["model"] == "default"
+    refused = pipeline("train", "--model", "default", "--out", "run", "--batch", "3")
     assert refused.code == 2 and "batch 2 (not 3)" in refused.err
-    assert pipeline(*words, "--data", "digits").code == 2
+    for words in (("--data", "digits"), ("--size", "64"), ("--augment", "auto"), ("--loss", "hinge")):
+        refused = pipeline("train", "--model", "default", "--out", "other", *words)
+        assert refused.code == 2 and "Traceback" not in refused.err, words
 
 
 def test_the_weights_that_ship_are_read_beside_those_of_today(tmp_path: Path) -> None:

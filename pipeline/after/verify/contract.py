@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pipeline.after.report import reading
 from pipeline.after.verify.content import content_from
@@ -75,10 +75,6 @@ class ContractReport:
     @property
     def ok(self) -> bool:
         return not self.failed and all_hold(self.sums)
-
-    def as_dict(self) -> dict[str, Any]:
-        results = [{"token_id": r.token_id, "ok": r.ok, "steps": [asdict(s) for s in r.steps]} for r in self.results]
-        return {"ok": self.ok, **asdict(replace(self, results=[])), "results": results}
 
     def cases(self) -> list[tuple[str, Step]]:
         """For JUnit: each step of each token that is kept."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from pipeline.base.errors import PipelineError
@@ -39,9 +38,6 @@ class Report:
     @property
     def ok(self) -> bool:
         return all_hold(self.checks)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"ok": self.ok, "collection": self.collection, "checks": [asdict(check) for check in self.checks]}
 
 
 def all_hold(steps: Sequence[Step]) -> bool:

@@ -18,6 +18,7 @@ from pin.test_fetch import liar
 
 from pipeline.after.report import token_report
 from pipeline.base.records import Address
+from pipeline.base.results import as_json
 from pipeline.base.workspace import Workspace
 from pipeline.mint.devnet import devnet
 
@@ -38,7 +39,7 @@ class Minted:
 
     def token(self, token_id: int) -> dict[str, Any]:
         """What the ledger says of a token."""
-        return token_report(self.workspace, None, token_id)
+        return as_json(token_report(self.workspace, None, token_id))
 
     def car(self, uri: str) -> Path:
         """The CAR that a URI leads into."""
@@ -59,7 +60,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minted]:
             text=True,
         )
         assert ended.returncode == 0, ended.stderr
-        contract = Address(token_report(Workspace(folder / "workspace"), None, 1)["contract"])
+        contract = Address(token_report(Workspace(folder / "workspace"), None, 1).contract)
         yield Minted(folder, url, contract)
 
 

@@ -56,7 +56,7 @@ def failed(ended: Ended) -> list[str]:
 
 
 def root_of(pinned: tuple[Path, str], token_id: int, what: str) -> str:
-    uri: str = token_report(Workspace(pinned[0] / "workspace"), None, token_id)[what]
+    uri: str = getattr(token_report(Workspace(pinned[0] / "workspace"), None, token_id), what)
     return uri.removeprefix("ipfs://").partition("/")[0]
 
 
