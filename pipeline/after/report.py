@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,15 @@ class Minted:
     metadata_roots: tuple[str, ...]
     seconds: dict[str, float]  # each stage's busy time, and `whole`
     tokens: tuple[MintedToken, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A run that is drawn and waits: its tokens, the first and the last, and contact sheets of them."""
+
+    drawn: int
+    token_ids: tuple[int, int]
+    sheets: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,11 @@ def collection_named(workspace: Workspace, name: str | None) -> Collection:
     """The named collection of a workspace, or the last. Raises as `reading` does."""
     with reading(workspace, name) as (_, collection):
         return collection
+
+
+def drawn_report(run: Run, sheets: Sequence[Path]) -> Drawn:
+    """What can be looked at of a run that stopped once drawn."""
+    return Drawn(run.count, (run.start, run.start + run.count - 1), tuple(sheets))
 
 
 def run_report(ledger: Ledger, outcome: Outcome) -> Minted:
