@@ -47,13 +47,14 @@ def mint(
     *,
     more: bool = False,
     new: bool = False,
+    total: int | None = None,
     observer: Observer | None = None,
     person: Person | None = None,
 ) -> Minted:
     """Draw, pin and mint `count` tokens; the tokens of that run, once they are on the chain.
 
     Given again after any interruption it continues; given again after that it returns the same tokens and sends nothing.
-    `more` adds to the collection, `new` begins another. `count` is None where a file of recipients, or a folder, says it.
+    `more` adds `count` to the collection, `total` as many as it lacks to that number, `new` begins another. `count` is None where a file of recipients, or a folder, says it.
     `person` is asked for a keystore's password, and before real money is spent: without one, that is refused.
     """
     from pipeline.after.report import run_report
@@ -62,7 +63,9 @@ def mint(
     from pipeline.ledger import Ledger
 
     workspace = _workspace(settings)
-    outcome = mint_run(settings, count, workspace, observer or Silence(), more=more, new=new, person=person or NOBODY)
+    outcome = mint_run(
+        settings, count, workspace, observer or Silence(), more=more, new=new, total=total, person=person or NOBODY
+    )
     with Ledger(workspace.ledger) as ledger:
         minted = run_report(ledger, outcome)
         outcome.mark_reported(ledger)  # the caller has it: with `more`, the same call adds again
@@ -75,6 +78,7 @@ def draw(
     *,
     more: bool = False,
     new: bool = False,
+    total: int | None = None,
     observer: Observer | None = None,
 ) -> Drawn:
     """Draw the tokens of a run and stop there; `mint` with the same arguments pins and mints what was drawn."""
@@ -88,16 +92,19 @@ def draw(
         observer or Silence(),
         more=more,
         new=new,
+        total=total,
         stop_after_generate=True,
     )
     return drawn_report(outcome.run, outcome.sheets)
 
 
-def bill(settings: Settings, count: int | None = None, *, more: bool = False, new: bool = False) -> Bill:
+def bill(
+    settings: Settings, count: int | None = None, *, more: bool = False, new: bool = False, total: int | None = None
+) -> Bill:
     """What `mint` with these arguments would cost now. Nothing is planned, signed or sent; raises what `mint` would."""
     from pipeline.flow.bill import dry_run
 
-    return dry_run(settings, count, _workspace(settings), more=more, new=new)
+    return dry_run(settings, count, _workspace(settings), more=more, new=new, total=total)
 
 
 def verify(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.base.files import read_regular
 from pipeline.base.limits import MAX_PORT
+from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import command
 from pipeline.ledger import Collection, Ledger, Run
@@ -86,12 +87,6 @@ class Status:
 
     collections: tuple[Progress, ...]
     unfinished: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Trait:
-    trait_type: str
-    value: str | int | float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from pipeline.base.errors import BadArgument, MissingExtra
+from pipeline.base.errors import BrokenPlugin, MissingExtra
 
 # Extra of pyproject.toml -> what needs it
 EXTRAS = {
@@ -36,16 +36,13 @@ def extra(name: str) -> Iterator[None]:
 
 
 def loaded(entry: EntryPoint) -> Any:
-    """What a package that was installed beside ours adds. Raises BadArgument where it cannot be imported."""
+    """What a package that was installed beside ours adds. Raises BrokenPlugin where it cannot be imported."""
     try:
         return entry.load()
     except Exception as error:  # it is somebody else's code
-        raise BadArgument(
-            name=f"{entry.name} of {entry.group}",
-            value=entry.value,
-            expected=f"something that can be imported ({type(error).__name__}: {error})",
-            hint="mend that package, or take it away",
-        ) from error
+        package = entry.dist.name if entry.dist else entry.value
+        reason = f"{type(error).__name__}: {error}"
+        raise BrokenPlugin(name=entry.name, package=package, reason=reason) from error
 
 
 @cache

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from typing import Any
 
 JSON_NAME = "json"  # in a field's metadata: its name in JSON, where Python keeps that word for itself
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """A trait as a result tells it."""
+
+    trait_type: str
+    value: str | int | float
 
 
 def as_json(value: Any) -> Any:

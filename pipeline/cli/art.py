@@ -37,25 +37,28 @@ def _generate(call: Call) -> int:
             raise BadArgument(
                 name="--count", value=call.arguments.count, expected="nothing beside --out: it is one picture"
             )
-        report = draw_seed(config, config.art.seed, Path(out))
-        if report["flaw"]:
-            say(f"`mint` would not take this picture, and draw the token's next attempt: it is {report['flaw']}.")
-        files = [report["file"]]
+        drawn = draw_seed(config, config.art.seed, Path(out))
+        if drawn.flaw:
+            say(f"`mint` would not take this picture, and draw the token's next attempt: it is {drawn.flaw}.")
+        _tell_files(call, drawn, [drawn.file])
     else:
         from pipeline.cli.terminal import progress_on_stderr
 
         count = number("--count", call.arguments.count or "36", 1, MAX_SHEET)
         seed = secrets.randbelow(MAX_SEED + 1) if config.art.seed is None else config.art.seed
         with progress_on_stderr() as observer:
-            report = draw_sheet(config, seed, count, Path(sheet), observer)
-        files = report["files"]
+            sheets = draw_sheet(config, seed, count, Path(sheet), observer)
         _tell_how_to_mint(call, count, seed)
-    if call.as_json:
-        print_json(report)
-    else:
-        for file in files:
-            print(file)
+        _tell_files(call, sheets, sheets.files)
     return 0
+
+
+def _tell_files(call: Call, result: object, files: Sequence[Path]) -> None:
+    if call.as_json:
+        print_json(result)
+        return
+    for file in files:
+        print(file)
 
 
 def _tell_how_to_mint(call: Call, count: int, seed: int) -> None:
@@ -81,15 +84,10 @@ def _reject(call: Call) -> int:
 
 def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
     """What to look at, and how to go on, once a run is drawn and waits."""
+    from pipeline.after.report import drawn_report
     from pipeline.flow.plan import words_of
 
-    if call.as_json:
-        print_json(
-            {"drawn": run.count, "token_ids": [run.start, run.start + run.count - 1], "sheets": list(map(str, sheets))}
-        )
-    else:
-        for sheet in sheets:
-            print(sheet)
+    _tell_files(call, drawn_report(run, sheets), sheets)
     say("nothing is pinned or sent yet.")
     say("`reject` with the ids of tokens that you do not like has those drawn again.")
     call.next("pins and mints what was drawn", *words_of(run, call.config))

@@ -73,22 +73,22 @@ def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
     if call.as_json:
         print_json(bill)
         return 0
-    shown = bill["lines"][:LONG_TABLE]
-    rows = [(line["what"], f"{line['gas']:,}", ether(line["wei"])) for line in shown]
-    if len(shown) < len(bill["lines"]):
-        rows.append((f"… {len(bill['lines']) - len(shown):,} more", "", ""))
-    rows.append((f"all {bill['tokens']:,} tokens", f"{bill['gas']:,}", ether(bill["wei"])))
-    rows.append(("each token", "", ether(bill["wei_per_token"])))
+    shown = bill.lines[:LONG_TABLE]
+    rows = [(line.what, f"{line.gas:,}", ether(line.wei)) for line in shown]
+    if len(shown) < len(bill.lines):
+        rows.append((f"… {len(bill.lines) - len(shown):,} more", "", ""))
+    rows.append((f"all {bill.tokens:,} tokens", f"{bill.gas:,}", ether(bill.wei)))
+    rows.append(("each token", "", ether(bill.wei_per_token)))
     print_table(("transaction", "gas", "ETH"), rows)
-    if bill["alternatives"]:
-        others = [(o["name"], f"{o['gas']:,}", ether(o["wei"]), f"{o['times']}×") for o in bill["alternatives"]]
+    if bill.alternatives:
+        others = [(o.name, f"{o.gas:,}", ether(o.wei), f"{o.times}×") for o in bill.alternatives]
         print_table(("the same with", "gas", "ETH", "of the above"), others)
-    base, tip = bill["base_fee_wei"] / GWEI, bill["priority_fee_wei"] / GWEI
-    say(f"at a base fee of {base:g} gwei and {tip:g} gwei for the block's maker, on chain {bill['chain_id']} now.")
-    if bill["node_estimates_deploy"]:
-        say(f"the node's own estimate of the deployment: {bill['node_estimates_deploy']:,} gas.")
-    if bill["balance_wei"] is not None and bill["balance_wei"] < bill["wei"]:
-        say(f"{bill['payer']} has {ether(bill['balance_wei'])} ETH: not enough.")
+    base, tip = bill.base_fee_wei / GWEI, bill.priority_fee_wei / GWEI
+    say(f"at a base fee of {base:g} gwei and {tip:g} gwei for the block's maker, on chain {bill.chain_id} now.")
+    if bill.node_estimates_deploy:
+        say(f"the node's own estimate of the deployment: {bill.node_estimates_deploy:,} gas.")
+    if bill.balance_wei is not None and bill.balance_wei < bill.wei:
+        say(f"{bill.payer} has {ether(bill.balance_wei)} ETH: not enough.")
     say("a rollup's fee for its data on Ethereum comes on top. Nothing was planned, signed or sent.")
     return 0
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ChainError, RpcError
 from pipeline.base.limits import MAX_AIRDROP, MAX_GAS
+from pipeline.base.observer import Silence
 from pipeline.base.records import Address, BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import reach
@@ -32,12 +33,50 @@ from pipeline.settings.config import Config
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.collection import Settings
-    from pipeline.mint.fees import Fees
 
 # Stands for every digest of content: nothing is drawn, and a digest's own bytes change the bill by a few gas.
 SOME_DIGEST = hashlib.sha256(b"content that is not drawn yet").digest()
 MINED_S, LOOK_S = 30.0, 0.005  # Anvil makes a block at once, and answers a little earlier than that
 OTHER_RULES = 0.02  # a node whose estimate differs by more counts gas in another way
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One transaction."""
+
+    what: str
+    gas: int
+    wei: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Another contract for the same tokens, and how many times as much gas it takes."""
+
+    name: str
+    gas: int
+    wei: int
+    times: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a call of `mint` would cost at today's fees."""
+
+    name: str
+    chain_id: int
+    rpc_url: str
+    payer: str
+    balance_wei: int | None  # None where the account is not known
+    tokens: int
+    node_estimates_deploy: int | None  # gas, by the chain's own node
+    base_fee_wei: int
+    priority_fee_wei: int
+    lines: tuple[BillLine, ...]
+    gas: int
+    wei: int
+    wei_per_token: int
+    alternatives: tuple[Alternative, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +102,15 @@ class _Job:
 
 def dry_run(
     config: Config, count: int | None, workspace: Workspace, *, more: bool, new: bool, total: int | None = None
-) -> dict[str, Any]:
-    """The bill of a call of `mint`, as plain values. Nothing in the workspace changes. Raises what `mint` would.
+) -> Bill:
+    """The bill of a call of `mint`. Nothing in the workspace changes. Raises what `mint` would.
 
     It opens what the mint would open, but for the key: nobody is asked for a password, or whether money may be spent.
     """
     from pipeline.mint.devnet import devnet
+    from pipeline.mint.fees import least_fee_wei
 
-    wish = wish_of(config, count, workspace, _Silent().notice, more=more, new=new, total=total)
+    wish = wish_of(config, count, workspace, Silence().notice, more=more, new=new, total=total)
     request = read_request(wish.settings, wish.count, workspace)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -78,59 +118,45 @@ def dry_run(
         step = step_of(request, ledger, more=wish.more, new=new, complete=wish.complete)
         needs = (needs_of(step, ledger) | Need.CHAIN | Need.PAYER) & ~Need.KEY
         trial = Workspace(folder)
-        tools = stack.enter_context(opened(step, needs, ledger, workspace, _Silent(), embedded=trial))
+        tools = stack.enter_context(opened(step, needs, ledger, workspace, Silence(), embedded=trial))
         own = reach(stack.enter_context(devnet(trial.chain / "anvil")))
         chain, payer = tools.chain, tools.payer
         job = _job(step, needs, ledger, tools)
         fees = chain.fees()  # before our own chain has moved on
         lines = list(_measured(job, own, payer))
         estimate = _estimate(chain, payer, job.settings) if tools.chain_kind == "external" else None
-        if estimate is not None and abs(estimate - lines[0]["gas"]) > OTHER_RULES * lines[0]["gas"]:
-            lines[0]["gas"] = estimate
-        return {
-            "name": step.name,
-            "chain_id": chain.chain_id,
-            "rpc_url": chain.rpc.shown,
-            "payer": payer,
-            "balance_wei": chain.balance(payer) if payer != SOMEBODY else None,
-            "tokens": sum(len(batch.recipients) for batch in job.batches),
-            "node_estimates_deploy": estimate,
-            **_priced(fees, lines, job),
-        }
+        if estimate is not None and abs(estimate - lines[0][1]) > OTHER_RULES * lines[0][1]:
+            lines[0] = (lines[0][0], estimate)
+        price = least_fee_wei(fees)
+        gas, tokens = sum(used for _, used in lines), sum(len(batch.recipients) for batch in job.batches)
+        return Bill(
+            name=step.name,
+            chain_id=chain.chain_id,
+            rpc_url=chain.rpc.shown,
+            payer=payer,
+            balance_wei=chain.balance(payer) if payer != SOMEBODY else None,
+            tokens=tokens,
+            node_estimates_deploy=estimate,
+            base_fee_wei=price - fees.priority_fee_wei,
+            priority_fee_wei=fees.priority_fee_wei,
+            lines=tuple(BillLine(what, used, used * price) for what, used in lines),
+            gas=gas,
+            wei=gas * price,
+            wei_per_token=gas * price // tokens if tokens else 0,
+            alternatives=tuple(_alternatives(job, gas, price)),
+        )
 
 
-class _Silent:
-    """A bill has one thing to say."""
-
-    def notice(self, text: str) -> None:
-        pass
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        pass
-
-
-def _priced(fees: Fees, lines: list[dict[str, Any]], job: _Job) -> dict[str, Any]:
+def _alternatives(job: _Job, total: int, price: int) -> Iterator[Alternative]:
+    """What other contracts would take for the same, where that can be compared: for one owner."""
     from pipeline.mint.alternatives import ALTERNATIVES
-    from pipeline.mint.fees import least_fee_wei
 
-    price = least_fee_wei(fees)
-    total = sum(line["gas"] for line in lines)
-    tokens = sum(len(batch.recipients) for batch in job.batches)
-    to_one_owner = job.batches and len({address for batch in job.batches for address in batch.recipients}) == 1
+    if len({address for batch in job.batches for address in batch.recipients}) != 1:
+        return
     quantities = [len(batch.recipients) for batch in job.batches]
-    others = {other.name: other.gas(quantities, deployed=job.settings is None) for other in ALTERNATIVES}
-    return {
-        "base_fee_wei": price - fees.priority_fee_wei,
-        "priority_fee_wei": fees.priority_fee_wei,
-        "lines": [line | {"wei": line["gas"] * price} for line in lines],
-        "gas": total,
-        "wei": total * price,
-        "wei_per_token": total * price // tokens if tokens else 0,
-        "alternatives": [
-            {"name": name, "gas": gas, "wei": gas * price, "times": round(gas / total, 1)}
-            for name, gas in (others.items() if to_one_owner else ())
-        ],
-    }
+    for other in ALTERNATIVES:
+        gas = other.gas(quantities, deployed=job.settings is None)
+        yield Alternative(other.name, gas, gas * price, round(gas / total, 1))
 
 
 # ── what there is to do ──────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +229,7 @@ def _estimate(chain: Chain, payer: Address, settings: Settings | None) -> int | 
         return None
 
 
-def _measured(job: _Job, own: Chain, payer: Address) -> Iterator[dict[str, Any]]:
+def _measured(job: _Job, own: Chain, payer: Address) -> Iterator[tuple[str, int]]:
     """Each transaction of a job and its gas, from having done it on our own chain."""
     from pipeline.mint.collection import ZERO_ADDRESS, Settings, deploy_data
     from pipeline.mint.signer import NodeSigner
@@ -213,11 +239,11 @@ def _measured(job: _Job, own: Chain, payer: Address) -> Iterator[dict[str, Any]]
     data, done = deploy_data(settings), deploy_data(replace(settings, owner=account))
     contract, gas = _done(own, account, None, done)
     if job.settings is not None:
-        yield {"what": "deploy", "gas": gas + _calldata_gas(data) - _calldata_gas(done)}
+        yield "deploy", gas + _calldata_gas(data) - _calldata_gas(done)
     bench = _Bench(own, account, contract)
     owning = set(job.owning)
     for batch in job.batches:
-        yield {"what": batch.name, "gas": bench.gas(batch, owning)}
+        yield batch.name, bench.gas(batch, owning)
         owning |= set(batch.recipients)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.art.artworks import Artworks
 from pipeline.art.sheet import contact_sheets
@@ -13,6 +14,7 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
 from pipeline.base.pictures import decode
 from pipeline.base.records import Address, Artwork, TokenSpec
+from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.cover import ensure_cover
 from pipeline.ledger import Ledger, Run
@@ -28,7 +30,41 @@ MAX_SHEET = 1_000  # drawings of one `generate`: ten pages; a collection that is
 NOBODY = Address("0x" + "00" * 20)  # these pictures are nobody's tokens
 
 
-def draw_seed(config: Config, seed: int, out: Path) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class SeedDrawn:
+    """The picture of one seed."""
+
+    model: str
+    size: int
+    file: Path
+    seed: int
+    flaw: str | None  # why the gate would refuse it
+    attributes: tuple[Trait, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnSheet:
+    """One picture of a contact sheet."""
+
+    token_id: int
+    attempt: int
+    seed: int
+    flaw: str | None
+    attributes: tuple[Trait, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SheetDrawn:
+    """A contact sheet of tokens as `mint` would draw them."""
+
+    model: str
+    collection_seed: int
+    size: int
+    files: tuple[Path, ...]
+    tokens: tuple[OnSheet, ...]
+
+
+def draw_seed(config: Config, seed: int, out: Path) -> SeedDrawn:
     """Write the picture of one token's seed: pixels and bytes are those of a token with this seed, model and size.
 
     Raises BadArgument for a file that is no .png or a size out of range, GenerationError for the model or the device.
@@ -40,10 +76,10 @@ def draw_seed(config: Config, seed: int, out: Path) -> dict[str, Any]:
     generator = _generator(config)
     drawing = draw(generator, seed, config["size"])
     write_whole(out, encode_png(drawing.pixels, config["encoder"]))
-    return {"model": generator.name, "size": config["size"], "file": str(out), **_told(drawing)}
+    return SeedDrawn(generator.name, config["size"], out, drawing.seed, drawing.flaw or None, _traits(drawing))
 
 
-def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Observer) -> dict[str, Any]:
+def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Observer) -> SheetDrawn:
     """Write a contact sheet of tokens 1 to `count` of a collection with this seed, drawn as `mint` would: none picked.
 
     Raises what `draw_seed` does.
@@ -54,25 +90,19 @@ def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Obs
 
     check_png("--sheet", sheet)
     near = None if config["duplicate_bits"] == "off" else config["duplicate_bits"]
-    generator, gate, told = _generator(config), Gate(seed, near=near), list[dict[str, Any]]()
+    generator, gate, told = _generator(config), Gate(seed, near=near), list[OnSheet]()
 
     def pictures() -> Iterator[tuple[str, Image.Image]]:
         specs = (TokenSpec(token_id, token_seed(seed, token_id), NOBODY) for token_id in range(1, count + 1))
         for item in drawn(specs, generator, config["size"], gate):
             assert not isinstance(item, Artwork), "all of them are specs"
             taken, drawing, _ = item
-            told.append({"token_id": taken.token_id, "attempt": taken.attempt, **_told(drawing)})
+            told.append(OnSheet(taken.token_id, taken.attempt, drawing.seed, drawing.flaw or None, _traits(drawing)))
             observer.progress("draw", taken.token_id, count)
             yield str(taken.token_id), Image.fromarray(drawing.pixels)
 
     pages = contact_sheets(pictures(), sheet)
-    return {
-        "model": generator.name,
-        "collection_seed": seed,
-        "size": config["size"],
-        "files": [str(page) for page in pages],
-        "tokens": told,
-    }
+    return SheetDrawn(generator.name, seed, config["size"], tuple(pages), tuple(told))
 
 
 def draw_run(source: ArtSource, work: Work) -> list[Path]:
@@ -149,9 +179,5 @@ def _generator(config: Config) -> Generator:
     return load_generator(config["model"], device=config["device"], threads=config["threads"] or None)
 
 
-def _told(drawing: Drawing) -> dict[str, Any]:
-    return {
-        "seed": drawing.seed,
-        "flaw": drawing.flaw or None,
-        "attributes": [{"trait_type": a.trait_type, "value": a.value} for a in drawing.attributes],
-    }
+def _traits(drawing: Drawing) -> tuple[Trait, ...]:
+    return tuple(Trait(attribute.trait_type, attribute.value) for attribute in drawing.attributes)
