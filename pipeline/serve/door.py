@@ -8,6 +8,7 @@ read (Fetch standard, 3.2).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import logging
@@ -17,6 +18,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.base.port import HEADERS
 from pipeline.ledger.access import AccessToken
 
 log = logging.getLogger(__name__)
@@ -35,18 +37,6 @@ SAFE = ("GET", "HEAD")
 ROUTES = ("/v1/collections", "/v1/jobs", "/media/", "/gallery/", "/metrics")  # each with a pace of its own
 ALWAYS_OPEN = ("/healthz", "/")  # says that the process lives; the empty page, which then asks for a token
 PAGE_FILES = "/gallery/"  # its style and scripts: nothing of the workspace
-
-# Answers without a policy of their own may load, run and be framed by nothing.
-HEADERS = {
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-    "cache-control": "no-store",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +102,8 @@ class Door:
         answer = _with_headers(send, visit)
         try:
             await self._let_in(scope, visit)
-            await self._app(scope, await _limited(scope, receive), answer)
+            app = self._app if scope["method"] != "HEAD" else _without_body(self._app)
+            await app(scope, await _limited(scope, receive), answer)
         except Refused as refused:
             visit.refused = refused.error
             if visit.started:
@@ -223,6 +214,30 @@ def _with_headers(send: Send, visit: _Visit) -> Send:
             missing = [(n.encode(), v.encode()) for n, v in HEADERS.items() if n.encode() not in given]
             message = {**message, "headers": [*message.get("headers", ()), *missing]}
         await send(message)
+
+    return answer
+
+
+def _without_body(app: App) -> App:
+    """`app` for HEAD: what GET would answer, up to its body; nothing is followed of what goes on and on."""
+
+    async def answer(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        begun = asyncio.Event()
+
+        async def head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                begun.set()
+
+        asked = asyncio.ensure_future(app({**scope, "method": "GET"}, receive, head))
+        started = asyncio.ensure_future(begun.wait())
+        await asyncio.wait((asked, started), return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        if not asked.done():
+            asked.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asked
+        await send({"type": "http.response.body", "body": b""})
 
     return answer
 

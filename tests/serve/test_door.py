@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import resource
 import select
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,7 @@ import pytest
 from conftest import REPOSITORY, Pipeline
 from serve.conftest import Service, new_token, service, small
 
+from pipeline.base.port import SHARE, most_connections
 from pipeline.serve.door import MAX_CLIENTS, Pace, Rate, _route
 
 
@@ -186,16 +189,55 @@ def test_half_open_and_slow_clients_are_let_go_and_others_are_served(shared: Ser
         assert _resident(shared.process.pid) - before < 64 << 20
 
 
-def test_more_connections_than_it_keeps_are_turned_away(tmp_path: Path) -> None:
-    from pipeline.serve.server import MAX_CONNECTIONS
-
+@pytest.mark.timeout(120)
+def test_half_open_connections_give_way_on_both_ports(tmp_path: Path) -> None:
+    """1,100 half heads at each port of a process that may open 1,024 files: whoever asks is answered all the same."""
+    few, many = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(few, min(many, 4_096)), many))
     with service(tmp_path) as running, ExitStack() as stack:
-        made = [stack.enter_context(socket.create_connection(running.address)) for _ in range(MAX_CONNECTIONS + 50)]
-        closed, _, _ = select.select(made, [], [], 60)
-        assert closed and set(closed) <= set(made[MAX_CONNECTIONS:])  # the latest, before the oldest run out of time
-        stack.close()
-        with running.client() as client:
-            assert client.get("/healthz").status_code == 200
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (1_024, 1_024))
+        gateway = ("127.0.0.1", int(running.gateway.split("/")[2].rpartition(":")[2]))
+        for address in (running.address, gateway):
+            for _ in range(1_100):
+                connection = stack.enter_context(socket.create_connection(address, 60))
+                with suppress(OSError):
+                    connection.sendall(b"GET / HTTP/1.1\r\nHost: loc")
+        for address, path, status in ((running.address, "/healthz", 200), (gateway, "/ipfs/none", 400)):
+            began = time.monotonic()
+            assert httpx.get(f"http://127.0.0.1:{address[1]}{path}", timeout=30).status_code == status
+            assert time.monotonic() - began < 5  # a second where nobody else works on this machine
+        assert running.log.stat().st_size < 20_000
+
+
+def test_one_client_leaves_room_for_others(shared: Service, token: str) -> None:
+    """Connections that are in the middle of a request do not give way: a client that holds its share gets no more."""
+    share = int(most_connections() * SHARE)
+    with ExitStack() as stack:
+        held = []
+        for _ in range(share + 20):
+            connection = stack.enter_context(socket.create_connection(shared.address, 60))
+            connection.sendall(
+                "POST /v1/collections HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nIdempotency-Key: x\r\n"
+                f"Authorization: Bearer {token}\r\nContent-Length: 9\r\n\r\n{{".encode()
+            )
+            held.append(connection)
+        closed, _, _ = select.select(held[share:], [], [], 60)
+        assert closed
+    with shared.client() as client:
+        assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/jobs", "/", "/metrics", "/openapi.json", "/v1/jobs/999"])
+def test_head_is_answered_as_get_without_its_body(shared: Service, path: str) -> None:
+    with shared.client() as client:
+        got, head = client.get(path), client.head(path)
+    assert head.status_code == got.status_code and head.content == b""
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+def test_a_head_of_twenty_kilobytes_in_one_packet_is_refused(shared: Service) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n"
+    assert _raw(shared, head).startswith(b"HTTP/1.1 400")
 
 
 def test_a_client_that_takes_no_answer_holds_no_memory(shared: Service) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pipeline.pin.gateway.app import Gateway
 
 ADDRESS = "127.0.0.1"  # loopback only: it is this machine's door
-GRACE = 3  # seconds that running answers get at the end
 
 
 @contextlib.contextmanager
@@ -26,7 +25,7 @@ def serve_gateway(app: Gateway, port: int) -> Iterator[str]:
     Raises BadArgument when the port is taken or not for this user.
     """
     with extra("serve"):
-        import uvicorn
+        from pipeline.base.port import server
 
     # Without the protocol by name, asyncio leaves Nagle's algorithm on: 40 ms for each small answer.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -39,22 +38,14 @@ def serve_gateway(app: Gateway, port: int) -> Iterator[str]:
         raise BadArgument(
             name="port", value=port, expected=f"a port that is free here ({error.strerror}); 0 takes any"
         ) from error
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="gateway", daemon=True)
+    running = server(app)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, name="gateway", daemon=True)
     thread.start()
     try:
-        while not server.started and thread.is_alive():
+        while not running.started and thread.is_alive():
             time.sleep(0.01)
         yield f"http://{ADDRESS}:{listening.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        running.should_exit = True
         thread.join()
         listening.close()
