@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
-from pipeline.base.files import read_regular
-from pipeline.base.limits import MAX_PORT
 from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import command
@@ -319,19 +317,20 @@ def _look_again(workspace: Workspace, config: Settings) -> None:
     with Ledger(workspace.ledger, readonly=True) as ledger:
         waiting = [c for c in ledger.collections.all() if ledger.tokens.counts(c.id).get("mined")]
     for kind, collection in {collection.chain_kind: collection for collection in waiting}.items():
-        url = config.chain.rpc_url if kind == "external" else _running_at(workspace.chain / kind / "port")
+        url = config.chain.rpc_url if kind == "external" else _running_at(workspace.chain / kind)
         if url:
             _look_at(url, workspace, collection)
 
 
-def _running_at(port_file: Path) -> str | None:
+def _running_at(folder: Path) -> str | None:
     """The URL of an embedded chain that runs now. Asked by a bare socket: a client would cost `status` its quickness."""
-    try:
-        address = ("127.0.0.1", int(read_regular(port_file, 64)) & MAX_PORT)
-    except (OSError, ValueError):  # gone or damaged: the next command that needs the chain says so
+    from pipeline.mint.devnet import kept_port
+
+    port = kept_port(folder)
+    if port is None:
         return None
     with socket.socket() as probe:
-        return f"http://{address[0]}:{address[1]}" if probe.connect_ex(address) == 0 else None
+        return f"http://127.0.0.1:{port}" if probe.connect_ex(("127.0.0.1", port)) == 0 else None
 
 
 def _look_at(url: str, workspace: Workspace, collection: Collection) -> None:

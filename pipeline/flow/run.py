@@ -278,6 +278,7 @@ def _walk(config: Config, source: ArtSource, work: Work, tools: Tools) -> dict[s
 
     run, ledger, observer = work.run, work.ledger, work.observer
     flow = _Flow(source, work, tools)
+    flow.must_hold_content()
     flow.ensure_info()
 
     def tell(event: ChainEvent) -> None:
@@ -360,6 +361,14 @@ class _Flow:
             animation_url=f"{folder}{artwork.animation.suffix}" if artwork.animation else words.animation_url,
             youtube_url=words.youtube_url,
         )
+
+    def must_hold_content(self) -> None:
+        """Raise Corrupt unless what an earlier process sealed is still here: it was proved then, and may be gone since."""
+        roots = [root for batch in self.earlier for root in (batch.images, batch.metadata)]
+        if self.collection.contract is None and self.collection.info_root is not None:
+            roots.append(self.ledger.pins.known(self.collection.info_root).root)  # the deployment commits to it
+        for root in roots:
+            self.tools.content.store.must_hold(root)
 
     def ensure_info(self) -> None:
         """Pin the cover and the directory behind contractURI(), unless an earlier process did."""

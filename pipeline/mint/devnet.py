@@ -19,6 +19,7 @@ sent again and the same blocks come back.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import logging
 import os
 import secrets
@@ -36,6 +37,7 @@ from typing import IO, Literal
 
 from pipeline.base.errors import ChainError, Corrupt, RpcError, RpcUnavailable, WorkspaceUnwritable
 from pipeline.base.files import read_regular, write_whole
+from pipeline.base.limits import MAX_PORT
 from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import quantity
 from pipeline.mint.programs import find_anvil, find_ganache
@@ -57,6 +59,7 @@ PORTS = range(20000, 30000)  # below the ports that systems give to outgoing con
 START_S = 30.0  # Ganache takes a second, on a busy machine ten
 STOP_S = 15.0  # writing a state of 100 MB takes about one
 LEAVE_S = 2.0  # a process that is just ending has no name any more and still holds its port
+STATE_PARTS = frozenset({"block", "accounts", "blocks", "transactions"})  # of every state that Anvil wrote
 SETTLE_S = 0.02  # between two looks
 GOOD_COPY_S = 5.0  # between two copies of Anvil's state while it runs
 
@@ -114,6 +117,17 @@ def _start(folder: Path, kind: Kind, url: str, port: int) -> subprocess.Popen[by
         raise _taken(folder, port)
     if kind == "anvil":
         _repair_state(folder)
+    try:
+        return _started(folder, kind, url, port)
+    except _Ended:
+        # A state may be whole to us and not to Anvil. Then the chain is born again, and signed bytes are sent again.
+        if kind != "anvil" or not _set_aside(folder / "anvil.json"):
+            raise
+        log.warning("the chain's state is damaged: it is set aside, and the chain begins again from what was signed")
+        return _started(folder, kind, url, port)
+
+
+def _started(folder: Path, kind: Kind, url: str, port: int) -> subprocess.Popen[bytes]:
     with (folder / "node.log").open("wb") as output:
         node = _spawn(_command(folder, kind, port), output)
     write_whole(folder / "pid", f"{node.pid} {os.getpid()}\n".encode())
@@ -179,14 +193,29 @@ def _wait_until_up(node: subprocess.Popen[bytes], folder: Path, url: str, known:
             )
         if node.poll() is not None:
             said = (folder / "node.log").read_text("utf-8", "replace").strip()[-500:]
-            raise ChainError(reason=f"the embedded chain ended while starting: {said or node.returncode}", hint="")
+            raise _Ended(
+                reason=f"the embedded chain ended while starting: {said or node.returncode}",
+                hint=f"what it said is in {folder / 'node.log'}; where nothing helps, use another --workspace",
+            )
         time.sleep(SETTLE_S)
     raise ChainError(
         reason=f"the embedded chain did not answer within {START_S:.0f} s", hint="see " + str(folder / "node.log")
     )
 
 
+class _Ended(ChainError):
+    """The node did not come up."""
+
+
+def kept_port(folder: Path) -> int | None:
+    """The port that a folder's chain has when it runs; None where none is known."""
+    known = _read(folder / "port") or ""
+    return int(known) if _is_number(known) and 0 < int(known) <= MAX_PORT else None
+
+
 def _port(folder: Path) -> int:
+    if kept_port(folder) is None:
+        _set_aside(folder / "port")  # another one will do
     return _kept(folder / "port", lambda: next(port for port in iter(_some_port, 0) if _is_free(port)))
 
 
@@ -200,11 +229,15 @@ def _kept(path: Path, choose: Callable[[], int]) -> int:
     if known is None:
         known = str(choose())
         write_whole(path, f"{known}\n".encode())
-    if not (known.isdecimal() and len(known) < 16):
+    if not _is_number(known):
         raise Corrupt(
             what=path, reason="it holds no number", hint="restore it from a backup: the chain was made with it"
         )
     return int(known)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def _set_clock(url: str) -> None:
@@ -256,7 +289,7 @@ def _joinable(folder: Path, url: str, port: int) -> bool:
 def _recorded(folder: Path) -> _Process | None:
     """The node that runs this folder's chain, if it still does: a process number alone may be a stranger's by now."""
     words = (_read(folder / "pid") or "").split()
-    if len(words) != 2 or not all(word.isdecimal() and len(word) < 10 for word in words):
+    if len(words) != 2 or not all(map(_is_number, words)):
         return None
     found = _Process(int(words[0]), int(words[1]))
     return found if str(folder) in _command_line(found.node) else None
@@ -363,28 +396,46 @@ def _keep_good_copy(folder: Path) -> bool:
 
 
 def _repair_state(folder: Path) -> None:
-    """Put the last whole copy in the place of a cut state file, and the cut one aside."""
+    """Put the last whole copy in the place of a state file that is cut, or none, and that one aside."""
     state = folder / "anvil.json"
-    if not state.exists() or _whole_state(state) is not None:
+    if _whole_state(state) is not None or not _set_aside(state):
         return
-    os.replace(state, folder / "anvil.cut.json")
     good = _whole_state(folder / "anvil.good.json")
     if good is not None:
         write_whole(state, good)
         log.warning("the chain's state was cut off while being written; its last whole copy is used")
 
 
+def _set_aside(path: Path) -> bool:
+    """Give a file, or a folder in its place, a name that nobody reads; False when nothing is there."""
+    names = (path.with_name(f"{path.stem}.cut{number or ''}{path.suffix}") for number in itertools.count())
+    try:
+        os.replace(path, next(name for name in names if not name.exists()))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise WorkspaceUnwritable(path=path, reason=error.strerror or str(error)) from error
+    return True
+
+
 def _whole_state(path: Path) -> bytes | None:
-    """The file's content if it is one whole JSON object: Anvil refuses to start with less."""
+    """The file's content if it is one whole JSON object of an Anvil's state: Anvil refuses to start with less."""
     try:
         content = read_regular(path, MAX_STATE)
-        return content if isinstance(parse_json(content), dict) else None
+        state = parse_json(content)
     except (OSError, ValueError):
         return None
+    return content if isinstance(state, dict) and STATE_PARTS <= state.keys() else None
 
 
 def _read(path: Path) -> str | None:
+    """What a small file says; None where there is none, or nothing in it."""
     try:
         return read_regular(path, MAX_NOTE).decode("ascii", "replace").strip() or None
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ChainError(
+            reason=f"{path} cannot be read: {error.strerror or error}",
+            hint="put a copy of it back, or use another --workspace",
+        ) from error

@@ -27,7 +27,14 @@ from pipeline.pin.car import Car, CarWriter, Index, check_car, index_car
 
 log = logging.getLogger(__name__)
 
+MAX_HASHED = 1 << 30  # bytes of a CAR that is hashed again before a signature: a second or two
 MAX_INDEXES = 64  # kept in memory: a few hundred bytes per block
+
+
+_BRING_BACK = (
+    "nothing was signed for it; put a copy back, or have `pipeline repin --all --gateway URL` fetch it from whoever has"
+    " it, then give the same command again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,23 @@ class CarStore(Pinner):
         if found.cid != root:
             raise Corrupt(what=path, reason=f"its root is {found.cid}")
         return found
+
+    def must_hold(self, root: PinnedRoot) -> None:
+        """Raise Corrupt unless the CAR of a root is the file that was recorded: to be asked before anything is signed
+        for it.
+
+        One above MAX_HASHED is judged by its size: reading a larger one takes many seconds, for which a transaction
+        would wait; `verify` and `repin` read all of them.
+        """
+        path = self.path(root.cid)
+        try:
+            size = path.stat().st_size
+            same = size > root.block_bytes if size > MAX_HASHED else _file_sha256(path) == root.car_sha256
+        except OSError as error:
+            reason = "it is missing" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+            raise Corrupt(what=path, reason=reason, hint=_BRING_BACK) from error
+        if not same:
+            raise Corrupt(what=path, reason="it is not the file that was recorded", hint=_BRING_BACK)
 
     def open(self, root: CID) -> Car:
         """The blocks of one root; the caller closes it. A file is hashed when it is new here or has changed.

@@ -166,3 +166,14 @@ def test_killed_at_random_moments_it_ends_with_exactly_the_tokens(
     ended = subprocess.CompletedProcess(process.args, process.returncode, out, err)
     _must_be_exact(pipeline, tmp_path, ended, expected)
     print(f"trial {trial}: killed {kills} times")
+
+
+def test_content_that_is_gone_since_it_was_sealed_is_not_minted(pipeline: Pipeline, tmp_path: Path) -> None:
+    assert _mint(tmp_path, PIPELINE_CRASH_AT="batch_sealed").returncode == -signal.SIGKILL
+    car = max((tmp_path / "workspace" / "car").glob("*.car"), key=lambda path: path.stat().st_mtime)
+    content = car.read_bytes()
+    car.unlink()
+    ended = _mint(tmp_path)
+    assert ended.returncode == 1 and car.name in ended.stderr and "pipeline repin" in ended.stderr
+    car.write_bytes(content)
+    assert _mint(tmp_path).returncode == 0

@@ -128,6 +128,22 @@ def test_a_sound_car_that_is_not_the_recorded_file_is_found(store: CarStore) -> 
         store.check(root)
 
 
+def test_before_a_signature_the_recorded_file_has_to_be_there(store: CarStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = store.put_directory(ENTRIES)
+    store.must_hold(root)
+    flip(store.path(root.cid), 8 * 200)
+    with pytest.raises(Corrupt, match="not the file that was recorded"):
+        store.must_hold(root)
+    monkeypatch.setattr("pipeline.pin.store.MAX_HASHED", 100)
+    store.must_hold(root)  # huge ones by their size
+    store.path(root.cid).write_bytes(bytes(root.block_bytes - 1))
+    with pytest.raises(Corrupt):
+        store.must_hold(root)
+    store.path(root.cid).unlink()
+    with pytest.raises(Corrupt, match="missing"):
+        store.must_hold(root)
+
+
 def test_a_flipped_bit_in_an_image_stops_the_directory(store: CarStore, tmp_path: Path) -> None:
     image = tmp_path / "1.png"
     image.write_bytes(bytes(5_000))
