@@ -167,7 +167,7 @@ def test_a_state_cut_while_being_written_is_replaced_by_the_last_whole_copy(
     with devnet(tmp_path) as url:
         genesis, tx_hash = connect(url).genesis_hash, send_one(connect(url))
     state = tmp_path / "anvil.json"
-    for cut in (b"", state.read_bytes()[:500]):
+    for cut in (b"", state.read_bytes()[:500], b"{}"):
         state.write_bytes(cut)
         with devnet(tmp_path) as url:
             assert connect(url).genesis_hash == genesis
@@ -192,6 +192,31 @@ def test_a_chain_without_any_state_left_is_born_again_with_the_same_genesis(tmp_
         path.unlink()
     with devnet(tmp_path) as url:
         assert connect(url).genesis_hash == genesis
+
+
+def test_a_state_that_anvil_does_not_take_is_set_aside_and_the_chain_is_born_again(tmp_path: Path) -> None:
+    with devnet(tmp_path) as url:
+        genesis = connect(url).genesis_hash
+    odd = b'{"block": 1, "accounts": 2, "blocks": 3, "transactions": 4}'
+    for name in ("anvil.json", "anvil.good.json"):
+        (tmp_path / name).write_bytes(odd)
+    with devnet(tmp_path) as url:
+        assert connect(url).genesis_hash == genesis
+    assert (tmp_path / "anvil.cut.json").read_bytes() == odd
+    (tmp_path / "anvil.json").unlink()
+    (tmp_path / "anvil.json").mkdir()  # whoever did that
+    (tmp_path / "port").write_bytes(b"\xff\xfe")
+    (tmp_path / "pid").write_text("a b")
+    with devnet(tmp_path) as url:
+        assert connect(url).genesis_hash == genesis
+
+
+def test_a_number_that_the_chain_was_born_with_and_is_damaged_is_told(tmp_path: Path) -> None:
+    with devnet(tmp_path):
+        pass
+    (tmp_path / "born").write_text("yesterday")
+    with pytest.raises(ChainError, match="born is damaged: it holds 'yesterday'"), devnet(tmp_path):
+        pass
 
 
 def test_a_missing_anvil_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
