@@ -173,7 +173,7 @@ def _clean(document: Document, field: str, text: str, limit: int) -> str:
     try:
         check_text(text, limit, lines=field == "description")
     except Expected as expected:
-        raise document.refused(f"{printable(field, 40)} to be {expected}", f"it is {printable(text, 60)!r}") from None
+        raise document.refused(f"{printable(field, 40)} to be {expected}", f"it is '{printable(text, 60)}'") from None
     return text
 
 

@@ -47,10 +47,11 @@ class Existing:
 
     def plan(self, asked: Asked) -> ArtPlan:
         folder, observer = self._folder, asked.observer
+        number = len(folder.tokens)
+        observer.notice(f"reading {number:,} image{'s' if number != 1 else ''} in {folder.path}")
+        found = folder.read(asked.digests(), asked.first, observer)
         if asked.needs_cover:
             folder.cover()
-        observer.notice(f"reading {len(folder.tokens):,} images in {folder.path}")
-        found = folder.read(asked.digests(), asked.first, observer)
 
         def enter(ledger: Ledger, collection: int) -> None:
             ledger.tokens.plan_found(collection, dict(enumerate(found, asked.first)))

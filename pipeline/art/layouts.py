@@ -121,7 +121,7 @@ def _files(folder: Path, listing: Listing) -> tuple[dict[str, Path], dict[str, P
         ):
             documents.setdefault(path.stem, path)
         else:
-            held = f" ({sum(1 for _ in path.iterdir()):,} files)" if path.is_dir() and not path.is_symlink() else ""
+            held = f" (holding {sum(1 for _ in path.iterdir()):,})" if path.is_dir() and not path.is_symlink() else ""
             listing.unused.append(f"{path.name}{'/' if held else ''}{held}")
     return media, documents
 

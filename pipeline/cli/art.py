@@ -19,6 +19,25 @@ if TYPE_CHECKING:
 LONG_TABLE = 100  # rows after which nobody reads on
 
 
+def _check(call: Call) -> int:
+    from pipeline.cli.terminal import progress_on_stderr
+    from pipeline.flow.check import check_images
+
+    with progress_on_stderr() as observer:
+        found = check_images(call.config, observer)
+    if call.as_json:
+        faults = [{"file": file, "expected": expected} for file, expected in found.faults]
+        print_json({"folder": str(found.folder), "tokens": found.tokens, "sound": not faults, "faults": faults})
+    elif found.faults:
+        print_table(("file", "expected"), found.faults, wrap=True)
+    if not found.faults:
+        say(
+            f"{found.tokens:,} token{'s' if found.tokens != 1 else ''}: nothing in {found.folder} keeps them from being minted"
+        )
+        call.next("pins and mints them", "mint", "--images", call.config["images"])
+    return 2 if found.faults else 0
+
+
 def _generate(call: Call) -> int:
     from pipeline.flow.preview import MAX_SHEET, draw_seed, draw_sheet
 
@@ -122,6 +141,13 @@ def _rarity(call: Call) -> int:
 
 
 VERBS = (
+    Verb(
+        "check",
+        _check,
+        "look at a folder of images as `mint` would, and tell all of its faults",
+        ("check --images my-art", "check --images my-art --json"),
+        (Scope.NAME, Scope.COLLECTION, "images", "editions"),
+    ),
     Verb(
         "generate",
         _generate,

@@ -66,10 +66,12 @@ def _mint(call: Call) -> int:
 
 
 def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
+    from pipeline.cli.terminal import progress_on_stderr
     from pipeline.flow.bill import dry_run
 
     words = call.arguments
-    bill = dry_run(call.config, count, call.workspace, more=words.more, new=words.new, total=total)
+    with progress_on_stderr() as observer:
+        bill = dry_run(call.config, count, call.workspace, observer, more=words.more, new=words.new, total=total)
     if call.as_json:
         print_json(bill)
         return 0

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import ChainError, RpcError
 from pipeline.base.limits import MAX_AIRDROP, MAX_GAS
-from pipeline.base.observer import Silence
+from pipeline.base.observer import Observer, Silence
 from pipeline.base.records import Address, BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import reach
@@ -101,16 +101,25 @@ class _Job:
 
 
 def dry_run(
-    config: Config, count: int | None, workspace: Workspace, *, more: bool, new: bool, total: int | None = None
+    config: Config,
+    count: int | None,
+    workspace: Workspace,
+    observer: Observer | None = None,
+    *,
+    more: bool,
+    new: bool,
+    total: int | None = None,
 ) -> Bill:
-    """The bill of a call of `mint`. Nothing in the workspace changes. Raises what `mint` would.
+    """The bill of a call of `mint`. Nothing in the workspace changes. Raises what `mint` would, and tells `observer` what
+    it would tell of a folder.
 
     It opens what the mint would open, but for the key: nobody is asked for a password, or whether money may be spent.
     """
     from pipeline.mint.devnet import devnet
     from pipeline.mint.fees import least_fee_wei
 
-    wish = wish_of(config, count, workspace, Silence().notice, more=more, new=new, total=total)
+    told = observer or Silence()
+    wish = wish_of(config, count, workspace, told.notice, more=more, new=new, total=total)
     request = read_request(wish.settings, wish.count, workspace)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -118,7 +127,7 @@ def dry_run(
         step = step_of(request, ledger, more=wish.more, new=new, complete=wish.complete)
         needs = (needs_of(step, ledger) | Need.CHAIN | Need.PAYER) & ~Need.KEY
         trial = Workspace(folder)
-        tools = stack.enter_context(opened(step, needs, ledger, workspace, Silence(), embedded=trial))
+        tools = stack.enter_context(opened(step, needs, ledger, workspace, told, embedded=trial))
         own = reach(stack.enter_context(devnet(trial.chain / "anvil")))
         chain, payer = tools.chain, tools.payer
         job = _job(step, needs, ledger, tools)

@@ -20,7 +20,7 @@ from PIL import Image
 from pipeline.art.folder import ImageFolder
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument
-from pipeline.base.records import Address
+from pipeline.base.records import Address, Found
 from pipeline.flow.plan import collection_settings
 from pipeline.pin.metadata import check_token_metadata
 from pipeline.pin.store import CarStore
@@ -223,6 +223,116 @@ def test_the_count_is_the_folders(pipeline: Pipeline, tmp_path: Path) -> None:
     assert ended.code == 2 and "expected 2" in ended.err and not (tmp_path / "workspace" / "ledger.sqlite").exists()
     bill = pipeline("mint", "--images", "art", "--dry-run", "--json")
     assert bill.code == 0 and bill.json["tokens"] == 2
+
+
+# ── what people's folders have ───────────────────────────────────────────────────────────────────────────────
+
+
+def read(folder: Path, *, editions: bool = False) -> tuple[list[Found], str]:
+    heard = Heard()
+    return ImageFolder(str(folder), editions=editions).read({}, 1, heard), "\n".join(heard.notices)
+
+
+def test_what_has_one_reading_is_read(tmp_path: Path) -> None:
+    art = write(
+        tmp_path / "art",
+        {
+            "cafe\u0301.PNG": 1,
+            "café.JSON": b"\xef\xbb\xbf" + json.dumps(
+                {
+                    "name": " Café\r\n",
+                    "description": "One\r\nTwo\tthree",
+                    "image": "café.png",
+                    "external_url": "NONE",
+                    "background_color": "#C0FFEE",
+                    "seed": 10**76,
+                    "attributes": [
+                        {"value": "Happy"},
+                        {"trait_type": "Hat", "value": ""},
+                        {"trait_type": "Odds", "value": 0.00001, "display_type": "", "max_value": None},
+                        {"trait_type": "Rare", "value": True, "rank": 3},
+                        {"trait_type": "Song", "value": "la " * 300, "display_type": "string"},
+                    ],
+                }
+            ).encode(),
+            "__MACOSX/._1.png": b"x",
+            "README.md": "mine",
+        },
+    )  # fmt: skip
+    (one,), told = read(art)
+    assert (one.name, one.description, one.external_url) == ("Café", "One\nTwo three", "")
+    assert one.background_color == "C0FFEE"
+    assert [(trait.trait_type, trait.value, trait.display_type) for trait in one.attributes] == [
+        ("Property", "Happy", None),
+        ("Odds", 0.00001, None),
+        ("Rare", "true", None),
+        ("Song", ("la " * 300).strip(), None),
+    ]
+    assert "not used: README.md, __MACOSX" in told
+    assert "attributes without a value (1), attributes.rank (1), seed (1)" in told
+
+
+def test_documents_in_one_file_are_matched_by_what_they_name(tmp_path: Path) -> None:
+    entries = [{"name": f"Cat {n}", "edition": n, "image": f"ipfs://NewUriToReplace/{n}.png"} for n in (2, 1)]
+    files = {"images/1.png": 1, "images/2.png": 2, "gifs/1.gif": b"x", "_metadata.json": json.dumps(entries)}
+    found, told = read(write(tmp_path / "build", files))
+    assert [one.name for one in found] == ["Cat 1", "Cat 2"] and "not used: gifs/" in told
+    (tmp_path / "build" / "images" / "2.png").unlink()
+    with pytest.raises(BadArgument, match="entry 1: it names no image"):
+        read(tmp_path / "build")
+
+
+def test_json_that_says_otherwise_than_its_file_is_never_silent(tmp_path: Path) -> None:
+    swapped = {f"{n}.png": n for n in (1, 2)} | {"1.json": {"image": "https://x.org/2.png"}, "2.json": {}}
+    with pytest.raises(BadArgument, match="1.json.*the image beside it, 1.png"):
+        read(write(tmp_path / "swapped", swapped))
+    files = {
+        "0.png": 1,
+        "0.json": {"name": "Cat #0", "image": "ipfs://bafkqaaa", "seller_fee_basis_points": 700},
+        "7.png": 2,
+        "7.json": {"name": "Cat #7", "edition": 8, "image": "data:image/png;base64,AAAA"},
+        "collection.json": {"name": "Cats", "external_link": "https://x.org", "banner_image": "b.png"},
+    }
+    _, told = read(write(tmp_path / "odd", files))
+    for line in (
+        "token 1 is 0.png, 'Cat #0'; token 2 is 7.png, 'Cat #7'",
+        "token 2, 7.png: 7.json says number 8",
+        "the image inside 7.json is left out for 7.png",
+        "`image` of 1 JSON is an address",
+        "a royalty of 700 hundredths",
+        "collection.json has external_link https://x.org, which is not taken: --external-url",
+        "not used: collection.json: banner_image",
+    ):
+        assert line in told, told
+
+
+def test_one_picture_for_many_tokens_is_taken_when_it_is_asked_for(tmp_path: Path) -> None:
+    same = write(tmp_path / "same", {"1.png": 1, "2.png": 1, "3.png": 2})
+    with pytest.raises(BadArgument, match="the same as token 1") as caught:
+        read(same)
+    assert "--editions" in caught.value.hint
+    assert len(read(same, editions=True)[0]) == 3
+    cards = {f"{n}.json": {"name": f"Card {n}", "image": "gold.png"} for n in (1, 2)} | {"gold.png": 5}
+    found, _ = read(write(tmp_path / "cards", cards))
+    assert [(one.name, one.source.name) for one in found] == [("Card 1", "gold.png"), ("Card 2", "gold.png")]
+
+
+def test_all_faults_are_told_at_once_and_check_finds_what_mint_finds(pipeline: Pipeline, tmp_path: Path) -> None:
+    files: dict[str, Any] = {"1.png": 1, "2.png": b"no", "3.png": 3, "3.json": "{", "4.psd": b"x"}
+    write(tmp_path / "art", files | {"5.html": "<!doctype html><script src=https://x.org/a.js></script>", "5.png": 5})
+    checked = pipeline("check", "--images", "art", "--json")
+    assert checked.code == 2 and [fault["file"] for fault in checked.json["faults"]] == [
+        "4.psd",
+        "3.json",
+        "2.png",
+        "5.html",
+    ]
+    assert not (tmp_path / "workspace").exists()
+    minted, billed = pipeline("mint", "--images", "art"), pipeline("mint", "--images", "art", "--dry-run")
+    assert minted.code == billed.code == 2 and minted.err.partition("error:")[2] == billed.err.partition("error:")[2]
+    assert all(fault["file"] in minted.err for fault in checked.json["faults"])
+    sound = pipeline("check", "--images", write(tmp_path / "sound", {"1.png": 1, "2.png": 2}))
+    assert sound.code == 0 and "--images" in sound.err
 
 
 # ── what is refused, by name ─────────────────────────────────────────────────────────────────────────────────
