@@ -1,14 +1,15 @@
 """The command line: words in, words out. It decides nothing.
 
 stdout carries the result and nothing else; progress, notices and errors go to stderr. `--json` changes the form of a
-result, never its content. Exit codes: 0 all done, 1 error, 2 usage or configuration, 3 some tokens failed, 130
-interrupted and resumable (143 when terminated).
+result, never its content, and an error is a result then. Exit codes: 0 all done, 1 error, 2 usage or configuration, 3 some
+tokens failed, 130 interrupted and resumable (143 when terminated).
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -89,8 +90,17 @@ def main(words: Sequence[str]) -> int:
         say(f"\nterminated: {ended}")
         return 128 + signal.SIGTERM
     except PipelineError as error:
-        say(f"error: {error}" + (f"\n  → {told(error.hint)}" if error.hint else ""))
-        return error.exit_code
+        return _failed(str(error), told(error.hint), error.exit_code, words, kind=type(error).__name__)
+
+
+def _failed(error: str, hint: str, code: int, words: Sequence[str], kind: str = "UsageError") -> int:
+    """Tell what went wrong: on stderr in words, and on stdout as the result where that is asked for as JSON."""
+    say(f"error: {error}" + (f"\n  → {hint}" if hint else ""))
+    if "--json" in words:
+        with contextlib.suppress(OSError):
+            print(json.dumps({"error": error, "hint": hint, "kind": kind, "exit_code": code}, ensure_ascii=False))
+            sys.stdout.flush()
+    return code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,8 +109,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         told = shown_value(message)  # somebody may have typed a private key
         help = shlex.join([*invoked(), *self.prog.split()[1:], "--help"])
-        say(f"error: {told}\n  → `{help}` shows examples")
-        sys.exit(2)
+        sys.exit(_failed(str(told), f"`{help}` shows examples", 2, sys.argv[1:]))
 
     def _check_value(self, action: argparse.Action, value: str) -> None:
         choices = [*map(str, action.choices or ())]

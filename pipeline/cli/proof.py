@@ -66,11 +66,13 @@ def _verify_tokens(call: Call) -> int:
         raise BadArgument(name="--sample", value=arguments.sample, expected="not with --token: one or the other")
     if arguments.gateway is not None and arguments.kubo:
         raise BadArgument(name="--kubo", value="", expected="not with --gateway: content comes from one of them")
+    # A stranger's contract has no content here; of our own, only a gateway that this call names is asked.
+    gateway = arguments.gateway or (not arguments.kubo and arguments.contract and call.config.pin.gateway) or None
     scope = Scope(
         arguments.contract,
         None if arguments.token is None else number("--token", arguments.token, 1, MAX_TOKEN_ID),
         _sample(arguments),
-        arguments.gateway,
+        gateway,
         arguments.kubo,
         arguments.regenerate,
     )

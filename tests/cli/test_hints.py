@@ -108,5 +108,7 @@ def test_what_is_printed_is_pasted_and_does_what_it_says(pipeline: Pipeline, tmp
     shown = next_of(pipeline("rarity", "--name", "Lino", *at))
     assert "Lino" in shown.out and NAME not in shown.out
     assert next_of(pipeline("access", "new", *at)).out.count("read") == 1
+    told = pipeline("mint", "--json", "--count", "0", *at)
+    assert told.code == told.json["exit_code"] == 2 and told.json["kind"] == "BadArgument" and "--count" in told.err
     mistyped = pipeline("status", *at, env={"PIPELINE_SZE": "1"})
     assert mistyped.code == 2 and "'PIPELINE_SIZE'" in mistyped.err and "config" in mistyped.err
