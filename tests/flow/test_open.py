@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -97,8 +96,6 @@ def test_a_folder_that_was_copied_is_minted_where_it_is_not(pipeline: Pipeline, 
         ({"quorum": "5"}, "--quorum"),
         ({"cover": "nosuch.png"}, "--cover"),
         ({"images": "broken"}, "2.png"),
-        ({"max_supply": "2"}, "the rest of max supply"),
-        ({"network": "sepolia"}, "sepolia"),
     ],
 )
 def test_a_bill_refuses_what_its_mint_refuses(
@@ -113,7 +110,7 @@ def test_a_bill_refuses_what_its_mint_refuses(
         workspace = Workspace(tmp_path / str(number))
         with pytest.raises(PipelineError, match=told) as caught:
             call(config, 3, workspace, more=False, new=False, **more)  # type: ignore[operator]
-        said.append(re.sub(r"(?<=127\.0\.0\.1:)\d+", "…", str(caught.value)))  # each has an embedded chain of its own
+        said.append(str(caught.value))
     assert said[0] == said[1]
 
 
