@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from pipeline.base.workspace import Workspace
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.reading import reading_router
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 COUNT = 12
 GATEWAY = "http://127.0.0.1:8081/ipfs/"
@@ -49,7 +49,7 @@ def mint_in(folder: Path, *words: str) -> Workspace:
 
 def application(workspace: Workspace) -> FastAPI:
     """The two routers alone; what stands before them is tested with the service."""
-    config = load_config({}, {}, workspace.folder)
+    config = load_settings({}, {}, workspace.folder)
     app = FastAPI()
     app.include_router(reading_router(workspace, config, gateway=GATEWAY))
     app.include_router(gallery_router(workspace, config))

@@ -32,7 +32,7 @@ from pipeline.flow.plan import arguments_of
 from pipeline.ledger import Collection, Ledger
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
@@ -68,7 +68,7 @@ class _Batch:
     maker: Maker
 
 
-def repair(workspace: Workspace, config: Config, contracts: Sequence[str], observer: Observer) -> list[Repaired]:
+def repair(workspace: Workspace, config: Settings, contracts: Sequence[str], observer: Observer) -> list[Repaired]:
     """Write the workspace's ledger from contracts and their content; what was rebuilt of each.
 
     The ledger appears when it is complete; an interrupted call leaves none. Image files that are missing are written
@@ -79,8 +79,8 @@ def repair(workspace: Workspace, config: Config, contracts: Sequence[str], obser
     from pipeline.mint.watcher import finalize
 
     addresses = [parsed_address(contract, "--contract") for contract in dict.fromkeys(contracts)]
-    if config["seed"] != "" and len(addresses) > 1:
-        raise BadArgument(name="--seed", value=config["seed"], expected="one --contract: each has a seed of its own")
+    if config.art.seed is not None and len(addresses) > 1:
+        raise BadArgument(name="--seed", value=config.art.seed, expected="one --contract: each has a seed of its own")
     kind = kind_here(workspace, config)
     with workspace.lock(), chain_url(config, workspace, kind) as url:
         _must_be_absent(workspace)
@@ -95,7 +95,13 @@ def repair(workspace: Workspace, config: Config, contracts: Sequence[str], obser
 
 
 def _rebuild(
-    ledger: Ledger, workspace: Workspace, config: Config, chain: Chain, kind: str, address: Address, observer: Observer
+    ledger: Ledger,
+    workspace: Workspace,
+    config: Settings,
+    chain: Chain,
+    kind: str,
+    address: Address,
+    observer: Observer,
 ) -> Repaired:
     """Enter one collection with all its batches."""
     from pipeline.mint.collection import Collection
@@ -103,7 +109,7 @@ def _rebuild(
     from pipeline.pin.store import CarStore
 
     on_chain, store = Collection(chain, address), CarStore(workspace.cars)
-    batches, info = _found(on_chain, store, config["gateway"])
+    batches, info = _found(on_chain, store, config.pin.gateway)
     settings = _settings(
         workspace, config, on_chain, store, batches, info, [one.id for one in ledger.collections.all()]
     )
@@ -125,7 +131,7 @@ def _rebuild(
         owners=len(ledger.owners.tokens_by_owner(key)),
         block_number=block_number,
         seed=settings["seed"],
-        seed_is_new=config["seed"] == "",
+        seed_is_new=config.art.seed is None,
         attempts_unknown=unknown,
     )
 
@@ -235,7 +241,7 @@ def _cover_of(store: CarStore, info: CID) -> CID:
 
 def _settings(
     workspace: Workspace,
-    config: Config,
+    config: Settings,
     contract: Contract,
     store: CarStore,
     batches: list[_Batch],
@@ -275,11 +281,11 @@ def _key(workspace: Workspace, store: CarStore, batches: list[_Batch], taken: Gr
     return key
 
 
-def _seed(config: Config, store: CarStore, batches: list[_Batch]) -> int:
+def _seed(config: Settings, store: CarStore, batches: list[_Batch]) -> int:
     """The collection's seed is on no chain: the one that was given, if it leads to a drawing, or a new one."""
-    if config["seed"] == "":
+    if config.art.seed is None:
         return secrets.randbelow(MAX_SEED + 1)
-    seed = int(config["seed"])
+    seed = config.art.seed
     for batch in batches:
         token_id = batch.tokens.start
         _, attempt = batch.maker.seed_of(_document(store, batch.metadata, token_id), seed, token_id)
@@ -301,7 +307,7 @@ def _write_collection(ledger: Ledger, settings: dict[str, Any], contract: Contra
 def _write_runs(
     ledger: Ledger,
     workspace: Workspace,
-    config: Config,
+    config: Settings,
     key: int,
     batches: list[_Batch],
     store: CarStore,
@@ -317,14 +323,14 @@ def _write_runs(
         group = list(alike)
         quantities = [len(batch.tokens) for batch in group]
         arguments = arguments_of(config, sum(quantities)) | maker.arguments
-        tools = asdict(maker.fingerprint(_digests(group, store), config["size"]))
+        tools = asdict(maker.fingerprint(_digests(group, store), config.art.size))
         start = group[0].tokens.start
         run = write_run(ledger, key, arguments, tools, quantities, start, PINNER, chain.rpc.shown)
         for batch in group:
             recipients = [Address(mints[token_id].recipient) for token_id in batch.tokens]
             last = mints[batch.tokens[-1]]
             where = MinedIn(last.block_number, last.block_hash, last.tx_hash)
-            rebuild = _Rebuild(workspace, collection, batch, store, config["seed"] != "")
+            rebuild = _Rebuild(workspace, collection, batch, store, config.art.seed is not None)
             artworks = [rebuild.artwork(token_id) for token_id in batch.tokens]
             unknown += rebuild.unknown
             roots = store.verify(batch.images), store.verify(batch.metadata)

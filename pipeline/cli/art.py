@@ -34,7 +34,7 @@ def _check(call: Call) -> int:
         say(
             f"{found.tokens:,} token{'s' if found.tokens != 1 else ''}: nothing in {found.folder} keeps them from being minted"
         )
-        call.next("pins and mints them", "mint", "--images", call.config["images"])
+        call.next("pins and mints them", "mint", "--images", call.config.art.images)
     return 2 if found.faults else 0
 
 

@@ -15,7 +15,7 @@ from pipeline.base.secrets import shown_url
 from pipeline.cli.call import Call, Verb, say
 from pipeline.cli.minting import EVERYTHING
 from pipeline.cli.tables import print_json, print_table
-from pipeline.settings import every_setting
+from pipeline.settings import Setting, Settings, every_setting
 
 if TYPE_CHECKING:
     from pipeline.mint.accounts import KeyFile
@@ -76,7 +76,7 @@ def _config(call: Call) -> int:
     rows = [
         {
             "setting": line.key,
-            "value": _shown(line.name, call.config[line.name]),
+            "value": _shown(line.name, _plain(call.config, line)),
             "source": call.config.source(line.name),
             "flag": line.flag,
             "variable": line.variable,
@@ -93,6 +93,12 @@ def _config(call: Call) -> int:
             wrap=True,
         )
     return 0
+
+
+def _plain(settings: Settings, line: Setting) -> Any:
+    """A value as JSON has it; what is not set is the text that says so."""
+    value = settings.value(line.name)
+    return settings.text(line.name) if value is None else value
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -28,11 +28,11 @@ from pipeline.flow.plan import Finished
 from pipeline.flow.run import check_receivers, plan_of
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import Collection, Ledger, Run
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
-    from pipeline.mint.collection import Settings
+    from pipeline.mint.collection import Constructor
 
 # Stands for every digest of content: nothing is drawn, and a digest's own bytes change the bill by a few gas.
 SOME_DIGEST = hashlib.sha256(b"content that is not drawn yet").digest()
@@ -95,13 +95,13 @@ class _Batch:
 class _Job:
     """What is left to do: the deployment, unless it is on the chain, and batches. `owning` hold tokens already."""
 
-    settings: Settings | None
+    settings: Constructor | None
     batches: Sequence[_Batch]
     owning: frozenset[Address]
 
 
 def dry_run(
-    config: Config,
+    config: Settings,
     count: int | None,
     workspace: Workspace,
     observer: Observer | None = None,
@@ -203,15 +203,15 @@ def _recipients(ledger: Ledger, plan: BatchPlan, payer: Address) -> list[Address
     return [payer if spec.recipient == UNDECIDED else spec.recipient for spec in ledger.tokens.specs(plan)]
 
 
-def _settings(known: Collection | None, planned: dict[str, Any], payer: Address) -> Settings | None:
+def _settings(known: Collection | None, planned: dict[str, Any], payer: Address) -> Constructor | None:
     """The constructor's arguments; None where the contract is on the chain."""
-    from pipeline.mint.collection import ZERO_ADDRESS, Settings, parsed_address
+    from pipeline.mint.collection import ZERO_ADDRESS, Constructor, parsed_address
 
     if known is not None and known.deployed_at is not None:
         return None
     source: Any = (lambda key: getattr(known, key)) if known else planned.__getitem__
     receiver = source("royalty_receiver")
-    return Settings(
+    return Constructor(
         name=source("name"),
         symbol=source("symbol"),
         owner=payer,
@@ -226,7 +226,7 @@ def _settings(known: Collection | None, planned: dict[str, Any], payer: Address)
 # ── what it uses ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _estimate(chain: Chain, payer: Address, settings: Settings | None) -> int | None:
+def _estimate(chain: Chain, payer: Address, settings: Constructor | None) -> int | None:
     """What the chain's own node says of the deployment; None where it does not, or there is none."""
     from pipeline.mint.collection import deploy_data
 
@@ -240,11 +240,11 @@ def _estimate(chain: Chain, payer: Address, settings: Settings | None) -> int | 
 
 def _measured(job: _Job, own: Chain, payer: Address) -> Iterator[tuple[str, int]]:
     """Each transaction of a job and its gas, from having done it on our own chain."""
-    from pipeline.mint.collection import ZERO_ADDRESS, Settings, deploy_data
+    from pipeline.mint.collection import ZERO_ADDRESS, Constructor, deploy_data
     from pipeline.mint.signer import NodeSigner
 
     account = NodeSigner(own).address
-    settings = job.settings or Settings("A", "A", payer, ZERO_ADDRESS, payer, 0, 0, SOME_DIGEST)
+    settings = job.settings or Constructor("A", "A", payer, ZERO_ADDRESS, payer, 0, 0, SOME_DIGEST)
     data, done = deploy_data(settings), deploy_data(replace(settings, owner=account))
     contract, gas = _done(own, account, None, done)
     if job.settings is not None:

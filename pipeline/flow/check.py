@@ -11,7 +11,7 @@ from pipeline.base.errors import BadArgument, BadFiles
 from pipeline.base.observer import Observer
 from pipeline.flow.open import SOMEBODY
 from pipeline.flow.plan import collection_settings
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class Checked:
     faults: list[tuple[str, str]]  # a file's name, and what was expected of it
 
 
-def check_images(config: Config, observer: Observer) -> Checked:
+def check_images(config: Settings, observer: Observer) -> Checked:
     """Read the folder of `images` as a new collection's. Raises BadArgument where there is none, or nothing in it."""
-    if not config["images"]:
+    if not config.art.images:
         raise BadArgument(name="--images", value="not given", expected="a folder of images to look at")
     source, faults = open_source(config), list[tuple[str, str]]()
     tokens = source.count(None, lambda: None) or 0
-    given = config["cover"]
+    given = config.collection.cover
     try:
         source.plan(Asked(1, tokens, not given, dict, observer))
     except BadFiles as error:
@@ -40,7 +40,7 @@ def check_images(config: Config, observer: Observer) -> Checked:
         if given:
             read_cover(Path(given), "--cover")
         about = source.about()
-        collection_settings(config, config["name"] if config.given("name") else about.name, SOMEBODY, about)
+        collection_settings(config, config.collection.name if config.given("name") else about.name, SOMEBODY, about)
     except BadArgument as error:
         faults.append((str(error.fields["name"]), f"{error.fields['value']!r}; expected {error.fields['expected']}"))
-    return Checked(Path(config["images"]).resolve(), tokens, faults)
+    return Checked(Path(config.art.images).resolve(), tokens, faults)

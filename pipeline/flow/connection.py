@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from pipeline.base.errors import BadArgument, WorkspaceLocked, WorkspaceUnwritable
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
@@ -21,27 +21,27 @@ FIRST_PATIENCE_S = 5.0  # a mistyped address should be told at once, a busy prov
 
 
 @contextmanager
-def chain_url(config: Config, workspace: Workspace, kind: str) -> Iterator[str]:
+def chain_url(config: Settings, workspace: Workspace, kind: str) -> Iterator[str]:
     """Give the RPC URL of a chain: `external` is the configured one, another kind an embedded chain of that program."""
     from pipeline.mint.devnet import devnet
 
     if kind != "external":
         with devnet(workspace.chain / kind, cast("Kind", kind)) as url:
             yield url
-    elif config["rpc_url"]:
-        yield config["rpc_url"]
+    elif config.chain.rpc_url:
+        yield config.chain.rpc_url
     else:
         raise BadArgument(name="--rpc-url", value="", expected="the address of the chain that this collection lives on")
 
 
-def kind_here(workspace: Workspace, config: Config) -> str:
+def kind_here(workspace: Workspace, config: Settings) -> str:
     """The kind of chain to look at where no ledger names one: `external` when there is an RPC URL, else an embedded one.
 
     Raises BadArgument where the workspace has no such chain.
     """
-    if config["rpc_url"]:
+    if config.chain.rpc_url:
         return "external"
-    kind = str(config["chain"])
+    kind = str(config.chain.chain)
     if not (workspace.chain / kind).exists():
         raise BadArgument(name="--rpc-url", value="", expected=f"a chain: {workspace.folder} has no {kind} of its own")
     return kind
@@ -55,7 +55,7 @@ def reach(url: str) -> Chain:
     return connect(url)
 
 
-def signer_for(chain: Chain, config: Config, ask_password: Callable[[str], str] | None = None) -> Signer:
+def signer_for(chain: Chain, config: Settings, ask_password: Callable[[str], str] | None = None) -> Signer:
     """The account that the configuration names: a keystore, an external signer, the environment's key, or the node's.
 
     Raises KeyRefused, and WrongNetwork before any key is opened when the chain is not the one that was named.
@@ -66,14 +66,14 @@ def signer_for(chain: Chain, config: Config, ask_password: Callable[[str], str] 
     check_network(config, chain.chain_id, chain.rpc.shown)
     return open_signer(
         chain,
-        Path(config["keystore"]) if config["keystore"] else None,
-        remote=remote_signer(config["signer_url"], config["signer_address"]),
+        Path(config.chain.keystore) if config.chain.keystore else None,
+        remote=remote_signer(config.chain.signer_url, config.chain.signer_address),
         ask_password=ask_password,
     )
 
 
 @contextmanager
-def open_chain(config: Config, workspace: Workspace, collection: Collection) -> Iterator[Chain]:
+def open_chain(config: Settings, workspace: Workspace, collection: Collection) -> Iterator[Chain]:
     """Give the chain that a collection lives on, for reading.
 
     An embedded chain that lost its last blocks to a power failure is sent the ledger's signed bytes again first.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.base.errors import BadArgument, NotConfirmed, WrongNetwork
 from pipeline.mint.networks import Network, network_named, network_of
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +22,29 @@ class Person:
 NOBODY = Person()
 
 
-def wanted_network(config: Config) -> Network | None:
+def wanted_network(config: Settings) -> Network | None:
     """The network that the configuration names, None for any. Raises BadArgument for a name that is none."""
-    return network_named(config["network"]) if config["network"] else None
+    return network_named(config.chain.network) if config.chain.network else None
 
 
-def confirmations(config: Config, chain_id: int, *, is_rehearsal: bool) -> int:
+def confirmations(config: Settings, chain_id: int, *, is_rehearsal: bool) -> int:
     """Blocks until a token counts as minted: as configured, else as the chain of this id has it; in a rehearsal on a
     development node, the block that holds it."""
     network = None if is_rehearsal else network_of(chain_id)
-    chosen: int = config["confirmations"] if network is None or config.given("confirmations") else network.confirmations
+    chosen: int = (
+        config.chain.confirmations if network is None or config.given("confirmations") else network.confirmations
+    )
     return chosen
 
 
-def check_network(config: Config, chain_id: int, shown: str) -> None:
+def check_network(config: Settings, chain_id: int, shown: str) -> None:
     """Raise WrongNetwork unless the chain at the RPC URL (`shown`) is the one that the configuration names."""
     network = wanted_network(config)
     if network is not None and network.chain_id != chain_id:
         raise WrongNetwork(rpc=shown, network=network.name, expected=network.chain_id, got=chain_id)
 
 
-def check_consent(config: Config, chain_id: int, collection: str, person: Person) -> None:
+def check_consent(config: Settings, chain_id: int, collection: str, person: Person) -> None:
     """Raise UsageError unless this chain's money is worthless, or its spending was asked for in three ways.
 
     `--network` names the chain, `max_run_eth` was chosen by somebody, and the collection's name was typed. Nobody here
@@ -51,10 +53,10 @@ def check_consent(config: Config, chain_id: int, collection: str, person: Person
     network = network_of(chain_id)
     if network is not None and not network.is_real_money:
         return
-    if network is not None and config["network"] != network.name:
+    if network is not None and config.chain.network != network.name:
         raise BadArgument(
             name="--network",
-            value=config["network"],
+            value=config.chain.network,
             expected=f"{network.name!r}: the RPC URL leads to {network.name}, where money is real",
             hint=f"to spend it, give --network {network.name}",
         )
@@ -63,11 +65,11 @@ def check_consent(config: Config, chain_id: int, collection: str, person: Person
         is_real = "is real" if network is not None else "may be real: no network of that id is known here"
         raise BadArgument(
             name="--max-run-eth",
-            value=config["max_run_eth"],
+            value=config.mint.max_run_eth,
             expected=f"a limit that you chose: money on {where} {is_real}",
             hint="the same command with --dry-run tells what it costs; then give --max-run-eth",
         )
-    _must_be_typed(collection, where, config["max_run_eth"], person)
+    _must_be_typed(collection, where, config.mint.max_run_eth, person)
 
 
 def _must_be_typed(collection: str, where: str, most_eth: str, person: Person) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.art.source import encoder_of
 from pipeline.base.errors import BadArgument
+from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
 from pipeline.base.records import NOTHING, Fingerprint
 from pipeline.base.workspace import Workspace
 from pipeline.flow.plan import wanted_collection
@@ -40,6 +41,9 @@ def wish_of(
     `total` says how many tokens the collection shall have in all, so that the same call twice adds nothing the second time.
     Raises BadArgument where these cannot be meant together.
     """
+    for name, number, most in (("--count", count, MAX_COUNT), ("--total", total, MAX_TOKEN_ID)):
+        if number is not None and not (type(number) is int and 1 <= number <= most):
+            raise BadArgument(name=name, value=number, expected=f"a whole number from 1 to {most:,}")
     if total is not None and (count is not None or settings.art.images):
         raise BadArgument(
             name="--total", value=total, expected="nothing beside it that says how many: neither --count nor --images"

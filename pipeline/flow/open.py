@@ -35,7 +35,7 @@ from pipeline.flow.plan import (
 )
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
 from pipeline.ledger import Collection, Ledger, Run
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
@@ -63,7 +63,7 @@ class Need(Flag):
 class Request:
     """What a call of `mint` asks for, read without opening anything."""
 
-    config: Config
+    config: Settings
     count: int
     recipients: Recipients | None
     source: ArtSource
@@ -133,10 +133,10 @@ def _opened(tool: T | None, need: Need) -> T:
 # ── what a call is about ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def read_request(config: Config, count: int | None, workspace: Workspace) -> Request:
+def read_request(config: Settings, count: int | None, workspace: Workspace) -> Request:
     """What a call asks for. Raises PipelineError for settings that can be nothing, whatever the workspace says."""
     wanted_network(config)
-    recipients = read_recipients(config["to"])
+    recipients = read_recipients(config.mint.to)
     source = open_source(config)
     known = source.count(count, partial(_waiting, workspace))
     return Request(source.located(config), resolved_count(known, recipients), recipients, source)
@@ -220,7 +220,7 @@ def opened(
 def _art(step: Step, ledger: Ledger, observer: Observer) -> ArtPlan | None:
     """What a run that begins writes down of its art; None where a run goes on, once it was seen that it can."""
     request, run, known = step.request, step.run, step.known
-    given = run.arguments["cover"] if run else request.config["cover"]
+    given = run.arguments["cover"] if run else request.config.collection.cover
     if _lacks_cover(known) and given:
         read_cover(Path(given), "--cover")
     if run is not None:
@@ -236,25 +236,25 @@ def _art(step: Step, ledger: Ledger, observer: Observer) -> ArtPlan | None:
     return request.source.plan(asked)
 
 
-def _content(config: Config, workspace: Workspace) -> Content:
+def _content(config: Settings, workspace: Workspace) -> Content:
     from pipeline.pin import load_pinners
     from pipeline.pin.places import Places
     from pipeline.pin.store import CarStore
 
     store = CarStore(workspace.cars)
-    return Content(store, Places(load_pinners(config["pin"].split(","), store, config), config["quorum"]))
+    return Content(store, Places(load_pinners(config.pin.pin.split(","), store, config), config.pin.quorum))
 
 
-def _payer(config: Config, chain: Chain) -> Address:
+def _payer(config: Settings, chain: Chain) -> Address:
     """The account that would pay, as far as it is known without a password."""
     from pipeline.mint.accounts import stated_address
     from pipeline.mint.collection import parsed_address
     from pipeline.mint.signer import open_signer
 
-    if config["signer_address"]:
-        return parsed_address(config["signer_address"], "--signer-address")
-    if config["keystore"]:
-        return stated_address(Path(config["keystore"]))
+    if config.chain.signer_address:
+        return parsed_address(config.chain.signer_address, "--signer-address")
+    if config.chain.keystore:
+        return stated_address(Path(config.chain.keystore))
     try:
         return open_signer(chain).address
     except KeyRefused:  # no account was given: the bill is the same for anybody's

@@ -94,7 +94,7 @@ def decide(
         return Continue(unfinished)
     collection = wanted_collection(ledger, config, more=more)
     if collection is None:
-        return Begin(config["name"])
+        return Begin(config.collection.name)
     runs = ledger.runs.of(collection.id)
     if not runs and not new:  # rebuilt from a contract that has minted nothing yet
         _must_fit(collection, config)
@@ -109,7 +109,7 @@ def decide(
                 differences="a new collection of the same name",
                 hint="choose another --name",
             )
-        return Begin(_free_name(ledger, config["name"]))
+        return Begin(_free_name(ledger, config.collection.name))
     if more:
         _must_fit(collection, config)
         return Add(collection)
@@ -148,12 +148,12 @@ def chain_kind(config: Settings, known: Collection | None) -> str:
     """Where tokens go: the chain of a collection, else `external` for an RPC URL, else an embedded program."""
     if known is not None and known.is_placed:
         return known.chain_kind
-    return "external" if config["rpc_url"] else str(config["chain"])
+    return "external" if config.chain.rpc_url else str(config.chain.chain)
 
 
 def batch_size(config: Settings, count: int, recipients: Recipients | None = None) -> int:
     """Tokens per batch: as configured, or 50 up to 500 tokens and 500 above; less where each has its own recipient."""
-    size: int = config["batch"] or (50 if count <= SMALL_RUN else 500)
+    size: int = config.mint.batch or (50 if count <= SMALL_RUN else 500)
     return min(size, MAX_AIRDROP) if recipients is not None and len(recipients.addresses) > 1 else size
 
 
@@ -164,13 +164,11 @@ def collection_settings(config: Settings, name: str, owner: Address, about: Abou
     nothing is planned that cannot be minted.
     """
     chosen = config.collection
-    try:
-        name = one_line(name, MAX_NAME)
-    except Expected as expected:
-        raise BadArgument(name="--name", value=name[:80], expected=str(expected)) from None
+    name = _by_rule("--name", name, lambda text: one_line(text, MAX_NAME))
+    symbol = chosen.symbol or _by_rule("symbol", about.symbol or _symbol(name), lambda text: one_line(text, MAX_NAME))
     settings = {
         "name": name,
-        "symbol": chosen.symbol or about.symbol or _symbol(name),
+        "symbol": symbol,
         "description": chosen.description or about.description or name,
         "external_url": chosen.external_url,
         "royalty_bps": chosen.royalty_bps,
@@ -183,9 +181,15 @@ def collection_settings(config: Settings, name: str, owner: Address, about: Abou
     return settings
 
 
+def _by_rule(what: str, text: str, rule: Callable[[str], str]) -> str:
+    try:
+        return rule(text)
+    except Expected as expected:
+        raise BadArgument(name=what, value=text[:80], expected=str(expected)) from None
+
+
 def _must_be_writable(settings: dict[str, Any]) -> None:
-    from pipeline.mint.collection import ZERO_ADDRESS, deploy_data
-    from pipeline.mint.collection import Settings as Constructor
+    from pipeline.mint.collection import ZERO_ADDRESS, Constructor, deploy_data
     from pipeline.pin.metadata import collection_metadata
 
     words = {key: settings[key] for key in ("name", "symbol", "description", "external_url")}
@@ -248,7 +252,7 @@ def new_run(
     most = known.max_supply if known else settings["max_supply"]
     if most and start + count - 1 > most:
         raise BadArgument(name="--count", value=count, expected=f"at most {most - start + 1}, the rest of max supply")
-    to = parsed_address(config["to"], "--to") if config["to"] and recipients is None else payer
+    to = parsed_address(config.mint.to, "--to") if config.mint.to and recipients is None else payer
     return NewRun(
         known=known,
         settings=settings,
@@ -302,10 +306,12 @@ def command(run: Run, settings: Settings) -> str:
 
 def wanted_collection(ledger: Ledger, config: Settings, *, more: bool) -> Collection | None:
     if config.given("name"):
-        found = ledger.collections.named(config["name"])
+        found = ledger.collections.named(config.collection.name)
         if found is None and more:
             known = ", ".join(repr(collection.name) for collection in ledger.collections.all()) or "none yet"
-            raise BadArgument(name="--name", value=config["name"], expected=f"a collection of this workspace ({known})")
+            raise BadArgument(
+                name="--name", value=config.collection.name, expected=f"a collection of this workspace ({known})"
+            )
         return found
     collections = ledger.collections.all()
     if not collections and more:

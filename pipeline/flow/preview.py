@@ -18,7 +18,7 @@ from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.cover import ensure_cover
 from pipeline.ledger import Ledger, Run
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -64,7 +64,7 @@ class SheetDrawn:
     tokens: tuple[OnSheet, ...]
 
 
-def draw_seed(config: Config, seed: int, out: Path) -> SeedDrawn:
+def draw_seed(config: Settings, seed: int, out: Path) -> SeedDrawn:
     """Write the picture of one token's seed: pixels and bytes are those of a token with this seed, model and size.
 
     Raises BadArgument for a file that is no .png or a size out of range, GenerationError for the model or the device.
@@ -74,12 +74,12 @@ def draw_seed(config: Config, seed: int, out: Path) -> SeedDrawn:
 
     check_png("--out", out)
     generator = _generator(config)
-    drawing = draw(generator, seed, config["size"])
-    write_whole(out, encode_png(drawing.pixels, config["encoder"]))
-    return SeedDrawn(generator.name, config["size"], out, drawing.seed, drawing.flaw or None, _traits(drawing))
+    drawing = draw(generator, seed, config.art.size)
+    write_whole(out, encode_png(drawing.pixels, config.art.encoder))
+    return SeedDrawn(generator.name, config.art.size, out, drawing.seed, drawing.flaw or None, _traits(drawing))
 
 
-def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Observer) -> SheetDrawn:
+def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: Observer) -> SheetDrawn:
     """Write a contact sheet of tokens 1 to `count` of a collection with this seed, drawn as `mint` would: none picked.
 
     Raises what `draw_seed` does.
@@ -89,12 +89,12 @@ def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Obs
     from pipeline.art.draw import Gate, drawn, token_seed
 
     check_png("--sheet", sheet)
-    near = None if config["duplicate_bits"] == "off" else config["duplicate_bits"]
+    near = config.art.duplicate_bits
     generator, gate, told = _generator(config), Gate(seed, near=near), list[OnSheet]()
 
     def pictures() -> Iterator[tuple[str, Image.Image]]:
         specs = (TokenSpec(token_id, token_seed(seed, token_id), NOBODY) for token_id in range(1, count + 1))
-        for item in drawn(specs, generator, config["size"], gate):
+        for item in drawn(specs, generator, config.art.size, gate):
             assert not isinstance(item, Artwork), "all of them are specs"
             taken, drawing, _ = item
             told.append(OnSheet(taken.token_id, taken.attempt, drawing.seed, drawing.flaw or None, _traits(drawing)))
@@ -102,7 +102,7 @@ def draw_sheet(config: Config, seed: int, count: int, sheet: Path, observer: Obs
             yield str(taken.token_id), Image.fromarray(drawing.pixels)
 
     pages = contact_sheets(pictures(), sheet)
-    return SheetDrawn(generator.name, seed, config["size"], tuple(pages), tuple(told))
+    return SheetDrawn(generator.name, seed, config.art.size, tuple(pages), tuple(told))
 
 
 def draw_run(source: ArtSource, work: Work) -> list[Path]:
@@ -173,10 +173,10 @@ def _drawn(work: Work) -> Iterator[tuple[str, Image]]:
             yield str(token.token_id), decode(path.read_bytes()).image
 
 
-def _generator(config: Config) -> Generator:
+def _generator(config: Settings) -> Generator:
     from pipeline.art.draw import load_generator
 
-    return load_generator(config["model"], device=config["device"], threads=config["threads"] or None)
+    return load_generator(config.art.model, device=config.art.device, threads=config.art.threads or None)
 
 
 def _traits(drawing: Drawing) -> tuple[Trait, ...]:

@@ -17,7 +17,8 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.files import read_regular
 from pipeline.base.limits import MAX_COUNT, RECIPIENTS_BYTES
 from pipeline.base.records import Address
-from pipeline.settings.config import Expected, whole
+from pipeline.base.words import Expected
+from pipeline.settings.forms import whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from pipeline.flow.plan import Add, Begin, Continue, Finished, NewRun, arguments
 from pipeline.flow.preview import draw_run
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.fees import Limits
@@ -60,7 +60,7 @@ class Outcome:
 
 
 def mint_run(
-    config: Config,
+    config: Settings,
     count: int | None,
     workspace: Workspace,
     observer: Observer,
@@ -174,11 +174,11 @@ def check_receivers(tools: Tools, recipients: list[Address]) -> None:
     check_recipients(tools.chain, recipients, tools.payer)
 
 
-def _write(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools, config: Config) -> Collection:
+def _write(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools, config: Settings) -> Collection:
     """Enter a run, and its collection where that begins; inside `atomic`."""
     collection = plan.known or _begun(plan, needs, ledger, tools)
     where = {
-        "pinners": ",".join(tools.content.places.names) if Need.CONTENT in needs else config["pin"],
+        "pinners": ",".join(tools.content.places.names) if Need.CONTENT in needs else config.pin.pin,
         "rpc_url": tools.chain.rpc.shown if Need.CHAIN in needs else "",
     }
     key = ledger.runs.plan(
@@ -192,7 +192,7 @@ def _write(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools, config: Conf
     )
     ledger.tokens.plan_art(collection.id, plan.art.tokens)
     plan.art.enter(ledger, collection.id)
-    ledger.runs.set_gate(key, duplicate_bits(config))
+    ledger.runs.set_gate(key, config.art.duplicate_bits)
     return collection
 
 
@@ -238,7 +238,7 @@ def _show_settings(
         f"  text      {collection.description}\n"
         f"  royalty   {collection.royalty_bps / 100:g} % to {_shown(collection.royalty_receiver)}\n"
         f"  link      {collection.external_url or 'none'}\n"
-        f"  cover     {step.request.config['cover'] or step.request.source.about().cover}\n"
+        f"  cover     {step.request.config.collection.cover or step.request.source.about().cover}\n"
         f"  owner     {_shown(collection.owner)}\n"
         f"  chain     {where}\n"
         f"{plan.count:,} tokens to {plan.recipients or _shown(plan.recipient)}"
@@ -255,20 +255,16 @@ def _found(ledger: Ledger, run: Run) -> str:
     return f"found an unfinished run of {run.count:,} tokens ({told}): continuing"
 
 
-def _keep_gate(ledger: Ledger, run: Run, config: Config) -> None:
+def _keep_gate(ledger: Ledger, run: Run, config: Settings) -> None:
     """A run keeps its gate, unless another is asked for: where nothing passes there must be a way on."""
-    if config.given("duplicate_bits") and duplicate_bits(config) != run.duplicate_bits:
-        ledger.runs.set_gate(run.id, duplicate_bits(config))
-
-
-def duplicate_bits(config: Config) -> int | None:
-    return None if config["duplicate_bits"] == "off" else int(config["duplicate_bits"])
+    if config.given("duplicate_bits") and config.art.duplicate_bits != run.duplicate_bits:
+        ledger.runs.set_gate(run.id, config.art.duplicate_bits)
 
 
 # ── the run ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _walk(config: Config, source: ArtSource, work: Work, tools: Tools) -> dict[str, float]:
+def _walk(config: Settings, source: ArtSource, work: Work, tools: Tools) -> dict[str, float]:
     """Draw, pin and mint whatever is missing of a run; return the busy seconds of each stage."""
     from pipeline.mint.indexer import sync
     from pipeline.mint.sender import Sender
@@ -302,18 +298,19 @@ def _walk(config: Config, source: ArtSource, work: Work, tools: Tools) -> dict[s
     return {"draw": draw.seconds, "pin": pinning.seconds, "mint": minting.seconds}
 
 
-def spending_limits(config: Config) -> Limits:
+def spending_limits(config: Settings) -> Limits:
     """What may be spent at most, by the settings."""
     from pipeline.mint.fees import ETHER, GWEI, Limits
 
-    def wei(name: str, unit: int) -> int:
-        return int(Decimal(config[name]) * unit)
+    def wei(amount: str, unit: int) -> int:
+        return int(Decimal(amount) * unit)
 
+    most = config.mint
     return Limits(
-        max_fee_wei=wei("max_fee_gwei", GWEI),
-        transaction_wei=wei("max_transaction_eth", ETHER),
-        run_wei=wei("max_run_eth", ETHER),
-        day_wei=wei("max_day_eth", ETHER),
+        max_fee_wei=wei(most.max_fee_gwei, GWEI),
+        transaction_wei=wei(most.max_transaction_eth, ETHER),
+        run_wei=wei(most.max_run_eth, ETHER),
+        day_wei=wei(most.max_day_eth, ETHER),
     )
 
 

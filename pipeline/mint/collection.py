@@ -34,7 +34,7 @@ PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Constructor:
     """The arguments of the constructor, in its order."""
 
     name: str
@@ -162,7 +162,7 @@ class Collection:
 # ── what is sent ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def deploy_data(settings: Settings) -> bytes:
+def deploy_data(settings: Constructor) -> bytes:
     """The init code that creates a collection."""
     constructor = _codec().constructor(
         settings.name,

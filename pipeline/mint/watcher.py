@@ -21,7 +21,7 @@ from pipeline.mint.chain import Block, Chain, Receipt, Transaction, accepted, ex
 from pipeline.mint.collection import (
     ZERO_ADDRESS,
     Collection,
-    Settings,
+    Constructor,
     contract_uri,
     decoded_error,
     deploy_data,
@@ -437,10 +437,10 @@ class Watcher:
 
     # ── the contract ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def settings_of(self, collection_id: int) -> Settings:
+    def settings_of(self, collection_id: int) -> Constructor:
         """The constructor's arguments as the ledger has them; our account may mint where it is not the owner."""
         known = self.ledger.collections.get(collection_id)
-        return Settings(
+        return Constructor(
             name=known.name,
             symbol=known.symbol,
             owner=known.owner,

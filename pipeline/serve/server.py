@@ -22,7 +22,7 @@ from pipeline.serve.door import Rules
 from pipeline.serve.logs import hide_secrets, log_to_stderr
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.worker import Worker
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 STOP_S = 20.0  # for the worker to come to the next thing that is recorded
 
@@ -70,7 +70,7 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(workspace: Workspace, config: Config, wish: Wish, environ: Mapping[str, str]) -> Iterator[Running]:
+def running(workspace: Workspace, config: Settings, wish: Wish, environ: Mapping[str, str]) -> Iterator[Running]:
     """Open the service, and close everything it began: the job under way stays in the ledger, and continues next time.
 
     Call it from the main thread, which the embedded chain's life is tied to. Raises PipelineError.
@@ -101,7 +101,7 @@ def running(workspace: Workspace, config: Config, wish: Wish, environ: Mapping[s
         yield Running(server(app), listening, _url(wish.host, listening), gateway, worker)
 
 
-def _open_chains(config: Config, workspace: Workspace, ledger: Ledger, stack: contextlib.ExitStack) -> str:
+def _open_chains(config: Settings, workspace: Workspace, ledger: Ledger, stack: contextlib.ExitStack) -> str:
     """The URL of the chain that new collections go to; with it every embedded chain that a collection lives on."""
     kinds = dict.fromkeys([chain_kind(config, None)])
     kinds |= dict.fromkeys(one.chain_kind for one in ledger.collections.all() if one.chain_kind != "external")

@@ -71,11 +71,6 @@ class Settings:
         """The workspace's folder."""
         return Path(self.here.workspace)
 
-    def __getitem__(self, name: str) -> Any:
-        """A value by its name, as it was before the sections: text where nothing is set. New code asks the sections."""
-        value = self.value(name)
-        return self.text(name) if value is None else value
-
     def given(self, name: str) -> bool:
         """True when somebody chose this value, so that it is not just the default."""
         return name in self.sources

@@ -24,7 +24,7 @@ from pipeline.base.records import Address, Found
 from pipeline.flow.plan import collection_settings
 from pipeline.pin.metadata import check_token_metadata
 from pipeline.pin.store import CarStore
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 OWNER = Address("0x" + "11" * 20)
 
@@ -486,8 +486,8 @@ def test_what_nobody_chose_is_taken_from_the_folder(tmp_path: Path) -> None:
     folder = ImageFolder(str(art))
     about = folder.about()
     assert (about.name, about.cover, folder.cover().data) == ("Given", str(art / "2.png"), (art / "2.png").read_bytes())
-    assert collection_settings(load_config({}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "GVN"
-    assert collection_settings(load_config({"symbol": "OWN"}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "OWN"
+    assert collection_settings(load_settings({}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "GVN"
+    assert collection_settings(load_settings({"symbol": "OWN"}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "OWN"
     (art / "2.png").unlink()
     with pytest.raises(BadArgument, match="its images") as refused:
         ImageFolder(str(art)).cover()

@@ -15,7 +15,7 @@ from pipeline.base.records import Address
 from pipeline.flow.consent import confirmations
 from pipeline.mint.chain import connect
 from pipeline.mint.networks import NETWORKS, network_named, network_of
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 MINT = ("mint", "--count", "3", "--size", "32", "--seed", "1")
 PASSWORD = "correct horse battery"
@@ -70,7 +70,7 @@ def test_an_unknown_network_is_answered_with_a_near_name(pipeline: Pipeline, tmp
 
 def test_confirmations_are_the_chains_by_its_id_unless_given(tmp_path: Path) -> None:
     def depth(chain_id: int, *, is_rehearsal: bool = False, **flags: str) -> int:
-        return confirmations(load_config(flags, {}, tmp_path), chain_id, is_rehearsal=is_rehearsal)
+        return confirmations(load_settings(flags, {}, tmp_path), chain_id, is_rehearsal=is_rehearsal)
 
     assert depth(31337) == depth(4242) == 1
     assert depth(11155111) == 2

@@ -29,9 +29,7 @@ from pipeline.flow.plan import (
 )
 from pipeline.ledger import Ledger
 from pipeline.serve.jobs import MoreTokens, NewCollection
-from pipeline.settings import SETTINGS, Scope, Setting
-from pipeline.settings import Settings as Config
-from pipeline.settings import load_settings as load_config
+from pipeline.settings import SETTINGS, Scope, Setting, Settings, load_settings
 
 OWNER = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 TOOLS = {
@@ -54,11 +52,11 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def _config(tmp_path: Path, **flags: str) -> Config:
-    return load_config(flags, {}, tmp_path)
+def _config(tmp_path: Path, **flags: str) -> Settings:
+    return load_settings(flags, {}, tmp_path)
 
 
-def _plan(ledger: Ledger, config: Config, count: int, decision: object, *, state: str = "running") -> int:
+def _plan(ledger: Ledger, config: Settings, count: int, decision: object, *, state: str = "running") -> int:
     """Enter what a decision leads to, as `mint` does, and optionally end it without minting."""
     with ledger.atomic():
         if isinstance(decision, Add):
@@ -80,7 +78,7 @@ def _plan(ledger: Ledger, config: Config, count: int, decision: object, *, state
     return run
 
 
-def _decide(ledger: Ledger, config: Config, count: int, *, more: bool = False, new: bool = False) -> object:
+def _decide(ledger: Ledger, config: Settings, count: int, *, more: bool = False, new: bool = False) -> object:
     return decide(ledger, config, count, more=more, new=new)
 
 
@@ -342,7 +340,7 @@ def test_more_tokens_have_the_art_of_their_collection(ledger: Ledger, tmp_path: 
         with pytest.raises(BadArgument, match="--images"):
             with_its_art(ledger, _config(tmp_path), told.append)
         return
-    around = load_config({}, {line.variable: line.said(line.default)} if line.scope is Scope.ART else {}, tmp_path)
+    around = load_settings({}, {line.variable: line.said(line.default)} if line.scope is Scope.ART else {}, tmp_path)
     taken = with_its_art(ledger, around, told.append)
     is_art = line.scope is Scope.ART
     assert taken.text(line.name) == (OTHER[line.name] if is_art else line.said(line.default))
@@ -357,7 +355,7 @@ def test_what_the_contract_says_cannot_be_changed_by_adding(ledger: Ledger, tmp_
     _plan(ledger, _config(tmp_path, seed="5"), 5, Begin("Lino"), state="reported")
     with pytest.raises(CollectionExists, match=name):
         _decide(ledger, _config(tmp_path, **{name: OTHER[name]}), 10, more=True)
-    around = load_config({}, {f"PIPELINE_{name.upper()}": OTHER[name]}, tmp_path)
+    around = load_settings({}, {f"PIPELINE_{name.upper()}": OTHER[name]}, tmp_path)
     told: list[str] = []
     with_its_art(ledger, around, told.append)
     assert isinstance(_decide(ledger, around, 10, more=True), Add) and (name in told[0] if name != "cover" else True)

@@ -15,7 +15,7 @@ from pipeline.base.records import Address
 from pipeline.flow.plan import batch_size
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
 from pipeline.mint.chain import connect
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 A, B, C = (Address(Account.from_key(bytes([number]) * 32).address) for number in (11, 12, 13))
 MINT = ("mint", "--size", "32", "--seed", "1")
@@ -83,9 +83,9 @@ def test_the_count_is_said_once_or_twice_the_same(tmp_path: Path) -> None:
 
 def test_a_batch_with_many_recipients_fits_into_a_transaction(tmp_path: Path) -> None:
     many, one = _read(tmp_path, f"{A},400\n{B},400\n"), _read(tmp_path, f"{A},800\n")
-    config = load_config({}, {}, tmp_path)
+    config = load_settings({}, {}, tmp_path)
     assert batch_size(config, 800, many) == 300 and batch_size(config, 800, one) == 500
-    assert batch_size(load_config({"batch": "7"}, {}, tmp_path), 800, many) == 7
+    assert batch_size(load_settings({"batch": "7"}, {}, tmp_path), 800, many) == 7
 
 
 def test_a_million_lines_are_read(tmp_path: Path) -> None:

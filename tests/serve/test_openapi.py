@@ -18,7 +18,7 @@ from pipeline.serve.app import create_app
 from pipeline.serve.door import Rate, Rules
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.worker import Worker
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 load_all_checks()
 
@@ -34,7 +34,7 @@ UNPACED = Rate(1e9, 10**9)
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
     """The application with a token, and a worker that was never started: what is accepted stays in the queue."""
     folder = tmp_path_factory.mktemp("openapi")
-    workspace, config = Workspace(folder / "workspace"), load_config({}, {}, folder)
+    workspace, config = Workspace(folder / "workspace"), load_settings({}, {}, folder)
     with Ledger(workspace.ledger) as ledger:
         metrics = Metrics(ledger)
         app = create_app(

@@ -11,7 +11,7 @@ from serve.conftest import new_token, service, small
 
 from pipeline.base.secrets import forget, redacted
 from pipeline.serve.logs import hide_secrets
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 PASSWORD, QUERY, PINNING = "canary-password-7711", "canary-query-7722", "canary-token-7733"
 
@@ -92,7 +92,7 @@ def test_a_log_line_is_json_with_the_ids_of_what_it_is_about(tmp_path: Path) -> 
     ],
 )
 def test_what_looks_secret_is_hidden(text: str, tmp_path: Path) -> None:
-    hide_secrets(load_config({}, {}, tmp_path), {"PIPELINE_PRIVATE_KEY": "0xcanary1234canary1234"})
+    hide_secrets(load_settings({}, {}, tmp_path), {"PIPELINE_PRIVATE_KEY": "0xcanary1234canary1234"})
     for secret in ("abc.def-ghi", "0123456789abcdef", "hunter22", "CANARY1234"):
         assert secret not in redacted(text)
     forget()

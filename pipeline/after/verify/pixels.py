@@ -10,7 +10,7 @@ from pipeline.art.source import Stated
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
 from pipeline.base.pictures import BadPicture, decode, flat, measure
-from pipeline.settings.config import Config
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,6 +174,6 @@ def _untrue_traits(drawing: Drawing, document: dict[str, Any]) -> str:
     return ", ".join(wrong)
 
 
-def redraw_with(config: Config) -> Redraw:
+def redraw_with(config: Settings) -> Redraw:
     """Drawing again as the configuration has it: with its model where one was given, else with the document's."""
     return Redraw(Stated(config).redrawer)

@@ -15,7 +15,7 @@ from nodes import anvil
 
 from pipeline.after.doctor import Finding, examine
 from pipeline.base.workspace import Workspace
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 PARTS = [
     *("Python", "packages", "settings", "torch", "weights", "Anvil", "Ganache", "Kubo", "pinners", "chain"),
@@ -26,7 +26,7 @@ PARTS = [
 def examined(
     folder: Path, flags: dict[str, Any] | None = None, environ: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    config = load_config(flags or {}, environ or {}, folder)
+    config = load_settings(flags or {}, environ or {}, folder)
     return {finding.rule: finding for finding in examine(Workspace(folder / "workspace"), config, environ or {})}
 
 

@@ -17,7 +17,7 @@ from pipeline.after.verify import redraw_with
 from pipeline.after.verify.pixels import Distance, NotDrawn, Redraw, distance
 from pipeline.art.draw import Generator, load_generator
 from pipeline.art.draw.encode import encode_png, encoder_id
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 SEED, SIZE = 77, 48
 GREY = np.full((100, 100, 3), 128, np.uint8)
@@ -149,7 +149,7 @@ def test_weights_that_are_not_here_are_a_finding(redraw: Redraw, generator: Gene
 
 @pytest.mark.parametrize("model", ["someone-elses", "/etc/passwd", "../weights.safetensors", "default.safetensors"])
 def test_a_document_cannot_make_us_open_a_file(generator: Generator, image: bytes, model: str, tmp_path: Path) -> None:
-    redraw = redraw_with(load_config({}, {}, tmp_path))
+    redraw = redraw_with(load_settings({}, {}, tmp_path))
     with pytest.raises(NotDrawn, match="there is no model"):
         redraw.compare(document(generator, model=model), image)
 

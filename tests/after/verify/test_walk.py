@@ -16,7 +16,7 @@ from pipeline.base.records import Address
 from pipeline.mint.chain import connect
 from pipeline.mint.collection import Collection
 from pipeline.pin.store import CarStore
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 ROOT = "bafybeihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 NOBODY = Address("0x1111111111111111111111111111111111111111")
@@ -138,7 +138,7 @@ def test_what_a_stranger_wrote_is_shown_without_what_acts_on_a_terminal() -> Non
 
 def test_pixels_are_drawn_again_and_equal_on_the_same_stack(original: Minted) -> None:
     walked = source(original)
-    walked.redraw = redraw_with(load_config({"device": "cpu"}, {}, original.folder))
+    walked.redraw = redraw_with(load_settings({"device": "cpu"}, {}, original.folder))
     pixels = list(verify_token(walked, 4))[-1]
     assert (pixels.name, pixels.ok) == ("pixels", True), pixels
     assert "equal pixels, equal bytes" in pixels.detail and "the same stack" in pixels.detail

@@ -25,7 +25,7 @@ from pipeline.serve import streams
 from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails, thumbnail
 from pipeline.serve.problems import Busy
 from pipeline.serve.reading import MAX_VERIFICATIONS, reading_router
-from pipeline.settings.config import load_config
+from pipeline.settings import load_settings
 
 C = "/v1/collections/1"
 
@@ -185,7 +185,7 @@ def test_a_verification_walks_from_the_chain_to_the_pixels(served: Served) -> No
 
 def _verified_by(workspace: Workspace, verifier: Any) -> FastAPI:
     app = FastAPI()
-    app.include_router(reading_router(workspace, load_config({}, {}, workspace.folder), verifier=verifier))
+    app.include_router(reading_router(workspace, load_settings({}, {}, workspace.folder), verifier=verifier))
     return app
 
 
@@ -246,7 +246,7 @@ def test_progress_is_told_as_it_changes_until_the_run_ends(copied: Workspace, mo
         from pipeline.serve.documents import Progress
         from pipeline.serve.reading import Reader
 
-        reader = Reader(copied, load_config({}, {}, copied.folder), None, None)
+        reader = Reader(copied, load_settings({}, {}, copied.folder), None, None)
         async for event in streams.changes("progress", lambda: reader.progress(1), lambda seen: not seen.running, 0.05):
             heard.append(Progress.model_validate_json(event.split("data: ")[1]).model_dump())
             look(heard)
