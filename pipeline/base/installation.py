@@ -14,7 +14,6 @@ from pipeline.base.errors import BrokenPlugin, MissingExtra
 # Extra of pyproject.toml -> what needs it
 EXTRAS = {
     "compile": "compiling the contract",
-    "digits": "the training set `digits`",
     "fast": "the encoder fpng",
     "plot": "a plot",
     "s3": "pinning at S3-style services",

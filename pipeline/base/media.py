@@ -31,6 +31,7 @@ MEDIA = (
     Media(".png", "image/png", "picture", "PNG", minted=True, trained=True, seen=True),
     Media(".jpg", "image/jpeg", "picture", "JPEG", minted=True, trained=True, seen=True),
     Media(".jpeg", "image/jpeg", "picture", "JPEG", minted=True, trained=True, seen=True),
+    Media(".jfif", "image/jpeg", "picture", "JPEG", trained=True),
     Media(".gif", "image/gif", "picture", "GIF", minted=True, trained=True, seen=True),
     Media(".webp", "image/webp", "picture", "WEBP", minted=True, trained=True, seen=True),
     Media(".avif", "image/avif", "picture", "AVIF", minted=True, trained=True, seen=True),

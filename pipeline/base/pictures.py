@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_regular
@@ -26,7 +26,6 @@ from pipeline.base.limits import ANIMATION_FRAMES, FRAME_PIXELS, IMAGE_PIXELS, I
 from pipeline.base.media import DECODERS
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
@@ -240,9 +239,13 @@ def _narrowed(image: Image) -> Image:
     import numpy as np
     from PIL import Image
 
-    values: NDArray[np.float32] = np.asarray(image, np.float32)
-    top = 65535.0 if image.mode[0] == "I" else max(1.0, float(values.max()))
-    grey = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8)).convert("RGB")
+    values: NDArray[Any] = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        levels = (np.arange(1 << 16) / 65535.0 * 255).astype(np.uint8)[values]
+    else:
+        top = 65535.0 if image.mode[0] == "I" else max(1.0, float(values.max()))
+        levels = (values.astype(np.float64) / top * 255).clip(0, 255).astype(np.uint8)
+    grey = Image.fromarray(levels).convert("RGB")
     hidden = image.info.get("transparency")
     if isinstance(hidden, int):
         grey.putalpha(Image.fromarray(np.where(values == hidden, 0, 255).astype(np.uint8)))

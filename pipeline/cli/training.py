@@ -40,6 +40,7 @@ def _train(call: Call) -> int:
             threads=call.config.art.threads,
             observer=observer,
             told=_told(observer, until),
+            new_pictures=call.arguments.new_pictures,
         )
     if report:  # None where another of several processes tells it
         _tell_report(call, folder, report)
@@ -66,9 +67,11 @@ def _until(call: Call, settings: Settings) -> Until:
 def _settings(call: Call) -> tuple[Path, Settings]:
     """The run's folder, and what it was, or is to be, begun with."""
     from pipeline.art.train.runs import read_settings
-    from pipeline.art.train.training import LICENCES, new_run
+    from pipeline.art.train.training import new_run, rights_are_known
 
     given = call.arguments
+    if given.new_pictures and not given.resume:
+        raise BadArgument(name="--new-pictures", value="given", expected="--resume beside it: it goes on with a run")
     if given.resume:
         _refuse_beside_resume(given)
         return Path(given.resume), read_settings(Path(given.resume))
@@ -77,7 +80,7 @@ def _settings(call: Call) -> tuple[Path, Settings]:
             hint = "`pipeline train --model dcgan --data digits --out runs/x`"
             raise BadArgument(name=what, value="", expected="a value", hint=hint)
     side = None if given.side is None else number("--size", given.side, 1, 1 << 20)
-    licence = given.licence or (_asked_licence() if given.data and given.data not in LICENCES else "")
+    licence = given.licence or (_asked_licence() if given.data and not rights_are_known(given.data) else "")
     return Path(given.out), new_run(given.new_model, given.data, licence, side, _steps(given), **_recipe(given))
 
 
@@ -210,11 +213,12 @@ VERBS = (
             _flag(
                 "--data",
                 "FOLDER",
-                "pictures to learn from; `digits`: scikit-learn's handwritten ones; none for default",
+                "pictures to learn from; `digits`: 1,797 handwritten ones that are here; none for default",
             ),
             _flag("--licence", "TEXT", "whose pictures these are and under which licence; recorded in the weights"),
             _flag("--out", "DIR", "folder of the run"),
             _flag("--resume", "DIR", "continue the run in this folder with its own settings"),
+            ("--new-pictures", {"action": "store_true", "help": "with --resume: go on with what the folder holds now"}),
             _flag("--steps", "N", "train until this step"),
             _flag(
                 "--minutes",

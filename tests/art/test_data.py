@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline.art.train import data
 from pipeline.art.train.data import FEWEST, read_digits, read_folder, read_pictures
+from pipeline.art.train.training import new_run
 from pipeline.base.errors import GenerationError
 
 SIDE = 32
@@ -46,7 +47,8 @@ def test_a_folder_becomes_squares_of_one_size(folder: Path) -> None:
     picture(92).save(folder / "more" / "below.gif")
     found = read(folder)
     assert found.images.shape == (FEWEST + 3, 3, SIDE, SIDE) and found.images.dtype == torch.uint8
-    assert found.licence == "my own work" and not found.refused
+    assert found.licence == "my own work"
+    assert [line.partition(":")[0] for line in found.refused] == [".hidden.png", "notes.txt"]
     assert found.names[-3:] == ("tall.webp", "wide.jpg", "more/below.gif")
     batch = found.batch(torch.tensor([0, 1]))
     assert batch.shape == (2, 3, SIDE, SIDE) and batch.min() >= -1 and batch.max() <= 1
@@ -68,6 +70,30 @@ def test_a_broken_file_is_set_aside_and_named(folder: Path, cut: int) -> None:
     assert len(found.images) == FEWEST
     assert len(found.refused) == 1 and found.refused[0].startswith("broken.png: it ")
     assert str(folder) not in found.refused[0]
+
+
+def test_every_file_that_is_passed_over_is_named_and_names_are_harmless(folder: Path) -> None:
+    picture(60).save(folder / "browser.jfif", "JPEG")
+    picture(61).save(folder / "new.avif")
+    (folder / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "a\x1b[2J\nb.txt").write_text("x")
+    (folder / "link.png").symlink_to(folder / "00.png")
+    (folder / "elsewhere").symlink_to(folder.parent)
+    found = read(folder)
+    assert {"browser.jfif", "new.avif"} < set(found.names)
+    assert found.refused == (
+        "IMG_1.HEIC: HEIC is not read: convert it to JPEG or PNG",
+        f"a\\u{{1b}}[2J\\u{{a}}b.txt: no picture of a kind that is read ({', '.join(data._SUFFIXES)})",
+        "elsewhere/: it is a link: put the file itself there",
+        "link.png: it is a link: put the file itself there",
+    )
+
+
+def test_a_folder_called_digits_is_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert new_run("dcgan", "digits").data == "digits"
+    folder.rename(folder.parent / "digits")
+    assert new_run("dcgan", "digits", "my own work").data == str(folder.parent / "digits")
 
 
 def test_what_is_no_picture_is_set_aside(folder: Path) -> None:

@@ -203,6 +203,10 @@ def test_a_state_of_another_run_is_refused(digits: Pictures, tmp_path: Path) -> 
         trainer(digits, lr=0.01).restore(tmp_path / "state.pt")
     with pytest.raises(GenerationError, match="other pictures"):
         trainer(replace(digits, images=digits.images.flip(0))).restore(tmp_path / "state.pt")
+    game = trainer(replace(digits, images=digits.images.flip(0))).game
+    on = Trainer(game, new_pictures=True)
+    on.restore(tmp_path / "state.pt")
+    assert on.step == 1
     with pytest.raises(GenerationError, match="no training at"):
         trainer(digits).restore(tmp_path / "nowhere" / "state.pt")
     two = Trainer(trainer(digits).game, processes=Processes(0, 2))

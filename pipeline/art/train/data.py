@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.base.errors import GenerationError
-from pipeline.base.installation import extra
 from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.media import MEDIA
 from pipeline.base.pictures import BadPicture, Decoded, decode, flat, measure, plain_bytes
+from pipeline.base.untrusted import printable
 
 _LEARNT = [media for media in MEDIA if media.trained]
 _SUFFIXES = tuple(media.suffix for media in _LEARNT)
@@ -61,7 +61,7 @@ def read_pictures(
     source: str, size: int, channels: int, licence: str, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Pictures:
     """The pictures of a folder, or of `digits`, as (N, channels, size, size). Raises GenerationError."""
-    if source == DIGITS:
+    if source == DIGITS:  # a folder's source is its whole path
         return read_digits(size, channels)[0]
     return read_folder(Path(source), size, channels, licence, tell)
 
@@ -78,7 +78,7 @@ def read_folder(
     Turned as EXIF says, converted to RGB (or grey), transparent parts on white, the first frame of an animation; a
     picture that occurs twice is taken once. Raises GenerationError where fewer than FEWEST can be used, with the reasons.
     """
-    paths = _picture_files(folder)
+    paths, refused = _picture_files(folder)
     if len(paths) > MAX_PICTURES or len(paths) * channels * size * size > MAX_BYTES:
         raise GenerationError(
             reason=f"{folder} holds {len(paths):,} pictures, more than fit in memory at {size} px",
@@ -87,11 +87,10 @@ def read_folder(
     images: list[Tensor] = []
     names: list[str] = []
     changed: list[str] = []
-    refused: list[str] = []
     seen: dict[bytes, str] = {}
     for done, path in enumerate(paths):
         tell(done, len(paths))
-        name = str(path.relative_to(folder))
+        name = printable(path.relative_to(folder))
         try:
             pixels, notes = _read_picture(path, size, channels)
         except _Refused as reason:
@@ -112,17 +111,20 @@ def read_folder(
 
 
 def read_digits(size: int, channels: int) -> tuple[Pictures, Tensor, Pictures, Tensor]:
-    """Real handwritten digits (8 by 8, Alpaydin and Kaynak 1998, CC BY 4.0), enlarged: train, labels, test, labels."""
-    with extra("digits"):
-        from sklearn.datasets import load_digits
-    found, labels = load_digits(return_X_y=True)
-    small = torch.tensor(found, dtype=torch.float32).view(-1, 1, 8, 8) / 16
+    """Real handwritten digits, enlarged: train, labels, test, labels.
+
+    1,797 of 8 by 8 pixels, by E. Alpaydin and C. Kaynak (Optical Recognition of Handwritten Digits, UCI Machine Learning
+    Repository, 1998, doi:10.24432/C50P49), CC BY 4.0; the set that scikit-learn ships, unchanged.
+    """
+    with np.load(Path(__file__).with_name("digits.npz"), allow_pickle=False) as file:
+        found, labels = file["pixels"], file["labels"]
+    small = torch.tensor(found, dtype=torch.float32)[:, None] / 16  # (1797, 1, 8, 8), of levels 0 to 16
     large = F.interpolate(small, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
     images = (large * 255).round().byte().expand(-1, channels, -1, -1).contiguous()
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     train, test = order[:DIGITS_TRAIN], order[DIGITS_TRAIN:]
     names = [f"digit {i}" for i in range(len(images))]
-    classes = torch.tensor(labels)
+    classes = torch.tensor(labels, dtype=torch.int64)
 
     def part(which: Tensor) -> Pictures:
         return Pictures(images[which], tuple(names[i] for i in which.tolist()), "CC BY 4.0 (UCI, scikit-learn)")
@@ -134,15 +136,35 @@ class _Refused(Exception):
     """One file cannot be used; its text says why."""
 
 
-def _picture_files(folder: Path) -> list[Path]:
+def _picture_files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files to read, and every other one by its name, with why it is passed over."""
     if not folder.is_dir():
         reason = "is no folder" if folder.exists() else "is not there"
         raise GenerationError(reason=f"{folder} {reason}", hint="give --data a folder of pictures, or `digits`")
-    found = []
+    found, passed = list[Path](), list[str]()
     for place, folders, files in os.walk(folder):  # does not follow links out of the folder
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place, name) for name in sorted(files) if name.lower().endswith(_SUFFIXES) and name[0] != "."]
-    return found
+        for path in [Path(place, name) for name in sorted((*folders, *files))]:
+            is_folder = path.name in folders
+            if why := _passed_over(path, is_folder=is_folder):
+                passed.append(f"{printable(path.relative_to(folder))}{'/' if is_folder else ''}: {why}")
+            elif not is_folder:
+                found.append(path)
+        folders[:] = sorted(name for name in folders if not _passed_over(Path(place, name), is_folder=True))
+    return found, passed
+
+
+def _passed_over(path: Path, *, is_folder: bool) -> str:
+    """Why a file is not read; empty for one that is."""
+    if path.name.startswith("."):
+        return "it is hidden"
+    if path.is_symlink():
+        return "it is a link: put the file itself there"
+    if is_folder or path.name.lower().endswith(_SUFFIXES):
+        return ""
+    suffix = path.suffix.lower()
+    if suffix in (".heic", ".heif", ".psd", ".raw", ".dng", ".jxl", ".svg"):
+        return f"{suffix[1:].upper()} is not read: convert it to JPEG or PNG"
+    return f"no picture of a kind that is read ({', '.join(_SUFFIXES)})"
 
 
 def _too_few(folder: Path, count: int, refused: list[str]) -> GenerationError:

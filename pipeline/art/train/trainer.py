@@ -84,10 +84,17 @@ class Game(Protocol):
 class Trainer:
     """A game's players and everything else that the next step depends on."""
 
-    def __init__(self, game: Game, device: torch.device | str = "cpu", processes: Processes | None = None) -> None:
+    def __init__(
+        self,
+        game: Game,
+        device: torch.device | str = "cpu",
+        processes: Processes | None = None,
+        *,
+        new_pictures: bool = False,
+    ) -> None:
         self.processes = processes or Processes()
         self.processes.check(game.batch)
-        self.game, self.device = game, torch.device(device)
+        self.game, self.device, self._new_pictures = game, torch.device(device), new_pictures
         self.step, self.seconds, self.batch = 0, 0.0, game.batch
         self.rate, self.partner_rate = 1.0, 1.0  # what alarms left of the learning rates
 
@@ -237,7 +244,9 @@ class Trainer:
         }
 
     def restore(self, path: Path) -> None:
-        """Continue from the state at `path`. Raises GenerationError for a damaged one, or that of another run."""
+        """Continue from the state at `path`. Raises GenerationError for a damaged one, or that of another run;
+        that it was trained with other pictures may be allowed.
+        """
         state = read_state(path)
         for name, found in self.settings.items():
             began = state.get("settings", {}).get(name)
@@ -245,6 +254,13 @@ class Trainer:
                 raise GenerationError(
                     reason=f"{path} was trained by {began} processes together, and here is another number: {found}",
                     hint=f"continue it with as many: torchrun --nproc-per-node {began} -m pipeline train --resume {path.parent}",
+                )
+            if began != found and name == "pictures":
+                if self._new_pictures:
+                    continue
+                raise GenerationError(
+                    reason=f"{path} was trained with other pictures than its folder holds now",
+                    hint="put back what changed, or go on with what is there now: --resume … --new-pictures",
                 )
             if began != found:
                 raise GenerationError(

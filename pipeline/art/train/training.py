@@ -71,7 +71,17 @@ def _source(model: Blueprint, data: str | Path | None) -> str:
     if not data:
         hint = f"`pipeline train --model {model.name} --data {DIGITS} --out runs/x`"
         raise BadArgument(name="--data", value="", expected="a folder of pictures", hint=hint)
-    return DIGITS if str(data) == DIGITS else str(Path(data).resolve())
+    return DIGITS if is_digits(data) else str(Path(data).resolve())
+
+
+def is_digits(data: str | Path) -> bool:
+    """Whether pictures named so are the digits that are here: a folder called `digits` is a folder."""
+    return str(data) == DIGITS and not Path(data).is_dir()
+
+
+def rights_are_known(data: str | Path) -> bool:
+    """Whether nobody has to say whose pictures these are."""
+    return str(data) in LICENCES and not Path(data).is_dir()
 
 
 def _changed(recipe: Recipe, numbers: dict[str, Any]) -> Recipe:
@@ -98,8 +108,11 @@ def train_model(
     threads: int = 0,
     observer: Observer | None = None,
     told: Told | None = None,
+    new_pictures: bool = False,
 ) -> Report | None:
     """Train, or continue, the run in `folder`; its report, or None in every process that torchrun started but the first.
+
+    With `new_pictures` it goes on with those that its folder holds now.
 
     The folder is locked meanwhile. Raises BadArgument where another run is in it, GenerationError for a device that is
     not here, pictures that cannot be used and a training that went wrong; the last checkpoint stands.
@@ -114,7 +127,7 @@ def train_model(
         if torch.cuda.device_count() > processes.count:
             gpus = torch.cuda.device_count()
             aloud.notice(f"{gpus} GPUs are here: `torchrun --nproc-per-node {gpus} -m pipeline train …` uses them all")
-        trainer = Trainer(_game(settings, aloud), on, processes)
+        trainer = Trainer(_game(settings, aloud), on, processes, new_pictures=new_pictures)
         if not processes.first:
             train(folder, trainer, until, heard)
             return None
