@@ -227,7 +227,8 @@ def _settings(known: Collection | None, planned: dict[str, Any], payer: Address)
 
 
 def _estimate(chain: Chain, payer: Address, settings: Constructor | None) -> int | None:
-    """What the chain's own node says of the deployment; None where it does not, or there is none."""
+    """What the chain's own node says of the deployment; None where it does not, or there is none. Raises ChainError for
+    a chain that is too old for the contract."""
     from pipeline.mint.collection import deploy_data
 
     if settings is None:
@@ -235,6 +236,7 @@ def _estimate(chain: Chain, payer: Address, settings: Constructor | None) -> int
     try:
         return chain.estimate(payer, None, deploy_data(settings))
     except RpcError:
+        chain.check_opcodes()
         return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.errors import RpcError, RpcUnavailable, WrongChain
+from pipeline.base.errors import ChainError, RpcError, RpcUnavailable, WrongChain
 from pipeline.base.records import Address
 from pipeline.mint.fees import LEAST_PRIORITY_WEI, Fees, market_fees
 from pipeline.mint.refusals import has_no_method, least_tip_wei, wants_fewer_arguments
@@ -203,13 +203,16 @@ class Chain:
         wanted = least_tip_wei(refusal) or self._number("eth_maxPriorityFeePerGas") or 0
         self.least_priority_wei = max(self.least_priority_wei, wanted)
 
-    def knows_push0(self) -> bool:
-        """Whether the chain runs what Solidity writes since the Shanghai upgrade of 2023: PUSH0 PUSH0 RETURN."""
+    def check_opcodes(self) -> None:
+        """Raise ChainError for a chain that cannot run what Solidity writes since the Shanghai upgrade of 2023."""
         try:
-            self._bytes("eth_call", [{"data": "0x5f5ff3"}, "latest"])
-        except RpcError:
-            return False
-        return True
+            self._bytes("eth_call", [{"data": "0x5f5ff3"}, "latest"])  # PUSH0 PUSH0 RETURN
+        except RpcError as error:
+            raise ChainError(
+                reason=f"the chain at {self.rpc.shown} is too old for the contract: it does not know PUSH0, which came"
+                " with the Shanghai upgrade",
+                hint="nothing was sent; start your own node with a newer hardfork, or use another chain",
+            ) from error
 
     def _fee_history(self) -> tuple[int, list[int]] | None:
         """The next block's base fee, and what recent blocks were paid beside theirs; None where there is no history."""

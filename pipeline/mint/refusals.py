@@ -36,7 +36,7 @@ _NO_SUCH_METHOD = re.compile(
 )
 
 _TOO_MUCH_GAS = re.compile(
-    r"out.?of.?gas|gas required exceeds|(exceeds|above|over|higher than).{0,30}gas|gas.{0,30}(exceeds|too (high|large|much))"
+    r"out.?of.?gas|always failing|(exceed|above|over|higher than).{0,40}gas|gas.{0,40}(exceed|too (high|large|much))"
 )
 
 _UNDERPRICED = re.compile(
@@ -91,7 +91,7 @@ def wants_fewer_arguments(error: RpcError) -> bool:
 
 def needs_too_much_gas(error: RpcError) -> bool:
     """Whether an estimate failed because the transaction does not fit into a block, or is not allowed so much."""
-    return error.fields["data"] is None and bool(_TOO_MUCH_GAS.search(_words(error)))
+    return error.fields["data"] is None and not will_pass(error) and bool(_TOO_MUCH_GAS.search(_words(error)))
 
 
 def is_underpriced(error: RpcError) -> bool:

@@ -19,7 +19,6 @@ from pipeline.base.crash import crash_point
 from pipeline.base.errors import (
     AccountBusy,
     BadArgument,
-    ChainError,
     InsufficientFunds,
     LimitReached,
     NotOwner,
@@ -64,6 +63,7 @@ LEAST_BUMP_S = 12.0  # whatever the blocks: on a chain with four of them a secon
 BUMP_S = 48.0  # four slots of Ethereum: for chains whose blocks stand still
 RESEND_S = 12.0  # behind a load balancer a node may learn of a transaction only seconds later
 BUSY_RESEND_S = 2.0  # after "too often"
+TOO_MANY_REQUESTS = 429  # of HTTP
 LOCAL_RESEND_S = 0.5
 REFUSED_S = 120.0  # of refusals that say neither "never" nor what would help, until the run ends with the node's words
 DAY_S = 24 * 3600
@@ -128,6 +128,7 @@ class Sender:
         self._behind_since: float | None = None  # when the chain was first seen to lack a mined predecessor
         self._stuck_since: dict[int, float] = {}  # by slot, when a bump was first out of reach
         self._refusals: dict[int, RpcError] = {}  # by attempt, the node's last word when it was sent
+        self._busy: set[int] = set()  # attempts that the node had no time for
         self._refused_since: dict[int, float] = {}  # by slot, for no reason that is known here
         self._taken_since: dict[int, float] = {}  # by nonce, when another transaction was first seen to wait with it
 
@@ -159,12 +160,8 @@ class Sender:
         try:
             gas = _with_margin(self.chain.estimate(self.address, None, init_code))
         except RpcError as error:
-            if error.fields["data"] is None and not self.chain.knows_push0():
-                raise ChainError(
-                    reason=f"the chain at {self.chain.rpc.shown} is too old for the contract: it does not know PUSH0,"
-                    " which came with the Shanghai upgrade",
-                    hint="nothing was sent; start your own node with a newer hardfork, or use another chain",
-                ) from error
+            if error.fields["data"] is None:
+                self.chain.check_opcodes()
             raise _refusal("deploying the contract", error) from error
         if gas > MAX_GAS:
             raise LimitReached(limit="the gas limit of a transaction (EIP-7825)", value=MAX_GAS, needed=gas)
@@ -408,7 +405,7 @@ class Sender:
     def _is_due(self, attempt: Attempt) -> bool:
         last = self._last_sent.get(attempt.id)
         pause_s = LOCAL_RESEND_S if self.chain.is_local else RESEND_S
-        if attempt.id in self._refusals and asks_too_often(self._refusals[attempt.id]):
+        if attempt.id in self._busy:
             pause_s = min(pause_s, BUSY_RESEND_S)
         return last is None or self._clock() - last >= pause_s
 
@@ -655,6 +652,7 @@ class Sender:
         self._first_seen.setdefault(attempt.id, self._clock())
         self.journal.mark_sent(attempt, found.head.number)
         self._refusals.pop(attempt.id, None)
+        self._busy.discard(attempt.id)
         if refusal is None:
             self._refused_since.pop(slot.id, None)
             self._say("sent", f"{slot}: sent", attempt.hash)
@@ -663,6 +661,8 @@ class Sender:
         if isinstance(refusal, RpcUnavailable):
             if is_final_status(refusal.fields["status"]):
                 raise refusal
+            if refusal.fields["status"] == TOO_MANY_REQUESTS:
+                self._busy.add(attempt.id)
             return
         self._heed(slot, attempt, refusal, others_wait=found.others_wait)
 
@@ -677,7 +677,9 @@ class Sender:
         elif says_taken(refusal):
             if not others_wait:
                 self._wait_for_stranger(slot.nonce, 1)
-        elif not (asks_too_often(refusal) or says_known(refusal)):
+        elif asks_too_often(refusal):
+            self._busy.add(attempt.id)
+        elif not says_known(refusal):
             since = self._refused_since.setdefault(slot.id, self._clock())
             if is_final(refusal) or self._clock() - since > REFUSED_S:
                 raise RpcError(

@@ -75,7 +75,14 @@ def test_words_of_sends_tell_the_price_from_what_is_final() -> None:
         "try later",
     ):
         assert not is_final(refusal(neither)) and not is_underpriced(refusal(neither))
-    assert needs_too_much_gas(refusal("gas required exceeds allowance (400000)"))
+    for too_big in (
+        "gas required exceeds allowance (400000)",
+        "exceeds block gas limit",
+        "Transaction ran out of gas",
+        "transaction gas limit too high (cap: 16777216, tx: 30000000)",
+        "Cannot estimate gas, gas spent exceeded transaction and block gas limit",
+    ):
+        assert needs_too_much_gas(refusal(too_big)), too_big
     assert not needs_too_much_gas(refusal("over rate limit", -32016))
 
 
