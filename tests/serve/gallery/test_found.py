@@ -50,7 +50,16 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         "animation_url": "1.html",
         "attributes": [{"trait_type": "Sea", "value": "calm"}],
     }
-    files = {"1.png": 1, "1.json": one, "1.html": PAGE, "2.jpg": 2, "2.wav": WAV, "2.json": {"name": "Wind #2"}}
+    odd = {  # what the metadata's schema takes and no browser does
+        "name": "Wind #2",
+        "external_url": "http://a:99999/",
+        "youtube_url": "http://1.2.3.4.5/",
+        "attributes": [
+            {"trait_type": "End", "value": 8_650_000_000_000, "display_type": "date"},
+            {"trait_type": "Born", "value": 1_700_000_000, "display_type": "date"},
+        ],
+    }
+    files = {"1.png": 1, "1.json": one, "1.html": PAGE, "2.jpg": 2, "2.wav": WAV, "2.json": odd}
     files |= {"3.svg": SVG, "4.png": 4, "4.mp4": MP4, "5.png": 5, "5.glb": GLB}
     files |= {"6.png": 6, "6.json": {"animation_url": "https://example.org/6.mp4"}}
     write(folder / "art", files)
@@ -91,6 +100,14 @@ def test_a_tokens_page_runs_when_it_is_asked_for_and_reaches_nothing(served_art:
     alone = page.request.get(served_art.url + animation_path(1, 1, hashlib.sha256(PAGE.encode()).hexdigest()[:8]))
     assert "sandbox allow-scripts" in alone.headers["content-security-policy"]  # wherever it is opened
     page.complaints.clear()  # what the sandbox and CSP told of each attempt
+
+
+def test_dates_and_addresses_that_no_browser_takes_break_no_page(served_art: Served, open_page: Any) -> None:
+    page = open_page(f"{served_art.url}/#/1/token/2")
+    expect(page.locator(".token h1")).to_have_text("Wind #2")
+    expect(page.locator(".traits .value")).to_have_text(["8,650,000,000,000", "2023-11-14"])
+    expect(page.locator(".token .line")).to_contain_text("http://a:99999/ ↗")
+    assert page.locator("a", has_text="a:99999").get_attribute("href") is None
 
 
 def test_sound_plays_and_what_cannot_be_played_is_told(served_art: Served, open_page: Any) -> None:

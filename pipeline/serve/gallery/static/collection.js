@@ -1,6 +1,6 @@
 // One collection: what it is, how far it is, and all of its tokens with search, filter and order.
 
-import { bar, copyable, el, number, plural, say, shortHex } from "./dom.js";
+import { bar, copyable, el, host, number, plural, say, shortHex } from "./dom.js";
 import { events, json, parsedQuery, queryString, show } from "./api.js";
 import { Grid } from "./grid.js";
 
@@ -57,7 +57,7 @@ export class CollectionView {
         { class: "about" },
         el("h1", {}, about.name),
         about.description && el("p", { class: "description" }, about.description),
-        about.external_url && el("p", {}, el("a", { href: about.external_url }, new URL(about.external_url).host)),
+        about.external_url && el("p", {}, el("a", { href: about.external_url }, host(about.external_url))),
         el(
           "dl",
           { class: "facts" },

@@ -21,13 +21,33 @@ function set(node, name, value) {
 
 /** Point a link at an address of the web or of this page; any other scheme leaves it without one. */
 function link(node, address) {
-  const url = new URL(address, location.href);
+  const url = parsed(address);
+  if (!url) return;
   if (url.protocol !== "http:" && url.protocol !== "https:") return;
   node.setAttribute("href", address);
   if (url.origin !== location.origin) {
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer");
   }
+}
+
+/** An address as browsers read it, or null: metadata is a stranger's, lasts for ever, and may hold what no browser takes. */
+function parsed(address) {
+  try {
+    return new URL(address, location.href);
+  } catch {
+    return null;
+  }
+}
+
+/** Where an address leads, in few letters. */
+export const host = (address) => parsed(address)?.host || String(address).slice(0, 40);
+
+/** The day so many seconds after 1970; a number where that is in no year of four digits. */
+export function day(seconds) {
+  const date = new Date(seconds * 1000);
+  const year = date.getUTCFullYear();
+  return year >= 0 && year <= 9999 ? date.toISOString().slice(0, 10) : number(seconds);
 }
 
 /** A fraction of a bar as its width: the one style that scripts set, through the object model that the CSP allows. */

@@ -1,6 +1,6 @@
 // One token: its image, what it is made of, whose it was and is, where its content lies, and the way back to its pixels.
 
-import { bar, copyable, el, number, percent, shortCid, shortHex } from "./dom.js";
+import { bar, copyable, day, el, host, number, percent, shortCid, shortHex } from "./dom.js";
 import { json, show } from "./api.js";
 import { Moving } from "./moving.js";
 import { Verification } from "./verify.js";
@@ -85,7 +85,7 @@ export class TokenView {
         token.rank ? el("span", {}, el("strong", {}, `Rank ${number(token.rank)}`), ` of ${number(token.ranked)} by rarity`) : el("span", {}, "Not drawn yet"),
         el("span", {}, token.owner ? ["owned by ", this.person(token.owner)] : stateInWords(token.state)),
         token.token_page && el("a", { href: token.token_page }, "on the explorer ↗"),
-        token.external_url && el("a", { href: token.external_url }, `${new URL(token.external_url).host} ↗`),
+        token.external_url && el("a", { href: token.external_url }, `${host(token.external_url)} ↗`),
         token.youtube_url && el("a", { href: token.youtube_url }, "YouTube ↗"),
       ),
     );
@@ -210,7 +210,7 @@ function uri(address, page, what) {
 }
 
 function valueInWords({ value, display_type, max_value }) {
-  if (display_type === "date" && typeof value === "number") return new Date(value * 1000).toISOString().slice(0, 10);
+  if (display_type === "date" && typeof value === "number") return day(value);
   if (typeof value !== "number") return String(value);
   const sign = display_type?.startsWith("boost") && value > 0 ? "+" : "";
   const unit = display_type === "boost_percentage" ? " %" : "";
