@@ -114,7 +114,7 @@ class BadFiles(UsageError):
     def __init__(self, *, folder: Any, faults: list[tuple[str, str]], hint: str | None = None) -> None:
         told = [f"{name}: expected {expected}" for name, expected in faults[:MAX_LISTED]]
         if len(faults) > MAX_LISTED:
-            told.append(f"and {len(faults) - MAX_LISTED:,} more: `pipeline check --images` lists all")
+            told.append(f"and {len(faults) - MAX_LISTED:,} more: `check --images` lists all")
         super().__init__(hint=hint, folder=str(folder), faults=faults, count=len(faults), listed=told)
 
 

@@ -76,7 +76,12 @@ class Settings:
         return name in self.sources
 
     def said_now(self, name: str) -> bool:
-        """True when this call says it: by a flag, a request or in Python, and not by what stands around it."""
+        """True when this call says it: by a flag, a request or in Python, and not by what stands around it.
+
+        Around a job stands the service, whose flags are its own.
+        """
+        if self.job:
+            return self.source(name) == f"job {self.job}"
         return self.given(name) and self.source(name) != FILE_NAME and not self.source(name).startswith(PREFIX)
 
     def source(self, name: str) -> str:

@@ -49,12 +49,13 @@ def test_every_command_that_a_text_names_is_one() -> None:
     """Whatever stands as `pipeline VERB …` in a hint can be given: no placeholders, no options that are none."""
     named = [(place, match[1]) for place, text in _texts() for match in re.finditer(r"`pipeline ([^`]*)`", text)]
     assert len(named) > 15
+    parser = command_line()
     for place, words in named:
         if words.startswith(("VERB", "(")):  # the page of all verbs, and the pattern that finds these texts
             continue
         assert "…" not in words, place
         try:
-            command_line().parse_args(shlex.split(words))
+            parser.parse_args(shlex.split(words))
         except SystemExit:
             pytest.fail(f"{place}: `pipeline {words}` is not a command")
 

@@ -46,6 +46,10 @@ def test_a_setting_is_the_same_from_every_source(tmp_path: Path, line) -> None: 
     }
     for source, settings in others.items():
         assert settings.value(line.name) == by_flag.value(line.name) and settings.source(line.name) == source
+    job = by_flag.for_job("3", {})
+    assert (
+        by_flag.said_now(line.name) and not job.said_now(line.name) and job.value(line.name) == by_flag.value(line.name)
+    )
     assert others["the call"].said_now(line.name) and not others["pipeline.toml"].said_now(line.name)
 
 
