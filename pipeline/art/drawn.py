@@ -7,11 +7,13 @@ from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.draw import COMPOSED, is_composed
 from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work, encoder_of
-from pipeline.base.errors import GenerationError
+from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec
 from pipeline.ledger import Run
 from pipeline.settings import Settings
+from pipeline.settings.table import ArtSettings
 
 if TYPE_CHECKING:
     from pipeline.art.cover import Cover
@@ -39,7 +41,7 @@ class Drawn:
     def plan(self, asked: Asked) -> ArtPlan:
         asked.observer.notice("opening the generator")
         art = self._settings.art
-        generator = self._generator = _load(art.model, art.device, art.threads or None)
+        generator = self._generator = _load(model_of(art, asked.seed), art.device, art.threads or None)
         return ArtPlan(fingerprint(generator, art.size, art.encoder))
 
     def check(self, run: Run) -> None:
@@ -70,7 +72,7 @@ class Drawn:
         """Every token has as many attempts as anybody likes."""
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:
-        return FromSeed(_load(self._settings.art.model, device, threads))
+        return FromSeed(_load(model_of(self._settings.art), device, threads))
 
     def _drawn(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
         from pipeline.art.draw import Gate, generate
@@ -89,8 +91,9 @@ class Drawn:
     def _reopened(self, run: Run) -> Generator:
         art = self._settings.art
         device = run.device if art.device == "auto" else art.device
+        model = run.model if is_composed(run.model) else art.model
         try:
-            return _load(art.model, device, art.threads or run.threads)
+            return _load(model, device, art.threads or run.threads)
         except GenerationError as error:
             raise GenerationError(
                 reason=f"the unfinished run still has to draw, with {run.renderer} on {device}, and here {error}",
@@ -141,7 +144,33 @@ def is_installed(model: str) -> bool:
 
     from pipeline.art.draw import BUILT_IN, ENTRY_POINTS
 
-    return model in BUILT_IN or any(point.name == model for point in entry_points(group=ENTRY_POINTS))
+    return (
+        model in BUILT_IN
+        or is_composed(model)
+        or any(point.name == model for point in entry_points(group=ENTRY_POINTS))
+    )
+
+
+def model_of(art: ArtSettings, seed: int = 0) -> str:
+    """The name of the generator that settings choose, with all that a composed collection decides once.
+
+    What nobody chose is drawn from `seed`, the collection's. Raises BadArgument for a choice that another one rules out,
+    GenerationError for one that is not there.
+    """
+    chosen = {"voice": art.voice, "material": art.material, "palettes": art.palettes}
+    if not is_composed(art.model):
+        for name, value in chosen.items():
+            if value:
+                raise BadArgument(
+                    name=f"--{name}",
+                    value=value,
+                    expected=f"none beside --model {art.model}: only composed art has it",
+                    hint=f"give --model {COMPOSED}, or leave --{name} out",
+                )
+        return art.model
+    from pipeline.art.draw.composed import choice_of, written
+
+    return choice_of(written(art.model, **chosen), seed).name
 
 
 def _load(model: str, device: str, threads: int | None) -> Generator:

@@ -51,6 +51,7 @@ class About:
 class Asked:
     """What a call wants of a source: tokens `first`, `first + 1`, … of a collection."""
 
+    seed: int  # of the collection
     first: int
     count: int
     needs_cover: bool  # nobody gave one

@@ -30,6 +30,7 @@ from pipeline.flow.plan import (
     chain_kind,
     collection_name,
     collection_of,
+    collection_seed,
     decide,
     named_after,
 )
@@ -71,12 +72,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a request means in a workspace; `known` is None where it begins a collection."""
+    """What a request means in a workspace; `known` is None where it begins a collection, and `seed` is that one's then."""
 
     request: Request
     decision: Decision
     known: Collection | None
     name: str
+    seed: int
 
     @property
     def run(self) -> Run | None:
@@ -158,7 +160,9 @@ def step_of(request: Request, ledger: Ledger, *, more: bool, new: bool, complete
     decision = decide(ledger, config, request.count, request.recipients, more=more, new=new)
     if isinstance(decision, Begin) and not config.given("name"):
         decision = named_after(ledger, decision, source.about().name)
-    return Step(request, decision, collection_of(ledger, decision), collection_name(ledger, decision))
+    known = collection_of(ledger, decision)
+    seed = collection_seed(config) if known is None else known.seed
+    return Step(request, decision, known, collection_name(ledger, decision), seed)
 
 
 def needs_of(step: Step, ledger: Ledger, *, draws_only: bool = False) -> Need:
@@ -227,6 +231,7 @@ def _art(step: Step, ledger: Ledger, observer: Observer) -> ArtPlan | None:
         request.source.check(run)
         return None
     asked = Asked(
+        seed=step.seed,
         first=ledger.runs.next_token(known),
         count=request.count,
         needs_cover=_lacks_cover(known) and not given,

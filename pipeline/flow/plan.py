@@ -157,7 +157,14 @@ def batch_size(config: Settings, count: int, recipients: Recipients | None = Non
     return min(size, MAX_AIRDROP) if recipients is not None and len(recipients.addresses) > 1 else size
 
 
-def collection_settings(config: Settings, name: str, owner: Address, about: About) -> dict[str, Any]:
+def collection_seed(settings: Settings) -> int:
+    """The seed of a collection that begins: the one that was chosen, or one drawn at random."""
+    return secrets.randbelow(MAX_SEED + 1) if settings.art.seed is None else settings.art.seed
+
+
+def collection_settings(
+    config: Settings, name: str, owner: Address, about: About, seed: int | None = None
+) -> dict[str, Any]:
     """The settings of a new collection, complete: what nobody chose its art source says, or it is made here.
 
     Raises BadArgument for what the contract or the collection's metadata would refuse: asked of their own writers, so that
@@ -175,7 +182,7 @@ def collection_settings(config: Settings, name: str, owner: Address, about: Abou
         "royalty_receiver": chosen.royalty_receiver or owner,
         "max_supply": chosen.max_supply,
         "owner": owner,
-        "seed": secrets.randbelow(MAX_SEED + 1) if config.art.seed is None else config.art.seed,
+        "seed": collection_seed(config) if seed is None else seed,
     }
     _must_be_writable(settings)
     return settings
@@ -242,12 +249,13 @@ def new_run(
     art: ArtPlan,
     about: About,
     payer: Address,
+    seed: int,
 ) -> NewRun:
     """The run that a decision leads to. Raises BadArgument for what a collection cannot be or have."""
     from pipeline.mint.collection import parsed_address
 
     known = decision.collection if isinstance(decision, Add) else None
-    settings = {} if isinstance(decision, Add) else collection_settings(config, decision.name, payer, about)
+    settings = {} if isinstance(decision, Add) else collection_settings(config, decision.name, payer, about, seed)
     start = ledger.runs.next_token(known)
     most = known.max_supply if known else settings["max_supply"]
     if most and start + count - 1 > most:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.art.artworks import Artworks
+from pipeline.art.drawn import model_of
 from pipeline.art.sheet import contact_sheets
 from pipeline.art.source import ArtSource, Work, open_source, recorded
 from pipeline.base.errors import BadArgument
@@ -73,7 +74,7 @@ def draw_seed(config: Settings, seed: int, out: Path) -> SeedDrawn:
     from pipeline.art.draw.stage import draw
 
     check_png("--out", out)
-    generator = _generator(config)
+    generator = _generator(config, seed)
     drawing = draw(generator, seed, config.art.size)
     write_whole(out, encode_png(drawing.pixels, config.art.encoder))
     return SeedDrawn(generator.name, config.art.size, out, drawing.seed, drawing.flaw or None, _traits(drawing))
@@ -90,7 +91,7 @@ def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: O
 
     check_png("--sheet", sheet)
     near = config.art.duplicate_bits
-    generator, gate, told = _generator(config), Gate(seed, near=near), list[OnSheet]()
+    generator, gate, told = _generator(config, seed), Gate(seed, near=near), list[OnSheet]()
 
     def pictures() -> Iterator[tuple[str, Image.Image]]:
         specs = (TokenSpec(token_id, token_seed(seed, token_id), NOBODY) for token_id in range(1, count + 1))
@@ -173,10 +174,10 @@ def _drawn(work: Work) -> Iterator[tuple[str, Image]]:
             yield str(token.token_id), decode(path.read_bytes()).image
 
 
-def _generator(config: Settings) -> Generator:
+def _generator(config: Settings, seed: int) -> Generator:
     from pipeline.art.draw import load_generator
 
-    return load_generator(config.art.model, device=config.art.device, threads=config.art.threads or None)
+    return load_generator(model_of(config.art, seed), device=config.art.device, threads=config.art.threads or None)
 
 
 def _traits(drawing: Drawing) -> tuple[Trait, ...]:

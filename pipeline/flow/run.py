@@ -158,7 +158,7 @@ def plan_of(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> NewRun:
     payer = tools.payer if Need.PAYER in needs else UNDECIDED
     plan = new_run(
         *(ledger, request.config, step.decision, request.count, request.recipients),
-        *(tools.art, source.about(), payer),
+        *(tools.art, source.about(), payer, step.seed),
     )
     if plan.known and (before := ledger.runs.of(plan.known.id)):
         must_have_its_weights(before[0], plan.art.fingerprint, request.config)

@@ -179,6 +179,15 @@ class ArtSettings(Section):
     images: str = setting(words("FOLDER"), "", "mint the images of a folder, with JSON beside them or not", Scope.RUN)
     editions: bool = setting(switch(), False, "the folder may hold one picture for several tokens", Scope.RUN)
     model: str = setting(words("NAME|FILE"), "default", "generator: a built-in name or a checkpoint file", Scope.ART)
+    voice: str = setting(
+        words("NAME"), "", "composed art: its voice, see `pipeline voices`; empty: drawn", Scope.ART, remote=True
+    )
+    material: str = setting(words("NAME"), "", "composed art: its material; empty: drawn", Scope.ART, remote=True)
+    palettes: str = setting(
+        *(or_empty(listed("NAME,…")), "", "composed art: its palettes, own ones as NAME=30 hex digits; empty: drawn"),
+        *(Scope.ART,),
+        remote=True,
+    )
     size: int = setting(
         whole(MIN_SIDE, MAX_SIDE, "PX"), 512, "width and height of the artworks in pixels", Scope.ART, remote=True
     )

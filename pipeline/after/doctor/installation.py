@@ -110,8 +110,9 @@ def _torch(config: Settings) -> Answer:
 def _weights(config: Settings) -> Answer:
     """The model's weights are sound, and can be told by their digest."""
     from pipeline.art.draw import load_generator
+    from pipeline.art.drawn import model_of
 
-    generator = load_generator(config.art.model, "cpu", 1)
+    generator = load_generator(model_of(config.art), "cpu", 1)
     return "ok", f"{generator.name}, sha256 {generator.weights_sha256}, drawn by {generator.renderer}", ""
 
 

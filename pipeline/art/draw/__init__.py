@@ -36,6 +36,7 @@ __all__ = [
     "drawn",
     "generate",
     "is_blank",
+    "is_composed",
     "load_generator",
     "phash",
     "provenance",
@@ -96,13 +97,18 @@ BUILT_IN = {
 }
 
 
+def is_composed(name: str) -> bool:
+    """Whether a generator of this name draws compositions: it holds, or leaves open, what a collection decides once."""
+    return name.partition(":")[0] == COMPOSED
+
+
 def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int | None = None) -> Generator:
     """The generator of that name, or of the checkpoint at that path; `device` may be `auto`.
 
     Raises GenerationError for an unknown name, weights that are missing or unsound, and a device that is not there.
     """
     name = str(name_or_path)
-    if name.partition(":")[0] == COMPOSED:
+    if is_composed(name):
         from pipeline.art.draw.composed import composer
 
         return composer(name)

@@ -21,7 +21,7 @@ from pipeline.art.compose.voices import VOICES
 from pipeline.art.draw import COMPOSED as NAME
 from pipeline.art.draw import Drawing
 from pipeline.art.draw.stage import check_size
-from pipeline.base.errors import GenerationError
+from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.limits import MAX_SEED
 from pipeline.base.records import Attribute
 
@@ -45,6 +45,25 @@ class Choice:
     @property
     def name(self) -> str:
         return ":".join([NAME, self.voice, self.material, str(self.law), ",".join(self.palettes)])
+
+
+def written(name: str, **chosen: str) -> str:
+    """A name with what was chosen beside it: voice, material and palettes.
+
+    Raises BadArgument where the name says otherwise.
+    """
+    parts = [*name.split(":"), "", "", "", ""]
+    for place, what in ((1, "voice"), (2, "material"), (4, "palettes")):
+        value = chosen[what]
+        if parts[place] and value and parts[place].lower() != value.lower():
+            raise BadArgument(
+                name=f"--{what}",
+                value=value,
+                expected=f"{parts[place]}, which --model says, or a model that leaves it open",
+                hint=f"give --model {NAME}:{value}" if what == "voice" else f"give --model {NAME}",
+            )
+        parts[place] = value or parts[place]
+    return ":".join(parts).rstrip(":")
 
 
 def choice_of(name: str, seed: int = 0) -> Choice:
