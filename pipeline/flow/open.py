@@ -155,9 +155,9 @@ def step_of(request: Request, ledger: Ledger, *, more: bool, new: bool, complete
     """What a request means here; `complete` is the run that it was found to ask for again. Raises what `decide` does."""
     config, source = request.config, request.source
     if complete is not None:
-        found = Finished(complete)
-        return Step(request, found, collection_of(ledger, found), collection_name(ledger, found))
-    decision = decide(ledger, config, request.count, request.recipients, more=more, new=new)
+        decision: Decision = Finished(complete)
+    else:
+        decision = decide(ledger, config, request.count, request.recipients, more=more, new=new)
     if isinstance(decision, Begin) and not config.given("name"):
         decision = named_after(ledger, decision, source.about().name)
     known = collection_of(ledger, decision)

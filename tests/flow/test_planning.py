@@ -281,7 +281,7 @@ SCOPES = {
     Scope.WORKSPACE: "workspace",
     Scope.NAME: "name",
     Scope.COLLECTION: "symbol description external_url royalty_bps royalty_receiver cover max_supply seed",
-    Scope.ART: "model size encoder",
+    Scope.ART: "model voice material palettes size encoder",
     Scope.RUN: "images editions pin to batch",
     Scope.GATE: "duplicate_bits",
     Scope.MACHINE: "device threads",
@@ -304,7 +304,7 @@ ASKED_OVER_HTTP = {
     "max_supply",
     "seed",
 }
-ASKED_OVER_HTTP |= {"size", "to", "batch"}
+ASKED_OVER_HTTP |= {"voice", "material", "palettes", "size", "to", "batch"}
 
 
 def test_every_setting_has_the_scope_that_these_tests_hold_it_to() -> None:
