@@ -31,7 +31,7 @@ def check_images(config: Settings, observer: Observer) -> Checked:
     tokens = source.count(None, lambda: None) or 0
     given = config.collection.cover
     try:
-        source.plan(Asked(1, tokens, not given, dict, observer))
+        source.plan(Asked(config.art.seed or 0, 1, tokens, not given, dict, observer))
     except BadFiles as error:
         faults += error.fields["faults"]
     except BadArgument as error:
