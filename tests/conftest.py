@@ -24,6 +24,33 @@ settings.load_profile("unhurried")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+# What `scripts/test --quick` runs: everything that needs no node, no browser and no minute. A fixture holds them to it.
+QUICK = (
+    *("after/test_rarity.py", "after/verify/test_walk.py", "art/compose", "art/test_artist.py", "art/test_augment.py"),
+    *("art/test_batches.py", "art/test_checkpoint.py", "art/test_data.py", "art/test_encode.py", "art/test_folder.py"),
+    *("art/test_gates.py", "art/test_load.py", "art/test_losses.py", "art/test_markup.py", "art/test_sampler.py"),
+    *("art/test_seeds.py", "art/test_stage.py", "base", "flow/test_planning.py", "flow/test_recipients.py"),
+    *("ledger", "mint/test_fees.py", "mint/test_signer.py", "pin/test_car.py", "pin/test_cid.py"),
+    *("pin/test_metadata.py", "pin/test_patience.py", "pin/test_stage.py", "pin/test_store.py", "pin/test_unixfs.py"),
+    *("serve/gallery/test_index.py", "settings", "test_docs.py", "test_house.py", "test_locks.py"),
+)
+SLOW_PARTS = {"pipeline", "chain", "minted", "browser", "kubo", "anvil"}  # fixtures that start a program
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    quick = tuple(str(folder / path) for path in QUICK)
+    for item in items:
+        if str(item.path).startswith(quick) and not SLOW_PARTS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.quick)
+
+
+@pytest.fixture(autouse=True)
+def _quick_tests_start_nothing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("quick"):
+        monkeypatch.setattr("pipeline.mint.devnet.find_anvil", lambda: pytest.fail("a quick test starts no node"))
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the person who runs the tests reaches them."""

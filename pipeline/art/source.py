@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.base.errors import GenerationError
+from pipeline.base.installation import loaded
 from pipeline.base.observer import Observer
 from pipeline.base.records import NOTHING, Artwork, Fingerprint, Provenance, TokenSpec
 from pipeline.base.seeds import token_seed
@@ -143,7 +144,7 @@ Factory = Callable[[Settings], ArtSource]
 
 
 def open_source(settings: Settings) -> ArtSource:
-    """The source that settings choose. Raises GenerationError for a plug-in that cannot be loaded."""
+    """The source that settings choose. Raises BrokenPlugin for one that cannot be imported."""
     if settings.art.images:
         from pipeline.art.existing import Existing
 
@@ -169,14 +170,7 @@ def installed() -> dict[str, EntryPoint]:
 
 def _added(settings: Settings) -> ArtSource:
     point = installed()[settings.art.model]
-    try:
-        factory: Factory = point.load()
-    except Exception as error:  # whatever a stranger's module does when it is imported
-        package = point.dist.name if point.dist else point.value
-        raise GenerationError(
-            reason=f"the art source {point.name!r} of {package} cannot be loaded ({type(error).__name__}: {error})",
-            hint=f"repair or remove {package}, or choose another --model",
-        ) from error
+    factory: Factory = loaded(point)
     return factory(settings)
 
 

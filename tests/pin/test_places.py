@@ -11,30 +11,13 @@ import pytest
 
 from pipeline.base.errors import BadArgument, Corrupt, DigestMismatch, OnlyClaimed, PinnerUnavailable
 from pipeline.base.records import Pin, PinnedRoot
-from pipeline.pin import Pinner, Rung
+from pipeline.pin import Pinner
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.places import Places
 from pipeline.pin.services import S3Service
 from pipeline.pin.store import CarStore
+from pipeline.testing import MemoryPinner
 from tests.pin.servers import Server, forward
-
-
-class Shelf(Pinner):
-    """Remembers, or fails in one way."""
-
-    def __init__(self, name: str, error: Exception | None = None) -> None:
-        self.name, self.error, self.has = name, error, set[PinnedRoot]()
-
-    def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
-        if self.error:
-            raise self.error
-        self.has.add(root)
-
-    def unpin(self, root: PinnedRoot) -> None:
-        self.has.discard(root)
-
-    def rungs(self, root: PinnedRoot) -> list[Rung]:
-        return []
 
 
 @pytest.fixture
@@ -60,13 +43,13 @@ LATE = OnlyClaimed(pinner="b", cid="c", reason="404")
 def test_enough_places_are_enough_and_the_others_are_told(
     error: Exception, state: Any, store: CarStore, root: PinnedRoot
 ) -> None:
-    a, b, c = Shelf("a"), Shelf("b", error), Shelf("c")
+    a, b, c = MemoryPinner("a"), MemoryPinner("b", always=error), MemoryPinner("c")
     pins = places(a, b, c, quorum=2).pin(store.path(root.cid), root, "x")
     assert pins == (Pin(root.cid, "a", "proved"), Pin(root.cid, "b", state, str(error)), Pin(root.cid, "c", "proved"))
     for quorum in 0, 3:
         with pytest.raises(type(error)):
             places(a, b, c, quorum=quorum).pin(store.path(root.cid), root, "x")
-    b.error = None
+    b.always = None
     mended = list(places(b).pin_each([("b", store.path(root.cid), root, "x")]))
     assert mended == [Pin(root.cid, "b", "proved")]
 
@@ -75,13 +58,13 @@ def test_content_that_is_not_sound_here_stops_everything_whatever_the_quorum(sto
     path = store.path(root.cid)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(Corrupt):
-        places(Shelf("a"), store, quorum=1).pin(path, root, "x")
+        places(MemoryPinner("a"), store, quorum=1).pin(path, root, "x")
 
 
 def test_places_are_asked_at_the_same_time(store: CarStore, root: PinnedRoot) -> None:
     both = threading.Barrier(2, timeout=30)
 
-    class Meeting(Shelf):
+    class Meeting(MemoryPinner):
         def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
             both.wait()
 
@@ -90,7 +73,7 @@ def test_places_are_asked_at_the_same_time(store: CarStore, root: PinnedRoot) ->
 
 def test_a_quorum_above_the_number_of_places_is_refused() -> None:
     with pytest.raises(BadArgument, match="at most 2"):
-        places(Shelf("a"), Shelf("b"), quorum=3)
+        places(MemoryPinner("a"), MemoryPinner("b"), quorum=3)
 
 
 @pytest.fixture

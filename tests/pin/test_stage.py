@@ -11,14 +11,15 @@ import pytest
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import Corrupt, DigestMismatch, PinnerUnavailable
-from pipeline.base.records import Artwork, Pin, PinnedRoot, Provenance
-from pipeline.pin import Pinner, Rung
+from pipeline.base.records import Artwork, Pin, Provenance
+from pipeline.pin import Pinner
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.metadata import BadJson, token_metadata
 from pipeline.pin.patience import TRIES
 from pipeline.pin.places import Places
 from pipeline.pin.stage import pin, pin_directory
 from pipeline.pin.store import CarStore
+from pipeline.testing import MemoryPinner
 
 PROVENANCE = Provenance("lino", "ab" * 32, "lino-1", "png-1", 512)
 
@@ -28,26 +29,8 @@ def describe(artwork: Artwork, images: CID) -> bytes:
     return token_metadata(f"Lino #{artwork.token_id}", "A print.", artwork, uri, PROVENANCE)
 
 
-class Recorder(Pinner):
-    """A pinner that only remembers, and fails as told."""
-
-    name = "recorder"
-
-    def __init__(self, *failures: Exception) -> None:
-        self.failures = list(failures)
-        self.pinned: list[tuple[CID, str]] = []
-
-    def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
-        assert car.exists()
-        if self.failures:
-            raise self.failures.pop(0)
-        self.pinned.append((root.cid, name))
-
-    def unpin(self, root: PinnedRoot) -> None:
-        self.pinned = [pinned for pinned in self.pinned if pinned[0] != root.cid]
-
-    def rungs(self, root: PinnedRoot) -> list[Rung]:
-        return []
+def pinned_by(pinner: MemoryPinner) -> list[tuple[CID, str]]:
+    return [(root.cid, name) for root, name in pinner.pinned.items()]
 
 
 def places(*pinners: Pinner, quorum: int = 0, pause: Callable[[float], None] = lambda pause_s: None) -> Places:
@@ -60,7 +43,7 @@ def store(tmp_path: Path) -> CarStore:
 
 
 def test_batches_come_out_in_order_readable_and_linked(store: CarStore, batch: Callable[..., Any]) -> None:
-    recorder = Recorder()
+    recorder = MemoryPinner("recorder")
     batches = [batch(1, 3), batch(4, 2)]
     pinned = list(pin(batches, describe, store, places(store, recorder), "Lino"))
     assert [result.plan for result in pinned] == [plan for plan, _ in batches]
@@ -70,7 +53,7 @@ def test_batches_come_out_in_order_readable_and_linked(store: CarStore, batch: C
             assert document["image"] == f"ipfs://{result.images.cid}/{artwork.token_id}.png"
             assert store.read(result.images.cid, f"{artwork.token_id}.png") == artwork.path.read_bytes()
     first, second = pinned
-    assert recorder.pinned == [
+    assert pinned_by(recorder) == [
         (first.images.cid, "Lino 1-3 images"),
         (first.metadata.cid, "Lino 1-3 metadata"),
         (second.images.cid, "Lino 4-5 images"),
@@ -100,7 +83,7 @@ def test_pinning_the_same_batch_twice_gives_the_same_roots(store: CarStore, batc
 
 def test_an_outage_is_waited_out_with_growing_pauses(store: CarStore, batch: Callable[..., Any]) -> None:
     outage = PinnerUnavailable(pinner="recorder", reason="gone")
-    recorder, pauses = Recorder(*[outage] * (TRIES - 1)), list[float]()
+    recorder, pauses = MemoryPinner("recorder", *[outage] * (TRIES - 1)), list[float]()
     assert list(pin([batch()], describe, store, places(recorder, pause=pauses.append), "Lino"))
     assert len(recorder.pinned) == 2
     assert len(pauses) == TRIES - 1
@@ -108,14 +91,14 @@ def test_an_outage_is_waited_out_with_growing_pauses(store: CarStore, batch: Cal
 
 
 def test_a_long_outage_ends_the_stage_with_the_cause(store: CarStore, batch: Callable[..., Any]) -> None:
-    recorder = Recorder(*[PinnerUnavailable(pinner="recorder", reason="gone")] * TRIES)
+    recorder = MemoryPinner("recorder", *[PinnerUnavailable(pinner="recorder", reason="gone")] * TRIES)
     with pytest.raises(PinnerUnavailable, match="gone"):
         list(pin([batch()], describe, store, places(recorder), "Lino"))
-    assert recorder.pinned == []
+    assert not recorder.pinned
 
 
 def test_a_mismatch_is_not_tried_again(store: CarStore, batch: Callable[..., Any]) -> None:
-    recorder, pauses = Recorder(DigestMismatch(where="there", got=1, expected=2)), list[float]()
+    recorder, pauses = MemoryPinner("recorder", DigestMismatch(where="there", got=1, expected=2)), list[float]()
     with pytest.raises(DigestMismatch):
         list(pin([batch()], describe, store, places(recorder, pause=pauses.append), "Lino"))
     assert pauses == []
@@ -128,19 +111,19 @@ def test_a_flipped_bit_in_an_image_is_found_before_anything_is_pinned(
     data = bytearray(artworks[1].path.read_bytes())
     data[1_000] ^= 4
     artworks[1].path.write_bytes(data)
-    recorder = Recorder()
+    recorder = MemoryPinner("recorder")
     with pytest.raises(Corrupt, match="2.png"):
         list(pin([(plan, artworks)], describe, store, places(recorder), "Lino"))
-    assert (recorder.pinned, store.roots()) == ([], [])
+    assert (recorder.pinned, store.roots()) == ({}, [])
 
 
 def test_a_document_that_wallets_refuse_is_found_before_anything_is_pinned(
     store: CarStore, batch: Callable[..., Any]
 ) -> None:
-    recorder = Recorder()
+    recorder = MemoryPinner("recorder")
     with pytest.raises(BadJson, match="token 1"):
         list(pin([batch()], lambda artwork, images: b'{"name":"x"}', store, places(recorder), "Lino"))
-    assert recorder.pinned == []
+    assert not recorder.pinned
 
 
 def test_a_batch_with_other_tokens_than_planned_is_refused(store: CarStore, batch: Callable[..., Any]) -> None:
@@ -151,10 +134,10 @@ def test_a_batch_with_other_tokens_than_planned_is_refused(store: CarStore, batc
 
 
 def test_a_single_directory_is_stored_and_pinned_under_its_label(store: CarStore) -> None:
-    recorder = Recorder(PinnerUnavailable(pinner="recorder", reason="gone"))
+    recorder = MemoryPinner("recorder", PinnerUnavailable(pinner="recorder", reason="gone"))
     root, pins = pin_directory([("collection.json", b"{}")], "Lino collection", store, places(recorder))
     assert pins == (Pin(root.cid, "recorder", "proved"),)
-    assert recorder.pinned == [(root.cid, "Lino collection")]
+    assert pinned_by(recorder) == [(root.cid, "Lino collection")]
     assert store.read(root.cid, "collection.json") == b"{}"
 
 
