@@ -77,6 +77,7 @@ class Progress:
     minted: int
     final: int
     state: str  # unfinished, minted, final
+    unfinished: str | None = None  # the command that finishes what was interrupted of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,20 +212,22 @@ def status_report(workspace: Workspace, config: Settings) -> Status:
     with Ledger(workspace.ledger, readonly=True) as ledger:
         unfinished = ledger.runs.unfinished() or _taken_back(ledger)
         return Status(
-            tuple(_progress(ledger, collection) for collection in ledger.collections.all()),
+            tuple(_progress(ledger, collection, config) for collection in ledger.collections.all()),
             command(unfinished, config) if unfinished else None,
         )
 
 
-def _progress(ledger: Ledger, collection: Collection) -> Progress:
+def _progress(ledger: Ledger, collection: Collection, config: Settings) -> Progress:
     counts = ledger.tokens.counts(collection.id)
     final = counts.get("final", 0)
     minted = final + counts.get("mined", 0)
     pinned = minted + counts.get("live", 0) + counts.get("sealed", 0)
     planned = sum(counts.values())
     runs = ledger.runs.of(collection.id)
+    unfinished = ledger.runs.unfinished_of(collection.id)
     return Progress(
         name=collection.name,
+        unfinished=command(unfinished, config) if unfinished else None,
         contract=collection.contract,
         chain_id=collection.known_chain_id,
         chain=collection.chain_kind,

@@ -1,19 +1,20 @@
-"""Verbs that make tokens: `mint`, and what it would cost."""
+"""Verbs that make tokens: `mint`, what it would cost, and `abandon`, which makes no more of them."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
 from pipeline.cli.art import tell_sheets
-from pipeline.cli.call import Call, Takes, Verb, number, say
+from pipeline.cli.call import Call, Takes, Verb, chosen_name, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
 from pipeline.mint.fees import GWEI
 from pipeline.settings import Scope
 
 if TYPE_CHECKING:
     from pipeline.after.report import Minted
+    from pipeline.flow.abandon import Abandoned
 
 LONG_TABLE = 100  # rows after which nobody reads on
 
@@ -107,6 +108,65 @@ def _print_tokens(report: Minted) -> None:
         say("  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()))
 
 
+def _abandon(call: Call) -> int:
+    from pipeline.cli.terminal import person_here, progress_on_stderr
+    from pipeline.flow.abandon import abandon
+
+    with progress_on_stderr() as observer:
+        found = abandon(
+            call.workspace,
+            call.config,
+            chosen_name(call),
+            observer,
+            person_here(call.arguments.confirm_name),
+            chain_is_gone=call.arguments.chain_gone,
+        )
+    if call.as_json:
+        print_json(_abandoned(found) if found else None)
+    elif found is None:
+        say("nothing is unfinished here: there is nothing to let go of.")
+    else:
+        _tell_abandoned(found)
+    if found is not None and found.contract is not None:
+        call.next(f"adds tokens to {found.collection!r}", "mint", "--count", 10, "--more")
+    return 0
+
+
+def _abandoned(found: Abandoned) -> dict[str, Any]:
+    return {
+        "collection": found.collection,
+        "contract": found.contract,
+        "kept": list(found.kept),
+        "let_go": list(found.gone),
+        "withdrawn": [
+            {"what": one.what, "nonce": one.nonce, "tx": f"0x{one.tx_hash.hex()}", "paid_wei": one.paid_wei}
+            for one in found.withdrawn
+        ],
+        "held_elsewhere": [{"root": str(root), "place": place} for root, place in found.held_elsewhere],
+    }
+
+
+def _tell_abandoned(found: Abandoned) -> None:
+    print(f"{_tokens(found.gone)} of {found.collection!r} are let go of: nothing mints them any more.")
+    for one in found.withdrawn:
+        paid = f"an empty transaction took its nonce {one.nonce}, for {ether(one.paid_wei)} ETH"
+        print(f"{one.what}: {paid} (0x{one.tx_hash.hex()})")
+    if found.kept:
+        print(f"{_tokens(found.kept)} stay: they are on the chain, at {found.contract}.")
+    elif found.contract is not None:
+        print(f"the contract at {found.contract} stays: it is on the chain, and has no token of this run.")
+    else:
+        print("nothing of it is on the chain: the collection is gone too.")
+    for root, place in found.held_elsewhere:
+        print(f"{place} still has {root}: `pipeline unpin --pin {place}` lets go of it there.")
+
+
+def _tokens(ids: range) -> str:
+    if not ids:
+        return "no tokens"
+    return f"token {ids[0]}" if len(ids) == 1 else f"tokens {ids[0]} to {ids[-1]}"
+
+
 VERBS = (
     Verb(
         "mint",
@@ -149,6 +209,31 @@ VERBS = (
             (
                 "--confirm-name",
                 {"metavar": "TEXT", "help": "the collection's name, where real money is spent by a script"},
+            ),
+        ),
+    ),
+    Verb(
+        "abandon",
+        _abandon,
+        "let go of what is not minted of an unfinished run; what is on the chain stays",
+        (
+            "abandon",
+            "abandon --name 'Night Linos'",
+            "abandon --rpc-url https://… --network sepolia --keystore key.json",
+            "abandon --rpc-url http://127.0.0.1:8545 --chain-gone",
+        ),
+        (Scope.NAME, Scope.NODE, Scope.KEY, "confirmations", Scope.LIMIT),
+        (
+            (
+                "--chain-gone",
+                {
+                    "action": "store_true",
+                    "help": "the run's chain, a development node's, began anew and will never come back",
+                },
+            ),
+            (
+                "--confirm-name",
+                {"metavar": "TEXT", "help": "the collection's name, where withdrawing costs real money"},
             ),
         ),
     ),

@@ -66,8 +66,8 @@ def _with_total(ledger: Ledger, settings: Settings, total: int, *, more: bool) -
     runs = ledger.runs.of(collection.id) if collection else []
     if collection is None or not runs:
         return Wish(settings, total, more)
-    unfinished, have = ledger.runs.unfinished(), ledger.runs.next_token(collection) - 1
-    if unfinished is not None and unfinished.collection == collection.id:
+    unfinished, have = ledger.runs.unfinished_of(collection.id), ledger.runs.next_token(collection) - 1
+    if unfinished is not None:
         have = unfinished.start - 1
     if have > total:
         raise BadArgument(name="--total", value=total, expected=f"{have:,} or more: so many {collection.name!r} has")

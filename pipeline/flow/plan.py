@@ -84,17 +84,22 @@ def decide(
 ) -> Decision:
     """Read the workspace and say what this call means.
 
-    Raises RunDiffers beside an unfinished run with other arguments, CollectionExists where the collection is complete
-    and neither `more` nor `new` was asked for.
+    Raises RunDiffers beside an unfinished run of the same collection with other arguments, CollectionExists where the
+    collection is complete and neither `more` nor `new` was asked for.
     """
     arguments = arguments_of(config, count, recipients)
-    unfinished = ledger.runs.unfinished()
-    if unfinished:
-        _must_agree(unfinished, arguments, ledger.collections.get(unfinished.collection).name, config)
-        return Continue(unfinished)
+    unfinished = ledger.runs.all_unfinished()
+    for run in unfinished:
+        if not _disagreements(run, arguments):
+            return Continue(run)
     collection = wanted_collection(ledger, config, more=more)
+    for run in unfinished:
+        holds_it = collection is not None and run.collection == collection.id and not (new and not config.given("name"))
+        if holds_it or (config.job and run.job == config.job):
+            raise _differs(run, arguments, ledger.collections.get(run.collection).name, config)
     if collection is None:
-        return Begin(config.collection.name)
+        name = config.collection.name
+        return Begin(name if config.given("name") else _free_name(ledger, name))
     runs = ledger.runs.of(collection.id)
     if not runs and not new:  # rebuilt from a contract that has minted nothing yet
         _must_fit(collection, config)
@@ -114,12 +119,12 @@ def decide(
         _must_fit(collection, config)
         return Add(collection)
     for run in runs:
-        if not _differences(run, arguments):
+        if not run.abandoned and not _differences(run, arguments):
             return Finished(run)
     raise CollectionExists(
         collection=collection.name,
         count=ledger.runs.next_token(collection) - 1,
-        differences=_told(_differences(runs[0], arguments)),
+        differences=_told(_differences(runs[0], arguments)) or "the rest of that run, which was let go of",
     )
 
 
@@ -321,18 +326,24 @@ def wanted_collection(ledger: Ledger, config: Settings, *, more: bool) -> Collec
                 name="--name", value=config.collection.name, expected=f"a collection of this workspace ({known})"
             )
         return found
-    collections = ledger.collections.all()
+    others = {run.collection for run in ledger.runs.all_unfinished() if run.job != config.job}
+    collections = [collection for collection in ledger.collections.all() if collection.id not in others]
     if not collections and more:
         raise BadArgument(name="--more", value="given", expected="a collection to add to; this workspace has none yet")
     return collections[-1] if collections else None
 
 
-def _must_agree(run: Run, arguments: dict[str, Any], collection: str, settings: Settings) -> None:
+def _disagreements(run: Run, arguments: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What keeps a call from continuing a run: of one that is only drawn so far, not where it is sent to."""
     differences = _differences(run, arguments)
-    if not run.is_placed:  # only drawn so far: where it goes is decided by the call that sends it there
+    if not run.is_placed:  # where it goes is decided by the call that sends it there
         differences = {key: change for key, change in differences.items() if key not in _PLACES}
-    if differences:
-        raise RunDiffers(collection=collection, differences=_told(differences), command=f"`{command(run, settings)}`")
+    return differences
+
+
+def _differs(run: Run, arguments: dict[str, Any], collection: str, settings: Settings) -> RunDiffers:
+    told = _told(_disagreements(run, arguments))
+    return RunDiffers(collection=collection, differences=told, command=f"`{command(run, settings)}`")
 
 
 def _must_fit(collection: Collection, settings: Settings) -> None:

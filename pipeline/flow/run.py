@@ -23,6 +23,7 @@ from pipeline.base.crash import crash_point
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch
 from pipeline.base.workspace import Workspace
+from pipeline.flow.abandon import make_way
 from pipeline.flow.connection import chain_url, reach
 from pipeline.flow.consent import NOBODY, Person, confirmations
 from pipeline.flow.cover import ensure_cover
@@ -84,6 +85,8 @@ def mint_run(
     request = read_request(wish.settings, wish.count, workspace)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check()
+        if request.config.given("name"):
+            make_way(workspace, ledger, request.config.collection.name, request.config.job)
         step = step_of(request, ledger, more=wish.more, new=new, complete=wish.complete)
         if isinstance(step.decision, Finished):
             step = replace(step, decision=_still_there(step, step.decision, workspace, ledger, observer))
@@ -127,9 +130,7 @@ def _still_there(
             observer.notice(line)
     if not ledger.runs.reopen(run.id):
         return decision
-    reopened = ledger.runs.unfinished()
-    assert reopened is not None
-    return Continue(reopened)
+    return Continue(ledger.runs.get(run.id))
 
 
 def _planned(step: Step, needs: Need, ledger: Ledger, tools: Tools, observer: Observer) -> Run:
@@ -140,15 +141,15 @@ def _planned(step: Step, needs: Need, ledger: Ledger, tools: Tools, observer: Ob
             _place(step, run, ledger, tools)
         _keep_gate(ledger, run, step.request.config)
         observer.notice(_found(ledger, run))
-    else:
-        plan = plan_of(step, needs, ledger, tools)
-        with ledger.atomic():
-            collection = _write(plan, needs, ledger, tools, step.request.config)
-        _show_settings(collection, step, plan, needs, tools, observer)
-        crash_point("run_planned")
-    unfinished = ledger.runs.unfinished()
-    assert unfinished is not None, "it was found or written just now"
-    return unfinished
+        return ledger.runs.get(run.id)
+    plan = plan_of(step, needs, ledger, tools)
+    with ledger.atomic():
+        collection = _write(plan, needs, ledger, tools, step.request.config)
+    _show_settings(collection, step, plan, needs, tools, observer)
+    crash_point("run_planned")
+    planned = ledger.runs.unfinished_of(collection.id)
+    assert planned is not None, "it was written just now"
+    return planned
 
 
 def plan_of(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> NewRun:

@@ -38,6 +38,10 @@ class Batches:
         )
         return [_batch(row) for row in rows]
 
+    def of_run(self, run: int) -> list[Batch]:
+        """The batches of a run, in token order."""
+        return [_batch(row) for row in self._db.rows(f"{_BATCHES} WHERE b.run = ? ORDER BY b.start", (run,))]
+
     def adopted(self, chain: int) -> list[Batch]:
         """Those that are in a block of a chain, given by its key, though no transaction of this ledger put them there."""
         rows = self._db.rows(

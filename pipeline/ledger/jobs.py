@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import Corrupt, KeyReused, QueueFull
 from pipeline.ledger.database import Database, Row, canonical_json
+from pipeline.ledger.runs import Runs
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -88,8 +89,11 @@ class Jobs:
         return [self._job(row) for row in rows]
 
     def unended(self) -> list[Job]:
-        """The jobs that wait or run, in the order of their acceptance."""
-        rows = self._db.rows(f"{_JOBS} WHERE j.state IN ('queued', 'running') ORDER BY j.id")
+        """The jobs to be done: first those whose run is to be let go of, then one that was begun, then those that wait."""
+        rows = self._db.rows(
+            f"{_JOBS} WHERE j.state IN ('queued', 'running') OR j.cancelling = 1"
+            " ORDER BY CASE WHEN j.ended IS NOT NULL THEN 0 WHEN j.state = 'running' THEN 1 ELSE 2 END, j.id"
+        )
         return [self._job(row) for row in rows]
 
     def counts(self) -> dict[str, int]:
@@ -117,22 +121,25 @@ class Jobs:
             self._db.execute("UPDATE job SET run = ? WHERE id = ?", (run, job))
 
     def end(self, job: int, state: State, error: str | None = None, hint: str | None = None) -> None:
-        """A running or waiting job has ended; a job ends once."""
+        """A running or waiting job has ended, or what an ended one left was let go of."""
         with self._db.atomic():
             self._db.execute(
                 "UPDATE job SET state = ?, error = ?, hint = ?, ended = ?, cancelling = 0 "
-                "WHERE id = ? AND state IN ('queued', 'running')",
+                "WHERE id = ? AND (state IN ('queued', 'running') OR cancelling = 1)",
                 (state, error, hint, time.time(), job),
             )
             self._db.log(f"job.{state}", str(job))
 
     def ask_to_cancel(self, job: int) -> Job:
-        """End a waiting job now; ask the worker to end a running one. One that has ended stays as it is."""
+        """End a waiting job now; ask the worker to end a running one, or to let go of what an ended one left unfinished.
+
+        One that is done, or that left nothing, stays as it is.
+        """
         with self._db.atomic():
             if self.job(job).state == "queued":
                 self.end(job, "cancelled")
-            else:
-                self._db.execute("UPDATE job SET cancelling = 1 WHERE id = ? AND state = 'running'", (job,))
+            elif self.job(job).state == "running" or self._run_of(job):
+                self._db.execute("UPDATE job SET cancelling = 1 WHERE id = ?", (job,))
         return self.job(job)
 
     def resume(self, job: int) -> Job:
@@ -140,10 +147,15 @@ class Jobs:
         with self._db.atomic():
             if self.job(job).state in ("failed", "cancelled"):
                 self._db.execute(
-                    "UPDATE job SET state = 'queued', error = NULL, hint = NULL, ended = NULL WHERE id = ?", (job,)
+                    "UPDATE job SET state = 'queued', error = NULL, hint = NULL, ended = NULL, cancelling = 0 WHERE id = ?",
+                    (job,),
                 )
                 self._db.log("job.resumed", str(job))
         return self.job(job)
+
+    def _run_of(self, job: int) -> bool:
+        """Whether a job left a run unfinished."""
+        return any(run.job == str(job) for run in Runs(self._db).all_unfinished())
 
     def _job(self, row: Row) -> Job:
         body = json.loads(row["body"])

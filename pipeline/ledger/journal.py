@@ -23,7 +23,7 @@ from pipeline.ledger.database import Database, Row
 
 _SLOT = (
     "slot.id, slot.nonce, slot.purpose, slot.collection, slot.batch, slot.start, slot.quantity, slot.recipient, "
-    "slot.state, slot.reserved_wei"
+    "slot.run, slot.state, slot.reserved_wei, slot.spent_wei, slot.sender"
 )
 _ATTEMPT = (
     "attempt.id, attempt.slot, attempt.raw, attempt.hash, attempt.gas, attempt.max_fee_wei, attempt.priority_fee_wei, "
@@ -84,6 +84,9 @@ class Slot:
     intent: Intent
     state: str
     reserved_wei: int
+    spent_wei: int | None  # once it is mined
+    run: int | None
+    sender: Address
     attempts: tuple[Attempt, ...]  # oldest first
 
     @property
@@ -195,6 +198,12 @@ class Journal:
 
     def slots_of_batch(self, batch: int) -> list[Slot]:
         return self._slots("WHERE batch = ?", (batch,))
+
+    def makers(self, collection: int, *states: str) -> list[Slot]:
+        """The slots in the given states that deploy a collection or mint in it, whoever signed them."""
+        marks = ",".join("?" * len(states))
+        where = f"WHERE slot.collection = ? AND purpose IN ('deploy', 'mint') AND slot.state IN ({marks})"
+        return self._slots(where, (collection, *states))
 
     def unfinished_transfer(self, collection: int, token_id: int) -> Slot | None:
         """The transfer of a token that is signed and not known to be in a block."""
@@ -357,6 +366,23 @@ class Journal:
         )
         return sum(int(row["wei"]) for row in rows)
 
+    # ── letting go ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def let_go(self, slots: Iterable[Slot]) -> None:
+        """What these were signed for will never be asked for again: they used up their nonces, and that is all."""
+        with self._db.atomic():
+            for slot in slots:
+                assert slot.state in ("reverted", "lost"), f"{slot} is {slot.state}"
+                self._db.execute(
+                    "UPDATE slot SET purpose = 'filler', collection = NULL, batch = NULL, start = NULL,"
+                    " quantity = NULL, run = NULL WHERE id = ?",
+                    (slot.id,),
+                )
+
+    def follow_batch(self, batch: int) -> None:
+        """Bring a batch that was cut to the state that its slots say."""
+        self._follow(Intent("mint", batch=batch))
+
     # ── inside ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _insert_attempt(self, slot: int, signed: Signed) -> None:
@@ -437,7 +463,17 @@ class Journal:
 
 def _slot(row: Row, attempts: list[Attempt]) -> Slot:
     intent = Intent(row["purpose"], row["collection"], row["batch"], row["start"], row["quantity"], row["recipient"])
-    return Slot(row["id"], row["nonce"], intent, row["state"], int(row["reserved_wei"]), tuple(attempts))
+    return Slot(
+        id=row["id"],
+        nonce=row["nonce"],
+        intent=intent,
+        state=row["state"],
+        reserved_wei=int(row["reserved_wei"]),
+        spent_wei=None if row["spent_wei"] is None else int(row["spent_wei"]),
+        run=row["run"],
+        sender=Address(row["sender"]),
+        attempts=tuple(attempts),
+    )
 
 
 def _attempt(row: Row) -> Attempt:

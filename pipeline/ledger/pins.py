@@ -52,6 +52,20 @@ class Pins:
         rows = self._db.rows("SELECT pinner FROM pin WHERE root = ? AND state = 'proved' ORDER BY pinner", (str(cid),))
         return tuple(row["pinner"] for row in rows)
 
+    def orphans(self) -> list[KnownRoot]:
+        """Roots of what was let go of: no collection and no batch has them."""
+        rows = self._db.rows(
+            "SELECT cid FROM root WHERE NOT EXISTS (SELECT 1 FROM collection WHERE root.cid IN (cover_root, info_root))"
+            " AND NOT EXISTS (SELECT 1 FROM batch WHERE root.cid IN (images_root, metadata_root)) ORDER BY cid"
+        )
+        return [self.known(CID.parse(row["cid"])) for row in rows]
+
+    def drop(self, orphan: KnownRoot) -> None:
+        """Forget a root that nothing has, and every word about it."""
+        with self._db.atomic():
+            self._db.execute("DELETE FROM pin WHERE root = ?", (str(orphan.root.cid),))
+            self._db.execute("DELETE FROM root WHERE cid = ?", (str(orphan.root.cid),))
+
     def record_root(self, root: PinnedRoot, name: str) -> None:
         """Enter a root; to be called inside `atomic`. Doing it again changes nothing."""
         self._db.execute(

@@ -107,6 +107,12 @@ class Run:
     pinners: tuple[str, ...]
     rpc_url: str
     state: str  # running, done or reported
+    abandoned: bool  # `count` is what of it was minted, fewer than were asked for
+
+    @property
+    def job(self) -> str:
+        """The service's job that asked for it; empty where a command did."""
+        return str(self.arguments.get("job", ""))
 
     @property
     def is_placed(self) -> bool:

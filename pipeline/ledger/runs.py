@@ -15,7 +15,7 @@ from pipeline.ledger.rows import Collection, Run
 
 RUNS = """
     SELECT r.id, r.collection, r.arguments, r.model, r.weights_sha256, r.renderer, r.encoder, r.size, r.device,
-           r.dtype, r.threads, r.duplicate_bits, r.start, r.count, r.batch_size, r.pinners, r.rpc_url, r.state
+           r.dtype, r.threads, r.duplicate_bits, r.start, r.count, r.batch_size, r.pinners, r.rpc_url, r.state, r.abandoned
       FROM run r
 """
 
@@ -26,8 +26,20 @@ class Runs:
     def __init__(self, db: Database) -> None:
         self._db = db
 
+    def get(self, key: int) -> Run:
+        """The run with a key that is known to be there."""
+        return run_of(self._db.one(f"{RUNS} WHERE r.id = ?", (key,)))
+
     def unfinished(self) -> Run | None:
-        row = self._db.row(f"{RUNS} WHERE r.state = 'running'")
+        """The newest of the runs that are unfinished."""
+        return next(reversed(self.all_unfinished()), None)
+
+    def all_unfinished(self) -> list[Run]:
+        """At most one of each collection, in the order in which they were planned."""
+        return [run_of(row) for row in self._db.rows(f"{RUNS} WHERE r.state = 'running' ORDER BY r.id")]
+
+    def unfinished_of(self, collection: int) -> Run | None:
+        row = self._db.row(f"{RUNS} WHERE r.collection = ? AND r.state = 'running'", (collection,))
         return run_of(row) if row else None
 
     def of(self, collection: int) -> list[Run]:
@@ -141,4 +153,5 @@ def run_of(row: Row) -> Run:
         pinners=tuple(row["pinners"].split(",")),
         rpc_url=row["rpc_url"],
         state=row["state"],
+        abandoned=row["abandoned"] is not None,
     )

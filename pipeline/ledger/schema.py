@@ -299,4 +299,23 @@ ALTER TABLE collection ADD COLUMN cover_sha256 BLOB;  -- of the cover's file, fr
 ALTER TABLE collection ADD COLUMN cover_suffix TEXT;
 """
 
-MIGRATIONS: tuple[str, ...] = (V1, V2, V3, V4, V5, V6, V7)  # index + 1 = the schema version that the script leads to
+V8 = """  -- an unfinished run can be let go of, and holds up its own collection only
+ALTER TABLE run ADD COLUMN abandoned REAL;       -- when what was not minted of it was let go of
+DROP INDEX one_unfinished_run;
+CREATE UNIQUE INDEX one_unfinished_run ON run (collection) WHERE state = 'running';
+DROP TRIGGER batch_is_planned_once;
+CREATE TRIGGER batch_is_planned_once BEFORE UPDATE OF collection, run, start, quantity ON batch
+WHEN NEW.collection <> OLD.collection OR NEW.run <> OLD.run OR NEW.start <> OLD.start OR NEW.quantity > OLD.quantity
+BEGIN SELECT RAISE(ABORT, 'a planned batch keeps its range'); END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    V1,
+    V2,
+    V3,
+    V4,
+    V5,
+    V6,
+    V7,
+    V8,
+)  # index + 1 = the schema version that the script leads to

@@ -48,21 +48,25 @@ def seal_of(db: Database, batch: int, event: Mapping[str, Any] | None = None) ->
 
 def check_plans(db: Database) -> None:
     """Raise Corrupt unless plans and sealed batches still say what the event chain says of them."""
-    for table, kind in (("collection", "collection.planned"), ("run", "run.planned")):
-        for row, event in _with_events(db, table, kind):
+    for table, planned, cut in (
+        ("collection", "collection.planned", ""),
+        ("run", "run.planned", "run.abandoned"),
+    ):
+        for row, event in _with_events(db, table, planned, cut):
             for column, value in event.items():
                 if row[column] != value:
                     raise _damaged(db, f"{table} {row['id']}", column)
-    for row, event in _with_events(db, "batch", "batch.sealed"):
+    for row, event in _with_events(db, "batch", "batch.sealed", "batch.cut"):
         if row["state"] != "planned" and seal_of(db, row["id"], event) != event:
             raise _damaged(db, f"batch {row['id']}", "its tokens or roots")
 
 
-def _with_events(db: Database, table: str, kind: str) -> Iterator[tuple[Row, dict[str, Any]]]:
-    events = {
-        row["ref"]: json.loads(row["data"])
-        for row in db.rows("SELECT ref, data FROM event WHERE kind = ? ORDER BY seq", (kind,))
-    }
+def _with_events(db: Database, table: str, planned: str, cut: str) -> Iterator[tuple[Row, dict[str, Any]]]:
+    """Each row with what it was planned as, and with what was let go of since; the key of a row that went is used again."""
+    events: dict[str, dict[str, Any]] = {}
+    for row in db.rows("SELECT kind, ref, data FROM event WHERE kind IN (?, ?) ORDER BY seq", (planned, cut)):
+        before = events.get(row["ref"], {}) if row["kind"] == cut else {}
+        events[row["ref"]] = before | json.loads(row["data"])
     for row in db.rows(f"SELECT * FROM {table} ORDER BY id"):
         event = events.get(str(row["id"]))
         if event is not None:

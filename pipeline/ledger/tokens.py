@@ -62,6 +62,15 @@ class Tokens:
     def get(self, collection: int, token_id: int) -> Token | None:
         return next(self.of(collection, token_id, 1), None)
 
+    def last(self, collection: int) -> int | None:
+        """The last token id that is planned of a collection: 0 before its first one, None where there is no such one."""
+        row = self._db.row(
+            "SELECT c.id, (SELECT max(token_id) FROM token t WHERE t.collection = c.id) AS last"
+            " FROM collection c WHERE c.id = ?",
+            (collection,),
+        )
+        return int(row["last"] or 0) if row else None
+
     def counts(self, collection: int) -> dict[str, int]:
         """How many tokens of the collection are in each state."""
         rows = self._db.rows(

@@ -285,6 +285,74 @@ class Sender:
             if not self.settle():
                 self.pause()
 
+    # ── withdrawing ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def withdraw(self, collection_id: int) -> None:
+        """Have nothing in flight that deploys or mints for a collection, with nothing of it left to chance.
+
+        What is mined meanwhile stays. For each of the others an empty transaction is signed at the same nonce, at a
+        higher fee, and written down before it is sent; either of the two is mined, and never both. Returns when that is
+        so at the depth of confirmations. Called again after any interruption it finds what it signed. Raises what
+        `settle` raises, but for a mint that the contract refused: its tokens are free, as they were to be.
+        """
+        self.watcher.check_chain(collection_id)
+        self.watcher.check_ledger()
+        self.watcher.step_back(patient=False)
+        watched = [slot.id for slot in self._unsettled(collection_id)]
+        self._replace_unmined(watched)
+        while not all([self.watcher.is_settled(self.journal.slot(key)) for key in watched]):
+            try:
+                moved = self.settle()
+            except Reverted as error:
+                self._say("reverted", str(error))
+                moved = True
+            self._replace_unmined(watched)  # a reorg may have brought one back
+            if not moved:
+                self.pause()
+
+    def _replace_unmined(self, watched: list[int]) -> None:
+        """Before anything is sent again: what was signed and perhaps never sent must not leave the machine now."""
+        live = [slot for slot in map(self.journal.slot, watched) if slot.state == "live"]
+        look = self.watcher.look(live)
+        for slot in live:
+            is_mined = any(attempt.hash in look.receipts for attempt in slot.attempts)
+            if not is_mined and look.nonce <= slot.nonce and not self.watcher.is_empty(slot.last):
+                self._replace(slot)
+
+    def _unsettled(self, collection_id: int) -> list[Slot]:
+        """What may yet be mined, and what an empty transaction replaced, perhaps a moment ago; lowest nonce first.
+
+        Raises BadArgument when another account signed it.
+        """
+        live = self.journal.makers(collection_id, "live")
+        foreign = next((slot.sender for slot in live if slot.sender != self.address), None)
+        if foreign is not None:
+            raise BadArgument(
+                name="--keystore", value=self.address, expected=f"the account that signed what is in flight, {foreign}"
+            )
+        refused = self.journal.makers(collection_id, "reverted")
+        replaced = [slot for slot in refused if slot.mined is not None and self.watcher.is_empty(slot.mined)]
+        return sorted([*live, *replaced], key=lambda slot: slot.nonce)
+
+    def _replace(self, slot: Slot) -> None:
+        """Sign and send an empty transaction at the nonce of one that may be in flight."""
+        last = Fees(slot.last.max_fee_wei, slot.last.priority_fee_wei)
+        wanted, least = bumped(last, self.chain.fees()), bumped(last, last)
+        fees = capped(wanted, self._limits.max_fee_wei)
+        if fees.max_fee_wei < least.max_fee_wei or fees.priority_fee_wei < least.priority_fee_wei:
+            raise LimitReached(
+                limit="the highest fee per gas (wei)", value=self._limits.max_fee_wei, needed=wanted.max_fee_wei
+            )
+        gas = max(TRANSFER_GAS, _with_margin(self.chain.estimate(self.address, self.address, b"")))
+        self._check_money(gas * fees.max_fee_wei, replaced=slot)
+        slot = self._sign(slot.intent, slot.nonce, self.address, b"", gas, fees=fees, slot=slot)
+        self._say(
+            "replaced",
+            f"{slot}: an empty transaction takes its nonce {slot.nonce}, for at most {gas * fees.max_fee_wei} wei",
+            slot.last.hash,
+        )
+        self._send(slot, slot.last)
+
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def recover(self, collection_id: int | None = None) -> list[str]:
@@ -334,7 +402,10 @@ class Sender:
             try:
                 self.watcher.record(slot, attempt, look.receipts[attempt.hash])
             except PipelineError as error:  # all receipts are recorded before the first problem is told
-                problem = problem or error
+                if slot.run in (None, self._run):
+                    problem = problem or error
+                else:  # its own run meets it again, and this one is not held up
+                    self._say("refused", f"{slot} of another run: {error}", attempt.hash)
         if problem is not None:
             raise problem
 

@@ -283,6 +283,12 @@ class Watcher:
             crash_point("mined_recorded")
             self.say("mined", f"{slot} mined in block {receipt.block_number}", attempt.hash)
             return
+        if self.is_empty(attempt):
+            self.journal.mark_reverted(
+                slot, attempt, where, receipt.gas_used, spent, "an empty transaction has its nonce"
+            )
+            self.say("withdrawn", f"{slot}: withdrawn, at a cost of {spent} wei", attempt.hash)
+            return
         reason = self._why(attempt, receipt)
         self.journal.mark_reverted(slot, attempt, where, receipt.gas_used, spent, reason)
         self.say("reverted", f"{slot}: {reason}", attempt.hash)
@@ -292,6 +298,26 @@ class Watcher:
                 error=reason,
                 hint="nothing was changed by it; give the same command again once the reason is gone",
             )
+
+    def is_empty(self, attempt: Attempt) -> bool:
+        """Whether a transaction does nothing but use up its nonce."""
+        return call_of(attempt.raw) == (self.address, b"")
+
+    def is_settled(self, slot: Slot) -> bool:
+        """Whether a slot's transaction is in a block of the chain, at the depth that was asked for.
+
+        One whose block left the chain is brought back to live.
+        """
+        mined = slot.mined
+        if slot.state in ("lost", "final"):
+            return True
+        if slot.state == "live" or mined is None or mined.block_number is None:
+            return False
+        block = self.chain.block(mined.block_number)
+        if block is None or block.hash != mined.block_hash:
+            self.journal.back_to_live(slot, f"block {mined.block_number} is no longer part of the chain")
+            return False
+        return self.chain.head().number - mined.block_number + 1 >= self.confirmations
 
     def _did_it(self, slot: Slot, receipt: Receipt) -> bool:
         """A call succeeded only with its Transfer events: one to an address without code succeeds with nothing."""

@@ -216,12 +216,16 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
         return answer(found(job))
 
     @router.post(
-        "/jobs/{job}/cancel", status_code=202, summary="End a job at the next thing recorded", responses=missing
+        "/jobs/{job}/cancel",
+        status_code=202,
+        summary="End a job at the next thing recorded; let go of what an ended one left unfinished",
+        responses=missing,
     )
     def cancel_job(job: JobId) -> JobAnswer:
         asked = jobs.ask_to_cancel(found(job).id)
         if asked.state == "running":
             worker.cancel(job)
+        worker.wake()
         return answer(asked)
 
     @router.post(

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.base.crash import crash_point
-from pipeline.base.errors import Interrupted, PipelineError, RunDiffers, WorkspaceLocked
+from pipeline.base.errors import Interrupted, PipelineError, WorkspaceLocked
 from pipeline.base.secrets import redacted
 from pipeline.base.workspace import Workspace
+from pipeline.flow.abandon import abandon
 from pipeline.flow.consent import Person
 from pipeline.flow.run import Outcome, mint_run
 from pipeline.ledger import Ledger, Run
@@ -98,28 +99,12 @@ class Worker:
     def _work_on(self, ledger: Ledger) -> None:
         while not self._stopping.is_set():
             self._news.clear()
-            job, obstacle = self._next(ledger)
-            if job is not None and obstacle is None:
-                obstacle = self._do(ledger, job)
+            job = next(iter(ledger.jobs.unended()), None)
+            obstacle = self._do(ledger, job) if job is not None else None
             if job is not None and obstacle is not None:
                 self._live[job.id] = Live(waiting_for=redacted(obstacle))
             if job is None or obstacle is not None:
                 self._news.wait(LOOK_S)
-
-    def _next(self, ledger: Ledger) -> tuple[Job | None, str | None]:
-        """The job to do now, and what stands in its way: a run that somebody began has to be finished first."""
-        jobs = ledger.jobs.unended()
-        if not jobs:
-            return None, None
-        unfinished = ledger.runs.unfinished()
-        if unfinished is None:
-            return jobs[0], None
-        owner = unfinished.arguments.get("job", "")
-        mine = next((job for job in jobs if str(job.id) == owner), None)
-        if mine is not None:
-            return mine, None
-        told = f"job {owner}, which has to be resumed" if owner else "a run of the command line, which is not finished"
-        return jobs[0], f"it waits for {told}"
 
     def _do(self, ledger: Ledger, job: Job) -> str | None:
         """Walk a job's run to its end; what kept it from beginning, if something did."""
@@ -129,6 +114,8 @@ class Worker:
                 pass
         except WorkspaceLocked as error:
             return str(error)
+        if job.has_ended:
+            return self._let_go(ledger, job)
         jobs.begin(job.id)
         if job.cancelling:
             self._cancelling.add(job.id)
@@ -136,7 +123,7 @@ class Worker:
         log.info("job begun", extra={"job": job.id})
         try:
             outcome = self._mint(job, observer)
-        except (WorkspaceLocked, RunDiffers) as error:  # somebody came between our look and our call
+        except WorkspaceLocked as error:  # somebody came between our look and our call
             jobs.wait_again(job.id)
             return str(error)
         except Interrupted:
@@ -162,18 +149,39 @@ class Worker:
         log.info("job ended", extra={"job": job.id, "state": jobs.job(job.id).state})
         return None
 
+    def _let_go(self, ledger: Ledger, job: Job) -> str | None:
+        """End for good what an ended job left: nothing of it is minted any more, and what is minted stays."""
+        try:
+            found = abandon(
+                self._workspace,
+                self._config_of(job),
+                None,
+                _LogObserver(job.id),
+                Person(job.body.get("confirm_name")),
+                job=str(job.id),
+            )
+        except WorkspaceLocked as error:
+            return str(error)
+        except PipelineError as error:
+            self._fail(ledger.jobs, job, f"what the job left could not be let go of: {error}", error.hint)
+        else:
+            ledger.jobs.end(job.id, "cancelled")
+            log.info("job let go", extra={"job": job.id, "kept": len(found.kept) if found else 0})
+        return None
+
+    def _config_of(self, job: Job) -> Settings:
+        said = {name: str(value) for name, value in job.body.items() if name not in ("count", "confirm_name")}
+        return self._config.for_job(str(job.id), said)
+
     def _mint(self, job: Job, observer: _JobObserver) -> Outcome:
-        wanted = dict(job.body)
-        count, confirmed = wanted.pop("count"), wanted.pop("confirm_name", None)
-        config = self._config.for_job(str(job.id), {name: str(value) for name, value in wanted.items()})
         return mint_run(
-            config,
-            count,
+            self._config_of(job),
+            job.body["count"],
             self._workspace,
             observer,
             more=job.kind == "mint",
             new=job.kind == "collection",
-            person=Person(confirmed),
+            person=Person(job.body.get("confirm_name")),
         )
 
     def _fail(self, jobs: Jobs, job: Job, error: str, hint: str) -> None:
@@ -181,6 +189,19 @@ class Worker:
 
     def _must_end(self, job: int) -> bool:
         return self._stopping.is_set() or job in self._cancelling
+
+
+class _LogObserver:
+    """Writes what it is told into the log."""
+
+    def __init__(self, job: int) -> None:
+        self._job = job
+
+    def notice(self, text: str) -> None:
+        log.info("%s", text, extra={"job": self._job})
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        pass
 
 
 class _JobObserver:
@@ -214,7 +235,7 @@ class _JobObserver:
         self._check()
 
     def _noted_run(self) -> Run:
-        run = self._ledger.runs.unfinished()
+        run = next((run for run in self._ledger.runs.all_unfinished() if run.job == str(self._job.id)), None)
         assert run is not None, "what makes progress is planned"
         self._ledger.jobs.set_run(self._job.id, run.id)
         return run
