@@ -276,18 +276,17 @@ class Watcher:
         crash_point("mined_not_recorded")
         where = MinedIn(receipt.block_number, receipt.block_hash, attempt.hash)
         spent = receipt.gas_used * (receipt.gas_price_wei or attempt.max_fee_wei)  # old nodes do not say the price
+        if slot.intent.purpose != "filler" and self.is_empty(attempt):
+            reason = "an empty transaction has its nonce"
+            self.journal.mark_reverted(slot, attempt, where, receipt.gas_used, spent, reason)
+            self.say("withdrawn", f"{slot}: withdrawn, for {spent} wei", attempt.hash)
+            return
         if receipt.ok and self._did_it(slot, receipt):
             with self.ledger.atomic():
                 self.journal.mark_mined(slot, attempt, where, receipt.gas_used, spent)
                 crash_point("inside_mined_commit")
             crash_point("mined_recorded")
             self.say("mined", f"{slot} mined in block {receipt.block_number}", attempt.hash)
-            return
-        if self.is_empty(attempt):
-            self.journal.mark_reverted(
-                slot, attempt, where, receipt.gas_used, spent, "an empty transaction has its nonce"
-            )
-            self.say("withdrawn", f"{slot}: withdrawn, at a cost of {spent} wei", attempt.hash)
             return
         reason = self._why(attempt, receipt)
         self.journal.mark_reverted(slot, attempt, where, receipt.gas_used, spent, reason)

@@ -99,7 +99,7 @@ def test_an_unfinished_run_continues_with_the_same_arguments(ledger: Ledger, tmp
         ({}, 50, "--size 512 instead of 128"),
         ({"size": "128"}, 60, "--count 60 instead of 50"),
         ({"size": "128", "seed": "3"}, 50, "--seed 3 instead of none"),
-        ({"size": "128", "name": "Other"}, 50, "--name Other instead of none"),
+        ({"size": "128", "name": "Lino"}, 50, "--name Lino instead of none"),
     ],
 )
 def test_other_arguments_beside_an_unfinished_run_are_refused(
@@ -265,14 +265,24 @@ def test_a_changed_row_no_longer_matches_the_event_chain(ledger: Ledger, tmp_pat
         ledger.check()
 
 
-def test_one_ledger_holds_many_collections_and_one_unfinished_run(ledger: Ledger, tmp_path: Path) -> None:
+def test_one_ledger_holds_many_collections_and_one_unfinished_run_of_each(ledger: Ledger, tmp_path: Path) -> None:
     config = _config(tmp_path)
     for name in ("One", "Two"):
         _plan(ledger, config, 3, Begin(name), state="reported")
     assert [len(list(ledger.tokens.of(collection.id))) for collection in ledger.collections.all()] == [3, 3]
-    _plan(ledger, config, 3, Begin("Three"))
-    with pytest.raises(ConstraintBroken):
-        _plan(ledger, config, 3, Begin("Four"))
+    for name in ("Three", "Four"):
+        _plan(ledger, config, 3, Begin(name))
+    with pytest.raises(ConstraintBroken), ledger.atomic():
+        ledger.execute("UPDATE run SET state = 'running' WHERE collection = 4")
+        ledger.execute("INSERT INTO run SELECT * FROM run WHERE collection = 4")
+
+
+def test_an_unfinished_run_keeps_nobody_from_another_collection(ledger: Ledger, tmp_path: Path) -> None:
+    _plan(ledger, _config(tmp_path), 50, Begin("Lino"))
+    assert _decide(ledger, _config(tmp_path), 3, new=True) == Begin("Lino 2")
+    assert _decide(ledger, _config(tmp_path, name="Other"), 3) == Begin("Other")
+    with pytest.raises(RunDiffers, match="'Lino'"):
+        _decide(ledger, _config(tmp_path, name="Lino"), 3, more=True)
 
 
 # ── what follows from a setting's scope ──────────────────────────────────────────────────────────────────────
@@ -291,7 +301,7 @@ SCOPES = {
     Scope.KEY: "keystore signer_url signer_address",
     Scope.LIMIT: "max_fee_gwei max_transaction_eth max_run_eth max_day_eth",
 }
-HELD = {*SCOPES[Scope.NAME].split(), *SCOPES[Scope.COLLECTION].split(), *SCOPES[Scope.ART].split()}
+HELD = {*SCOPES[Scope.COLLECTION].split(), *SCOPES[Scope.ART].split()}
 HELD |= {*SCOPES[Scope.RUN].split(), "chain", "rpc_url"}  # an RPC URL is another chain than the embedded one
 IDLE = {name for scope in (Scope.GATE, Scope.MACHINE, Scope.PROOF, Scope.LIMIT) for name in SCOPES[scope].split()}
 ASKED_OVER_HTTP = {
@@ -317,7 +327,9 @@ def test_every_setting_has_the_scope_that_these_tests_hold_it_to() -> None:
 def test_a_run_holds_what_makes_its_tokens_and_nothing_else(ledger: Ledger, tmp_path: Path, line: Setting) -> None:
     plain, other = _config(tmp_path), _config(tmp_path, **{line.name: OTHER[line.name]})
     _plan(ledger, plain, 5, Begin("Lino"))
-    if line.name in HELD:
+    if line.name == "name":
+        assert _decide(ledger, other, 5) == Begin(other["name"])
+    elif line.name in HELD:
         with pytest.raises(RunDiffers, match=r"--chain" if line.name == "rpc_url" else line.flag):
             _decide(ledger, other, 5)
     else:

@@ -59,8 +59,8 @@ def test_status_tells_three_collections_and_the_unfinished_run(left: Pipeline) -
     assert ended.json["unfinished"] is not None
 
 
-def test_another_call_beside_the_unfinished_run_is_refused(left: Pipeline) -> None:
-    ended = left("mint", "--count", "1", "--more", "--name", "Old Drawn")
+def test_another_call_for_the_unfinished_run_s_collection_is_refused(left: Pipeline) -> None:
+    ended = left("mint", "--count", "1", "--more", "--name", "Old Recipients")
     assert ended.code == 2 and "unfinished" in ended.err
 
 

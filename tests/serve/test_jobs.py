@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import httpx
 import pytest
 from conftest import REPOSITORY, Pipeline
 from serve.conftest import Service, new_token, service, small
+
+from pipeline.base.records import Address, TokenSpec
 
 
 def _post(client: httpx.Client, key: str, body: dict[str, Any], path: str = "/v1/collections") -> httpx.Response:
@@ -98,23 +101,79 @@ def test_events_tell_each_change_until_the_end(shared: Service, client: httpx.Cl
     assert '"state":"done"' in [line for line in lines if line.startswith("data: ")][-1]
 
 
-def test_a_cancelled_job_keeps_what_it_did_and_goes_on_when_resumed(tmp_path: Path, pipeline: Pipeline) -> None:
+def test_a_cancelled_job_keeps_nobody_waiting_and_goes_on_when_resumed(tmp_path: Path, pipeline: Pipeline) -> None:
     with service(tmp_path) as running, running.client(new_token(tmp_path, "mint")) as client:
         job = _post(client, "long", small("Long", 40, batch=10, size=128)).json()["id"]
         other = _post(client, "after", small("After", 1)).json()["id"]
-        while not client.get(f"/v1/jobs/{job}").json()["progress"].get("draw", {}).get("done", 0) > 2:
-            time.sleep(0.05)
-        assert client.post(f"/v1/jobs/{job}/cancel").status_code == 202
-        cancelled = running.ended(client, job)
-        assert cancelled["state"] == "cancelled" and cancelled["tokens"]["count"] == 40
-        deadline = time.monotonic() + 60
-        while f"job {job}" not in (client.get(f"/v1/jobs/{other}").json()["waiting_for"] or ""):
-            assert time.monotonic() < deadline, "the next job does not say what it waits for"
-            time.sleep(0.1)
+        _cancelled_while_drawing(running, client, job)
+        assert client.get(f"/v1/jobs/{job}").json()["tokens"]["count"] == 40
+        assert running.ended(client, other)["state"] == "done"
+        by_hand = pipeline("mint", "--count", "1", "--size", "32", "--new")
+        assert by_hand.code == 0, by_hand.err
         assert client.post(f"/v1/jobs/{job}/resume").json()["state"] == "queued"
         assert running.ended(client, job)["state"] == "done"
-        assert running.ended(client, other)["state"] == "done"
-        assert _supplies(tmp_path) == {"Long": 40, "After": 1}
+        assert _supplies(tmp_path) == {"Long": 40, "After": 1, "Lino": 1}
+
+
+def test_what_an_ended_job_left_is_let_go_of_when_it_is_cancelled_again(tmp_path: Path, pipeline: Pipeline) -> None:
+    with service(tmp_path) as running, running.client(new_token(tmp_path, "mint")) as client:
+        job = _post(client, "long", small("Long", 40, batch=2, size=128)).json()["id"]
+        _until(lambda: client.get(f"/v1/jobs/{job}").json()["progress"].get("mint", {}).get("done", 0) > 2)
+        assert client.post(f"/v1/jobs/{job}/cancel").status_code == 202
+        assert running.ended(client, job)["state"] == "cancelled"
+        more = {"count": 2}
+        held = client.post("/v1/collections/1/mints", json=more, headers={"Idempotency-Key": "more"}).json()["id"]
+        refused = running.ended(client, held)
+        assert refused["state"] == "failed" and "unfinished run of 'Long'" in refused["error"]
+        assert client.post(f"/v1/jobs/{job}/cancel").json()["cancelling"] is True
+        _until(lambda: not client.get(f"/v1/jobs/{job}").json()["cancelling"])
+        kept = client.get(f"/v1/jobs/{job}").json()["tokens"]["count"]
+        assert client.post(f"/v1/jobs/{held}/resume").status_code == 202
+        done = running.ended(client, held)
+        assert done["state"] == "done" and done["tokens"]["first_token_id"] == kept + 1
+        assert _supplies(tmp_path) == {"Long": kept + 2}
+    assert pipeline("verify").code == 0
+
+
+def test_what_a_job_left_unsigned_gives_way_to_whoever_asks_for_the_same_name(tmp_path: Path) -> None:
+    with service(tmp_path) as running, running.client(new_token(tmp_path, "mint")) as client:
+        _leave_a_planned_run(running, tmp_path, client)
+        again = _post(client, "again", small("Same", 1)).json()["id"]
+        assert running.ended(client, again)["state"] == "done"
+        assert _supplies(tmp_path) == {"Same": 1}
+
+
+def _leave_a_planned_run(running: Service, folder: Path, client: httpx.Client) -> None:
+    """A job of the collection Same that failed once it was planned, before anything was signed."""
+    from pipeline.base.workspace import Workspace
+    from pipeline.ledger import Ledger
+
+    with Workspace(folder / "workspace").lock(), Ledger(folder / "workspace" / "ledger.sqlite") as ledger:
+        job, _ = ledger.jobs.accept("first", "collection", small("Same", 3))
+        ledger.jobs.end(job.id, "failed", "no luck", "try again")
+        with ledger.atomic():
+            chain = ledger.collections.enter_chain(31337, bytes(32), "anvil")
+            nobody = "0x" + "0" * 40
+            words = {"name": "Same", "symbol": "S", "description": "", "external_url": "", "royalty_bps": 0}
+            rest = {"royalty_receiver": nobody, "max_supply": 0, "owner": nobody, "seed": 1}
+            key = ledger.collections.plan(chain, words | rest)
+            tools = {"model": "m", "weights_sha256": "w", "renderer": "r", "encoder": "e", "size": 32, "device": "cpu"}
+            places = {"threads": 1, "pinners": "embedded", "rpc_url": ""}
+            specs = iter([TokenSpec(1, 1, Address(nobody))])
+            ledger.runs.plan(key, {"job": str(job.id), "count": 1}, tools | places, specs, 1, 1, 1)
+
+
+def _cancelled_while_drawing(running: Service, client: httpx.Client, job: int) -> None:
+    _until(lambda: client.get(f"/v1/jobs/{job}").json()["progress"].get("draw", {}).get("done", 0) > 2)
+    assert client.post(f"/v1/jobs/{job}/cancel").status_code == 202
+    assert running.ended(client, job)["state"] == "cancelled"
+
+
+def _until(reached: Callable[[], bool], patience_s: float = 120) -> None:
+    deadline = time.monotonic() + patience_s
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_never_begun(tmp_path: Path) -> None:
