@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -102,25 +102,55 @@ def repin(
 def unpin(workspace: Workspace, config: Settings, name: str | None, observer: Observer) -> Unpinned:
     """Let go of a collection at the places of `--pin`, root by root, once another place proved now that it has it.
 
-    Roots that another collection shares are kept. Raises LastPlace before a root would be kept nowhere.
+    Roots that another collection shares are kept. What a place failed to take is forgotten, and nobody is asked. Roots
+    that no collection has any more, of a run that was abandoned, are let go of there as well. Raises LastPlace before a
+    root would be kept nowhere.
     """
     if not config.given("pin"):
         raise BadArgument(name="--pin", value="", expected="the places that shall let go of the collection")
     collection = collection_named(workspace, name)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
-        _, places = _opened(workspace, config)
+        leaving = config.pin.places
         shared = _roots_of_others(ledger, collection)
         roots = [root for root in _roots(ledger, collection) if root.root.cid not in shared]
-        others = _witnesses(workspace, config, roots, places)
-        for done, root in enumerate(roots, 1):
-            _check_kept_elsewhere(root, others)
-            for place in places.names:
-                # Forgotten first: a kill between the two leaves content that nobody counts on, never the reverse.
-                ledger.pins.forget(root.root.cid, place)
-                places.unpin(place, root.root)
-            observer.progress("unpin", done, len(roots))
+        for root in _forget_failed(ledger, roots, leaving):
+            roots.remove(root)
+        _, places = _opened(workspace, config) if roots else (None, None)
+        if places is not None:
+            others = _witnesses(workspace, config, roots, places)
+            for done, root in enumerate(roots, 1):
+                _check_kept_elsewhere(root, others)
+                for place in (name for name in places.names if root.state_at(name) != "failed"):
+                    # Forgotten first: a kill between the two leaves content that nobody counts on, never the reverse.
+                    ledger.pins.forget(root.root.cid, place)
+                    places.unpin(place, root.root)
+                observer.progress("unpin", done, len(roots))
+            _leave_orphans(ledger, places)
         told = tuple(_told(root) for root in _roots(ledger, collection))
     return Unpinned(collection.name, told, kept_for_others=tuple(sorted(map(str, shared))))
+
+
+def _forget_failed(ledger: Ledger, roots: Sequence[KnownRoot], leaving: Sequence[str]) -> list[KnownRoot]:
+    """Forget what places failed to take; the roots of which nothing is left to let go of at any of them."""
+    done = []
+    for root in roots:
+        failed = [place for place in leaving if root.state_at(place) == "failed"]
+        for place in failed:
+            ledger.pins.forget(root.root.cid, place)
+        if len(failed) == len(leaving):
+            done.append(root)
+    return done
+
+
+def _leave_orphans(ledger: Ledger, places: Places) -> None:
+    """Let go of what an abandoned run left at places; the ledger forgets a root that is nowhere any more."""
+    for orphan in ledger.pins.orphans():
+        for place in places.names:
+            if orphan.state_at(place) is not None:
+                places.unpin(place, orphan.root)
+                ledger.pins.forget(orphan.root.cid, place)
+        if not ledger.pins.known(orphan.root.cid).pins:
+            ledger.pins.drop(orphan)
 
 
 def _opened(workspace: Workspace, config: Settings) -> tuple[CarStore, Places]:

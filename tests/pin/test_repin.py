@@ -34,6 +34,9 @@ def test_a_place_that_was_away_is_mended_by_repin_and_content_can_move_and_come_
     assert pipeline("show", "2", "--json").json["pinned_at"] == ["embedded"]
     away = pipeline("repin", "--pin", "kubo", *kubo)
     assert away.code == 3 and "refused" in away.err
+    forgotten = pipeline("unpin", "--pin", "kubo", *kubo)  # nobody is asked for what was never taken
+    assert forgotten.code == 0, forgotten.err
+    assert (states(pipeline, "embedded"), states(pipeline, "kubo")) == ({"proved"}, set())
 
     repo.start()
     try:
