@@ -328,7 +328,7 @@ def test_a_run_holds_what_makes_its_tokens_and_nothing_else(ledger: Ledger, tmp_
     plain, other = _config(tmp_path), _config(tmp_path, **{line.name: OTHER[line.name]})
     _plan(ledger, plain, 5, Begin("Lino"))
     if line.name == "name":
-        assert _decide(ledger, other, 5) == Begin(other["name"])
+        assert _decide(ledger, other, 5) == Begin(other.collection.name)
     elif line.name in HELD:
         with pytest.raises(RunDiffers, match=r"--chain" if line.name == "rpc_url" else line.flag):
             _decide(ledger, other, 5)
