@@ -11,28 +11,26 @@ they are decoded, and text is held to the rules of our own metadata. All of its 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.art.cover import Cover, read_cover
-from pipeline.art.documents import Document, named_file, stated_number, unused, words
+from pipeline.art.documents import Document, named_file, words
 from pipeline.art.formats import check_animation, content, look, refused
 from pipeline.art.layouts import Faults, Files, listed
 from pipeline.art.source import About
+from pipeline.art.telling import Telling
 from pipeline.base.errors import BadArgument, BadFiles
 from pipeline.base.files import open_regular, whole_file
 from pipeline.base.limits import IMAGE_BYTES, MAX_NAME
-from pipeline.base.media import DECODED, SVG
+from pipeline.base.media import DECODED
 from pipeline.base.records import Artwork, Found, TokenSpec
 from pipeline.base.untrusted import printable
+from pipeline.base.words import tidied
 
 if TYPE_CHECKING:
     from pipeline.base.observer import Observer
-
-TOLD = 10  # warnings that are told one by one
 
 
 class ImageFolder:
@@ -48,7 +46,12 @@ class ImageFolder:
     @property
     def collection_name(self) -> str:
         """What the collection is called unless somebody says: the name in `collection.json`, else the folder's."""
-        return _cut(str(self._about.get("name") or self.path.name), MAX_NAME)
+        return _cut(self._said("name") or self.path.name, MAX_NAME)
+
+    def _said(self, field: str) -> str:
+        """A text of `collection.json`; empty where it is none."""
+        value = self._about.get(field)
+        return tidied(value) if isinstance(value, str) else ""
 
     def cover(self) -> Cover:
         """The collection's picture unless another is given: `collection.png`, else the first token's that can be one.
@@ -74,8 +77,8 @@ class ImageFolder:
         """What the folder says of a collection that nobody described."""
         return About(
             name=self.collection_name,
-            symbol=str(self._about.get("symbol") or ""),
-            description=str(self._about.get("description") or self.collection_name),
+            symbol=self._said("symbol"),
+            description=self._said("description") or self.collection_name,
             cover=str(next(iter(self._covers()), "none")),
         )
 
@@ -97,7 +100,7 @@ class ImageFolder:
         the JSON says otherwise than the files do, and what is left out is told. Raises BadArgument for a file that is
         broken, too large, doubled, or not what it is called; BadFiles, which names each, where there are several.
         """
-        faults, telling = Faults(self._listing.faults), _Telling(self._listing.unused)
+        faults, telling = Faults(self._listing.faults), Telling(self._listing.unused)
         found, seen = list[Found](), dict(known)
         for token_id, files in enumerate(self.tokens, first):
             with faults.kept():
@@ -267,112 +270,6 @@ def _shown(folder: Path, fault: BadArgument) -> str:
     return (
         printable(path.relative_to(folder)) if path.is_relative_to(folder) and path != folder else printable(path.name)
     )
-
-
-# ── telling ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass
-class _Telling:
-    """What is told of a folder: a line for each kind of thing that is left out, and warnings, of which the first few."""
-
-    unused: list[str]
-    warnings: list[str] = field(default_factory=list)
-    keys: Counter[str] = field(default_factory=Counter)
-    addresses: int = 0  # documents whose image is an address that names no file
-    royalties: set[str] = field(default_factory=set)
-    numbers: list[str] = field(default_factory=list)
-
-    def token(self, token_id: int, files: Files, one: Found, address: str) -> None:
-        name = printable(one.source.name)
-        if one.blank:
-            self.warnings.append(f"token {token_id}, {name}, is blank or nearly so")
-        if one.animation_url and not one.animation_url.startswith("data:"):
-            told = printable(one.animation_url, 80)
-            self.warnings.append(f"token {token_id}, {name}, has its animation_url elsewhere: nothing here pins {told}")
-        if address and one.animation:
-            told = f"its scripts name {printable(address, 80)}: nothing here pins what they load"
-            self.warnings.append(f"token {token_id}, {printable(one.animation.name)}: {told}")
-        document = files.document
-        number = _number(one.source.stem)
-        if document:
-            self.keys.update(unused(document))
-            stated = document.fields.get("image")
-            if isinstance(stated, str) and stated.strip():
-                if stated.startswith("data:"):
-                    self.warnings.append(
-                        f"token {token_id}: the image inside {printable(document.shown)} is left out for {name}"
-                    )
-                elif named_file(stated).casefold() != named_file(one.source.name).casefold():
-                    self.addresses += 1
-            if (royalty := document.fields.get("seller_fee_basis_points")) is not None:
-                self.royalties.add(printable(royalty, 20))
-            said = stated_number(document)
-            if said is not None and number is not None and said != number and not files.shared:
-                self.warnings.append(f"token {token_id}, {name}: {printable(document.shown)} says number {said}")
-            number = said if said is not None else _number(one.name.rpartition("#")[2]) if "#" in one.name else number
-        if number is not None and number != token_id:
-            called = f", {printable(one.name, 60)!r}" if one.name else ""
-            self.numbers.append(f"token {token_id} is {name}{called}")
-
-    def collection(self, about: Document) -> None:
-        taken = {"name", "symbol", "description", "image"}
-        left = sorted(about.fields.keys() - taken - {"external_link", "seller_fee_basis_points"})
-        if left:
-            self.unused.append(f"{about.shown}: {', '.join(map(printable, left))}")
-        for key, flag in (("external_link", "--external-url"), ("seller_fee_basis_points", "--royalty-bps")):
-            if about.fields.get(key) not in (None, ""):
-                value = printable(about.fields[key], 80)
-                self.warnings.append(f"{about.shown} has {key} {value}, which is not taken: {flag} {value} says it")
-
-    def lines(self, found: list[Found], first: int) -> Iterator[str]:
-        if vector := sum(one.suffix == SVG for one in found):
-            yield f"{vector:,} SVG: an SVG is not compared for near-duplicates, since it has no pixels before it is drawn"
-        if self.unused:
-            yield f"not used: {_few(self.unused)}"
-        if self.keys:
-            told = ", ".join(f"{printable(key, 60)} ({count:,})" for key, count in sorted(self.keys.items())[:40])
-            yield f"left out of the metadata, since wallets show none of it: {told}"
-        if self.royalties:
-            told = _few(sorted(self.royalties))
-            yield f"not taken from the JSON: a royalty of {told} hundredths of a percent (--royalty-bps says it)"
-        if self.addresses:
-            yield f"`image` of {self.addresses:,} JSON is an address: what is minted is the file beside it, and its address is ours"
-        if self.numbers:
-            few = self.numbers if len(self.numbers) <= 3 else [*self.numbers[:2], "…", self.numbers[-1]]
-            yield f"warning: numbers that are not token ids, which go from {first} without gaps: {'; '.join(few)}"
-        warnings = [*self.warnings, *_twins(found, first)]
-        for warning in warnings[:TOLD]:
-            yield f"warning: {warning}"
-        if len(warnings) > TOLD:
-            yield f"warning: and {len(warnings) - TOLD:,} more like these"
-
-
-def _twins(found: list[Found], first: int) -> Iterator[str]:
-    """Images that look like one before them, though their bytes differ."""
-    import numpy as np
-
-    from pipeline.art.draw.gates import NEAR
-
-    hashes = np.array([one.phash or 0 for one in found], np.uint64)
-    known = np.array([one.phash is not None for one in found])
-    for number, one in enumerate(found):
-        if one.phash is None or not number:
-            continue
-        near = known[:number] & (np.bitwise_count(hashes[:number] ^ hashes[number]) <= NEAR)
-        twin = int(near.argmax())
-        if near[twin] and found[twin].sha256 != one.sha256:
-            yield f"token {first + number}, {printable(one.source.name)}, looks like token {first + twin}"
-
-
-def _number(text: str) -> int | None:
-    text = text.strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
-def _few(names: list[str]) -> str:
-    told = ", ".join(map(printable, names[:12]))
-    return told if len(names) <= 12 else f"{told} and {len(names) - 12:,} more"
 
 
 def _cut(text: str, most: int) -> str:
