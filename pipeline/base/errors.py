@@ -103,6 +103,8 @@ class BadArgument(UsageError):
     sentence = "{name} is {value!r}; expected {expected}"
 
     def __init__(self, *, value: object, **fields: Any) -> None:
+        if value == "":  # nobody gave anything: the sentence does not say that somebody did
+            self.sentence = "{name} is not given; expected {expected}"  # type: ignore[misc]
         super().__init__(value=shown_value(value), **fields)
 
 

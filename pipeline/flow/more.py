@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipeline.art.source import encoder_of
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, UsageError
 from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
 from pipeline.base.records import NOTHING, Fingerprint
 from pipeline.base.workspace import Workspace
@@ -49,8 +49,9 @@ def wish_of(
             name="--total", value=total, expected="nothing beside it that says how many: neither --count nor --images"
         )
     if more and new:
-        raise BadArgument(
-            name="--more", value="given", expected="either it or --new: one adds, the other begins a collection"
+        raise UsageError(
+            reason="--more and --new contradict each other: one adds to a collection, the other begins one",
+            hint="leave one of them out",
         )
     if not workspace.ledger.exists() or new:
         return Wish(settings, total if count is None else count, more)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.art.source import encoder_of
 from pipeline.base.cid import CID
-from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers
+from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers, UsageError
 from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED
 from pipeline.base.records import NOTHING, Address, TokenSpec
 from pipeline.base.seeds import token_seed
@@ -329,7 +329,10 @@ def wanted_collection(ledger: Ledger, config: Settings, *, more: bool) -> Collec
     others = {run.collection for run in ledger.runs.all_unfinished() if run.job != config.job}
     collections = [collection for collection in ledger.collections.all() if collection.id not in others]
     if not collections and more:
-        raise BadArgument(name="--more", value="given", expected="a collection to add to; this workspace has none yet")
+        raise UsageError(
+            reason="there is no collection to add to in this workspace yet",
+            hint="leave --more out, or name another --workspace",
+        )
     return collections[-1] if collections else None
 
 

@@ -155,7 +155,7 @@ def test_settings_fixed_at_deployment_cannot_be_changed_by_adding(ledger: Ledger
 
 
 def test_adding_to_nothing_is_refused(ledger: Ledger, tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match="--more"):
+    with pytest.raises(UsageError, match="no collection to add to"):
         _decide(ledger, _config(tmp_path), 10, more=True)
     _plan(ledger, _config(tmp_path), 50, Begin("Lino"), state="reported")
     with pytest.raises(BadArgument, match="'Lino'"):
@@ -414,5 +414,5 @@ def test_a_total_begins_a_collection_where_there_is_none(tmp_path: Path) -> None
     assert (wish.count, wish.more, wish.complete) == (4, False, None)
     with pytest.raises(BadArgument, match="--total"):
         wish_of(_config(tmp_path), 2, Workspace(tmp_path / "w"), print, more=False, new=False, total=4)
-    with pytest.raises(BadArgument, match="--more"):
+    with pytest.raises(UsageError, match="--more"):
         wish_of(_config(tmp_path), 2, Workspace(tmp_path / "w"), print, more=True, new=True)
