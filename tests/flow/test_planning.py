@@ -11,7 +11,7 @@ from other_values import OTHER
 
 from pipeline.art.source import About
 from pipeline.base.cid import CID
-from pipeline.base.errors import BadArgument, CollectionExists, ConstraintBroken, Corrupt, RunDiffers
+from pipeline.base.errors import BadArgument, CollectionExists, ConstraintBroken, Corrupt, RunDiffers, UsageError
 from pipeline.base.records import Address, Artwork, Attribute, BatchPlan, Fingerprint, Pin, PinnedBatch, PinnedRoot
 from pipeline.base.workspace import Workspace
 from pipeline.flow.more import idle, must_have_its_weights, wish_of, with_its_art
