@@ -122,7 +122,8 @@ def words(document: Document, *, moves: bool) -> dict[str, Any]:
 def unused(document: Document) -> Iterator[str]:
     """Every key that is not carried into the metadata, and every trait that is left out."""
     yield from sorted(document.fields.keys() - CARRIED)
-    for entry in document.fields.get("attributes") or ():
+    attributes = document.fields.get("attributes")
+    for entry in attributes if isinstance(attributes, list) else ():
         if isinstance(entry, dict):
             for key in entry.keys() - {"trait_type", "value", "display_type", "max_value"}:
                 yield f"attributes.{key}"

@@ -114,6 +114,8 @@ class ImageFolder:
         self._raise(faults)
         if self._listing.about:
             telling.collection(self._listing.about)
+        if self._cover:
+            observer.notice(f"{printable(self._cover.name)} is the collection's picture, and no token")
         for line in telling.lines(found, first):
             observer.notice(line)
         return found

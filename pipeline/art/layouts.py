@@ -25,6 +25,7 @@ from pipeline.base.media import ANIMATIONS, BY_SUFFIX, DECODED, IMAGES
 from pipeline.base.untrusted import printable
 
 COLLECTION = "collection"  # Sugar's name for what is about the collection and is no token
+COVER = "cover"
 ALL_DOCUMENTS = "_metadata"  # HashLips' name for the documents of all tokens in one file
 IMAGE_FOLDER, DOCUMENT_FOLDERS = "images", ("json", "metadata")
 _OF_SYSTEMS = ("Thumbs.db", "desktop.ini", "__MACOSX", "Icon\r", "@eaDir")
@@ -212,6 +213,10 @@ def _group(listing: Listing, media: dict[str, Path], documents: dict[str, Docume
         if still is not None
     }
     lent = _lent(documents, by_stem, media)
+    if listing.cover is None:
+        listing.cover = _cover(
+            by_stem, documents, taken={*lent.values(), *(path for path in named.values() if path)}, stills=stills
+        )
     for stem in sorted(by_stem.keys() | lent.keys(), key=_natural):
         paths, own = by_stem.get(stem, []), documents.get(stem)
         images, animations = [path for path in paths if not _moves(path)], [path for path in paths if _moves(path)]
@@ -230,6 +235,18 @@ def _group(listing: Listing, media: dict[str, Path], documents: dict[str, Docume
         listing.faults.append(
             document.refused("an image of the same name beside it", "there is none, and it names none")
         )
+
+
+def _cover(
+    by_stem: dict[str, list[Path]], documents: Mapping[str, Document], *, taken: set[Path], stills: set[str]
+) -> Path | None:
+    """The collection's picture by its name, taken out of the tokens': `collection.png` or `cover.png`, beside others."""
+    for stem in (COLLECTION, COVER):
+        paths = by_stem.get(stem, [])
+        is_picture = len(paths) == 1 and paths[0].suffix.lower() in DECODED
+        if is_picture and len(by_stem) > 1 and stem not in documents and stem not in stills and paths[0] not in taken:
+            return by_stem.pop(stem)[0]
+    return None
 
 
 def _token(

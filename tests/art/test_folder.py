@@ -488,6 +488,11 @@ def test_what_nobody_chose_is_taken_from_the_folder(tmp_path: Path) -> None:
     assert (about.name, about.cover, folder.cover().data) == ("Given", str(art / "2.png"), (art / "2.png").read_bytes())
     assert collection_settings(load_settings({}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "GVN"
     assert collection_settings(load_settings({"symbol": "OWN"}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "OWN"
+    write(art, {"cover.png": 2})
+    folder, heard = ImageFolder(str(art)), Heard()
+    assert folder.cover().data == (art / "cover.png").read_bytes() and len(folder.read({}, 1, heard)) == 2
+    assert "cover.png is the collection's picture, and no token" in heard.notices
+    (art / "cover.png").unlink()
     (art / "2.png").unlink()
     with pytest.raises(BadArgument, match="its images") as refused:
         ImageFolder(str(art)).cover()
