@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +75,8 @@ class Tiles:
     def cover(self, work: Work) -> Cover:
         return Cover(png(laid(0, work.run.size, self._palette, self._palette.split(",")[0])), ".png")
 
-    def must_redraw(self, token_id: int) -> None:
-        raise BadArgument(name="token id", value=token_id, expected="nothing: tiles are laid once")
+    def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
+        raise BadArgument(name="token id", value=token_ids[0], expected="nothing: tiles are laid once")
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:
         return Layer()

@@ -36,7 +36,7 @@ class Drawn:
         return asked
 
     def about(self) -> About:
-        return About(cover="drawn by the generator")
+        return About(cover="drawn by the generator", idle=("editions",))
 
     def plan(self, asked: Asked) -> ArtPlan:
         asked.observer.notice("opening the generator")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,15 @@ from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import NOTHING, Artwork, BatchPlan, Fingerprint, Found, TokenSpec
 from pipeline.base.untrusted import printable
 from pipeline.ledger import Ledger, Run
-from pipeline.settings import Settings
+from pipeline.settings import Scope, Settings
+from pipeline.settings.table import ArtSettings, table_of
 
 if TYPE_CHECKING:
     from pipeline.art.cover import Cover
 
+_IDLE = tuple(  # nothing is drawn
+    line.name for line in table_of(ArtSettings) if line.scope in (Scope.ART, Scope.GATE, Scope.MACHINE)
+)
 MODEL = "images"  # what stands in a run for the generator that it has not
 
 
@@ -43,7 +48,7 @@ class Existing:
         return self._folder.count(asked)
 
     def about(self) -> About:
-        return self._folder.about()
+        return replace(self._folder.about(), idle=_IDLE)
 
     def plan(self, asked: Asked) -> ArtPlan:
         folder, observer = self._folder, asked.observer

@@ -46,6 +46,7 @@ class About:
     symbol: str = ""
     description: str = ""
     cover: str = ""  # where the collection's own picture comes from, for people
+    idle: tuple[str, ...] = ()  # settings of art that have no effect on it
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from pipeline.flow.plan import (
 )
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
 from pipeline.ledger import Collection, Ledger, Run
+from pipeline.pin import must_be_known
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -205,6 +206,8 @@ def opened(
             tools = replace(tools, opened_art=_art(step, ledger, observer))
         if Need.CONTENT in needs:
             tools = replace(tools, opened_content=_content(config, workspace))
+        else:
+            must_be_known(config.pin.places)  # a run that is only drawn remembers them
         if Need.CHAIN in needs:
             kind = tools.chain_kind
             chain = reach(stack.enter_context(chain_url(config, embedded or workspace, kind)))
@@ -238,7 +241,12 @@ def _art(step: Step, ledger: Ledger, observer: Observer) -> ArtPlan | None:
         digests=lambda: ledger.tokens.digests(known.id) if known else {},
         observer=observer,
     )
-    return request.source.plan(asked)
+    plan = request.source.plan(asked)
+    for name in request.source.about().idle:
+        if request.config.said_now(name):
+            flag = name.replace("_", "-")
+            observer.notice(f"warning: --{flag} has no effect on this art")
+    return plan
 
 
 def _content(config: Settings, workspace: Workspace) -> Content:

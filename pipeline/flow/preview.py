@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.art.artworks import Artworks
 from pipeline.art.drawn import model_of
 from pipeline.art.sheet import contact_sheets
-from pipeline.art.source import ArtSource, Work, open_source, recorded
+from pipeline.art.source import ArtSource, Work, installed, open_source, recorded
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import write_whole
 from pipeline.base.pictures import decode
@@ -175,8 +175,16 @@ def _drawn(work: Work) -> Iterator[tuple[str, Image]]:
 
 
 def _generator(config: Settings, seed: int) -> Generator:
+    """Raises BadArgument for a source that makes pictures for a run alone."""
     from pipeline.art.draw import load_generator
 
+    if config.art.model in installed():
+        raise BadArgument(
+            name="--model",
+            value=config.art.model,
+            expected="a generator: this art source makes pictures only of the tokens of a run",
+            hint="`mint` with --stop-after generate draws a run and waits",
+        )
     return load_generator(model_of(config.art, seed), device=config.art.device, threads=config.art.threads or None)
 
 

@@ -22,7 +22,7 @@ from pipeline.settings import Settings
 if TYPE_CHECKING:
     from pipeline.pin.store import CarStore
 
-__all__ = ["Pinner", "Rung", "Settings", "load_pinners"]
+__all__ = ["Pinner", "Rung", "Settings", "load_pinners", "must_be_known"]
 
 ENTRY_POINTS = "pipeline.pinners"
 
@@ -97,6 +97,13 @@ def load_pinners(names: Iterable[str], store: CarStore, settings: Settings) -> d
     """Make the pinners of these names, in their order. Raises BadArgument for an unknown one, with a near name."""
     added = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     return {name: _factory(name, added)(store, settings) for name in names}
+
+
+def must_be_known(names: Iterable[str]) -> None:
+    """Raise what `load_pinners` does for a name that is none; nothing of theirs is opened."""
+    added = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    for name in names:
+        _factory(name, added)
 
 
 def _factory(name: str, added: dict[str, EntryPoint]) -> Factory:
