@@ -57,7 +57,12 @@ def know(*secrets: str) -> None:
         known = _known | {secret for secret in more if len(secret) >= MIN_SECRET}
         if known != _known:
             ordered = sorted(known, key=len, reverse=True)
-            _known, _pattern = known, re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE)
+            _known, _pattern = known, re.compile("|".join(map(_hiding, ordered)), re.IGNORECASE)
+
+
+def _hiding(secret: str) -> str:
+    """The pattern of a secret: anywhere, but a short word only as a word, or `PIPELINE_S3_SECRET_KEY` could not be told."""
+    return rf"(?<!\w){re.escape(secret)}(?!\w)" if secret.isalpha() and len(secret) <= 12 else re.escape(secret)
 
 
 def know_url(url: str) -> None:
