@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from pipeline.base.workspace import Workspace
 from pipeline.serve.gallery import gallery_router
+from pipeline.serve.problems import tell_problems
 from pipeline.serve.reading import reading_router
 from pipeline.settings import load_settings
 
@@ -51,6 +52,7 @@ def application(workspace: Workspace) -> FastAPI:
     """The two routers alone; what stands before them is tested with the service."""
     config = load_settings({}, {}, workspace.folder)
     app = FastAPI()
+    tell_problems(app)
     app.include_router(reading_router(workspace, config, gateway=GATEWAY))
     app.include_router(gallery_router(workspace, config))
     return app

@@ -14,7 +14,7 @@ PipelineError                         exit 1
 │   ├── MissingExtra                  an optional package that is not installed
 │   └── BrokenPlugin                  another package's generator or pinner that cannot be used
 ├── WorkspaceError                    the folder that holds everything
-│   ├── WorkspaceLocked
+│   ├── WorkspaceLocked               retryable
 │   ├── WorkspaceUnwritable
 │   ├── NewerSchema
 │   ├── ConstraintBroken              what the ledger's tables never take
@@ -191,6 +191,7 @@ class WorkspaceError(PipelineError):
 class WorkspaceLocked(WorkspaceError):
     """Another process is writing in this workspace."""
 
+    retryable = True
     sentence = "{path} is in use by another run{holder}"
     next_step = "wait for it to end, or use another --workspace; `pipeline status` reads without the lock"
 

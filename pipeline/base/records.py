@@ -10,6 +10,12 @@ from pipeline.base.cid import CID
 
 Address = NewType("Address", str)  # 0x and 40 hex digits with EIP-55 checksum
 
+DisplayType = Literal["number", "boost_number", "boost_percentage", "date"]
+TokenState = Literal["planned", "generated", "sealed", "live", "mined", "final"]
+PinState = Literal["proved", "claimed", "failed"]
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+JOB_UNENDED: tuple[JobState, ...] = ("queued", "running")
+
 Determinism = Literal["A", "B", "C"]
 """How far an image can be drawn again: A, byte for byte (a CPU and the same build); B, to a level or two (another kind
 of device); C, not by us (a generator of others, or a file that existed): the image itself is what counts."""
@@ -23,7 +29,7 @@ class Attribute:
 
     trait_type: str
     value: str | int | float
-    display_type: Literal["number", "boost_number", "boost_percentage", "date"] | None = None
+    display_type: DisplayType | None = None
     max_value: int | float | None = None
 
 
@@ -176,7 +182,7 @@ class Pin:
 
     root: CID
     place: str  # name of the pinner
-    state: Literal["proved", "claimed", "failed"]
+    state: PinState
     reason: str = ""
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import shlex
 import signal
@@ -21,6 +20,7 @@ from typing import NoReturn
 from pipeline.base import __version__
 from pipeline.base.errors import Interrupted, PipelineError
 from pipeline.base.secrets import know_environment, shown_value
+from pipeline.base.untrusted import json_text, printable
 from pipeline.base.workspace import Workspace
 from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving, training
 from pipeline.cli.call import CONTINUES, Call, described, invoked, say
@@ -47,11 +47,27 @@ BY_NAME = {verb.name: verb for verb in VERBS}
 def entry() -> NoReturn:
     """Run the program with this process's arguments, and exit."""
     signal.signal(signal.SIGTERM, _terminate)
-    code = main(sys.argv[1:])
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to fail at interpreter exit
+    _open_streams()
+    try:
+        code = main(sys.argv[1:])
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to fail at interpreter exit
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """stdin, stdout and stderr that are open, and that no character can break, whatever we were started with."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # one that was closed: the next file opened would take its number, and what is printed
+    os.close(handle)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        else:
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Terminated(BaseException):
@@ -89,8 +105,21 @@ def main(words: Sequence[str]) -> int:
     except _Terminated:
         say(f"\nterminated: {ended}")
         return 128 + signal.SIGTERM
+    except OSError as error:
+        return _unwritten(error, words)
     except PipelineError as error:
         return _failed(str(error), told(error.hint), error.exit_code, words, kind=type(error).__name__)
+
+
+def _unwritten(error: OSError, words: Sequence[str]) -> int:
+    """What a file system says that nobody below expected: of a file by its name, else of stdout."""
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        hint = "what was done is recorded: `pipeline status` tells it"
+        return _failed(f"the result could not be written: {reason}", hint, 1, words, "Unwritten")
+    return _failed(
+        f"{printable(error.filename)}: {reason}", "check the path and its permissions", 1, words, "Unreadable"
+    )
 
 
 def _failed(error: str, hint: str, code: int, words: Sequence[str], kind: str = "UsageError") -> int:
@@ -98,7 +127,7 @@ def _failed(error: str, hint: str, code: int, words: Sequence[str], kind: str = 
     say(f"error: {error}" + (f"\n  → {hint}" if hint else ""))
     if "--json" in words:
         with contextlib.suppress(OSError):
-            print(json.dumps({"error": error, "hint": hint, "kind": kind, "exit_code": code}, ensure_ascii=False))
+            print(json_text({"error": error, "hint": hint, "kind": kind, "exit_code": code}))
             sys.stdout.flush()
     return code
 

@@ -6,14 +6,15 @@ Everything here reads, in one query each, so a ledger opened readonly beside a r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
-from pipeline.base.records import Address
+from pipeline.base.records import Address, TokenState
 from pipeline.ledger.database import Database
 from pipeline.ledger.rows import Run, address_or_none
 from pipeline.ledger.runs import RUNS, run_of
 from pipeline.ledger.tokens import BESIDE
 
-STATES = ("planned", "generated", "sealed", "live", "mined", "final")
+STATES = get_args(TokenState)
 
 
 @dataclass(frozen=True, slots=True)

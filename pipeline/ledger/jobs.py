@@ -10,10 +10,9 @@ from typing import Any, Literal
 
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import Corrupt, KeyReused, QueueFull
+from pipeline.base.records import JOB_UNENDED, JobState
 from pipeline.ledger.database import Database, Row, canonical_json
 from pipeline.ledger.runs import Runs
-
-State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 MAX_WAITING = 1_000  # jobs: a client in a loop must not fill the disk
 
@@ -25,7 +24,7 @@ class Job:
     id: int
     kind: Literal["collection", "mint"]
     body: dict[str, Any]  # the request as it was validated
-    state: State
+    state: JobState
     cancelling: bool  # somebody asked for an end, and the worker has not come to it yet
     error: str | None
     hint: str | None
@@ -37,7 +36,7 @@ class Job:
 
     @property
     def has_ended(self) -> bool:
-        return self.state not in ("queued", "running")
+        return self.state not in JOB_UNENDED
 
 
 _JOBS = "SELECT j.*, r.collection, r.start, r.count FROM job j LEFT JOIN run r ON r.id = j.run"
@@ -120,7 +119,7 @@ class Jobs:
         with self._db.atomic():
             self._db.execute("UPDATE job SET run = ? WHERE id = ?", (run, job))
 
-    def end(self, job: int, state: State, error: str | None = None, hint: str | None = None) -> None:
+    def end(self, job: int, state: JobState, error: str | None = None, hint: str | None = None) -> None:
         """A running or waiting job has ended, or what an ended one left was let go of."""
         with self._db.atomic():
             self._db.execute(

@@ -328,7 +328,7 @@ class Rpc:
         log.info(
             "%s gave no usable answer to %s: %s",
             *(self.shown, method, reason),
-            extra={"rpc": "error", "rpc_method": method},
+            extra={"rpc": "error", "rpc_method": "batch" if " " in method else method},
         )
         return RpcUnavailable(rpc=self.shown, method=method, reason=reason, wait_s=wait_s, status=status)
 

@@ -13,7 +13,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from pipeline.base.cid import CID
@@ -27,13 +27,13 @@ from pipeline.base.limits import (
     MAX_URL,
     TRAIT_CHARACTERS,
 )
-from pipeline.base.records import Artwork, Attribute, Provenance
+from pipeline.base.records import Artwork, Attribute, DisplayType, Provenance
 from pipeline.base.untrusted import parse_json
 from pipeline.base.words import Expected, check_text
 
 MAX_DEPTH = 16  # levels of nesting: four are used
 
-_DISPLAY_TYPES = ("number", "boost_number", "boost_percentage", "date")
+_DISPLAY_TYPES = get_args(DisplayType)
 
 
 class BadJson(PinError):

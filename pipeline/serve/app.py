@@ -5,23 +5,19 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, PlainTextResponse
-from starlette.exceptions import HTTPException
 
 from pipeline.base import __version__
-from pipeline.base.errors import KeyReused, PipelineError
-from pipeline.base.secrets import redacted
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
-from pipeline.serve.door import Door, Refused, Rules
+from pipeline.serve.door import Door, Rules
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.health import health_router
 from pipeline.serve.jobs import jobs_router
 from pipeline.serve.metrics import Metrics
-from pipeline.serve.problems import status_of
+from pipeline.serve.problems import tell_problems
 from pipeline.serve.reading import reading_router
 from pipeline.serve.worker import Worker
 from pipeline.settings import Settings
@@ -71,56 +67,9 @@ def create_app(
     def read_openapi() -> JSONResponse:
         return JSONResponse(app.openapi())
 
-    app.add_exception_handler(PipelineError, _told)
-    app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
+    tell_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return Door(app, rules, ledger.access.find, metrics.request_answered)
-
-
-# ── errors ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _problem(status: int, error: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": redacted(error), "hint": redacted(hint)}, status, headers)
-
-
-async def _told(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, PipelineError)
-    status = 409 if isinstance(error, KeyReused) else status_of(error)
-    return _problem(status, str(error), error.hint, {"Retry-After": "5"} if status == 503 else None)
-
-
-async def _refused(_: Request, refused: Exception) -> JSONResponse:
-    assert isinstance(refused, Refused)
-    return _problem(refused.status, refused.error, refused.hint, refused.headers)
-
-
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    """Names what is wrong, and never repeats what was sent."""
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return _problem(400, "the body is not JSON", "send JSON with Content-Type: application/json")
-    where = ".".join(str(word)[:60] for word in first["loc"])
-    return _problem(422, f"{where}: {first['msg']}", "GET /openapi.json describes every request")
-
-
-async def _http(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    return _problem(
-        error.status_code,
-        str(error.detail),
-        "GET /openapi.json describes every request",
-        dict(error.headers) if error.headers else None,
-    )
-
-
-async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    log.error("unforeseen", exc_info=error, extra={"path": request.url.path})
-    return _problem(500, "something went wrong that nobody foresaw", "the service's log tells more")
 
 
 # ── OpenAPI ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from pipeline.base.limits import MAX_EXACT
+from pipeline.base.records import TokenState
 
 Hex = Annotated[str, Field(pattern="^0x[0-9a-f]+$")]
 AddressText = Annotated[str, Field(pattern="^0x[0-9a-fA-F]{40}$")]
@@ -18,7 +19,6 @@ Wei = Annotated[str, Field(pattern="^[0-9]+$")]
 TokenId = Annotated[int, Field(ge=1, le=MAX_EXACT)]
 Count = Annotated[int, Field(ge=0)]
 Value = str | int | float
-State = Literal["planned", "generated", "sealed", "live", "mined", "final"]
 
 
 class Document(BaseModel):
@@ -91,7 +91,7 @@ class TraitValue(Document):
 class TokenSummary(Document):
     token_id: TokenId
     name: str
-    state: State
+    state: TokenState
     owner: AddressText | None = Field(description="by the Transfer events that were read; None: not minted")
     rank: int | None = Field(description="by rarity, 1 is the rarest; None: not drawn")
     image: str | None = Field(description="path of the image on this server")
@@ -204,7 +204,7 @@ class OwnerPage(Document):
 class Batch(Document):
     start: TokenId
     quantity: int
-    state: State
+    state: TokenState
     images_root: str | None
     metadata_root: str | None
     transaction: Hex | None

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 
 from pipeline.base.errors import NoSuch
 from pipeline.base.limits import MAX_COUNT, MAX_EXACT, MAX_NAME
+from pipeline.base.records import JOB_UNENDED, JobState
 from pipeline.base.words import Expected
 from pipeline.ledger import Ledger
 from pipeline.ledger.jobs import Job
-from pipeline.serve.door import Refused
+from pipeline.serve.streams import MEDIA_TYPE, Streams, changes
 from pipeline.serve.worker import Worker
 from pipeline.settings import SETTINGS, Scope, Setting
 
 MAX_PAGE = 100  # jobs of one answer
 MAX_FOLLOWERS = 100  # connections that follow jobs: each is held open
 EVENT_S = 0.2  # between two looks at a job that is followed
-BEAT_S = 15.0  # a line at least this often, so that proxies keep the connection
 
 
 EVENT = {  # one of the stream
@@ -128,7 +127,7 @@ class JobAnswer(BaseModel):
 
     id: int
     kind: Literal["collection", "mint"]
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    state: JobState
     request: dict[str, Any]
     tokens: Tokens | None = Field(description="known once the run is planned")
     progress: dict[str, Stage] = Field(description="of the stages draw, pin and mint, while this process does the job")
@@ -146,20 +145,123 @@ class JobList(BaseModel):
     next_before: int | None = Field(description="`before` of the next page; null on the last one")
 
 
+_MISSING: dict[int | str, dict[str, Any]] = {404: {"description": "there is no such job"}}
+_FOLLOWED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {MEDIA_TYPE: {"schema": EVENT}}, "description": "until it has ended"},
+    **_MISSING,
+}
+
+
 def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
     """Routes over the jobs of a ledger, which `worker` does."""
+    routes = JobRoutes(ledger, worker)
     router = APIRouter(prefix="/v1", tags=["jobs"])
-    jobs = ledger.jobs
-    followers: set[int] = set()
+    add = router.add_api_route
+    add(
+        *("/collections", routes.create_collection),
+        methods=["POST"],
+        status_code=202,
+        summary="Create a collection and mint its first tokens",
+    )
+    add(
+        *("/collections/{collection}/mints", routes.mint),
+        methods=["POST"],
+        status_code=202,
+        summary="Mint more tokens of a collection",
+        responses={404: {"description": "there is no such collection"}},
+    )
+    add("/jobs", routes.list_jobs, methods=["GET"], summary="Jobs, the newest first")
+    add("/jobs/{job}", routes.read_job, methods=["GET"], summary="How far a job is", responses=_MISSING)
+    add(
+        *("/jobs/{job}/cancel", routes.cancel_job),
+        methods=["POST"],
+        status_code=202,
+        summary="End a job at the next thing recorded; let go of what an ended one left unfinished",
+        responses=_MISSING,
+    )
+    add(
+        *("/jobs/{job}/resume", routes.resume_job),
+        methods=["POST"],
+        status_code=202,
+        summary="Go on with a failed or cancelled job",
+        responses=_MISSING,
+    )
+    add(
+        *("/jobs/{job}/events", routes.follow_job),
+        methods=["GET"],
+        summary="Follow a job: server-sent events, each the job as JSON",
+        response_class=StreamingResponse,
+        responses=_FOLLOWED,
+    )
+    return router
 
-    def accepted(key: str, kind: str, body: dict[str, Any], response: Response) -> JobAnswer:
-        job, _ = jobs.accept(key, kind, body)
-        worker.wake()
+
+class JobRoutes:
+    """What the routes do. Each can be called without a server."""
+
+    def __init__(self, ledger: Ledger, worker: Worker) -> None:
+        self._ledger, self._worker = ledger, worker
+        self._streams = Streams(MAX_FOLLOWERS)
+
+    def create_collection(self, wanted: NewCollection, key: Key, response: Response) -> JobAnswer:
+        return self._accepted(key, "collection", wanted.model_dump(exclude_none=True), response)
+
+    def mint(self, collection: JobId, wanted: MoreTokens, key: Key, response: Response) -> JobAnswer:
+        name = next((known.name for known in self._ledger.collections.all() if known.id == collection), None)
+        if name is None:
+            raise NoSuch(what=f"collection {collection}", hint="GET /v1/collections lists them")
+        return self._accepted(key, "mint", wanted.model_dump(exclude_none=True) | {"name": name}, response)
+
+    def list_jobs(
+        self,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
+        before: Annotated[int | None, Query(ge=1, le=MAX_EXACT)] = None,
+    ) -> JobList:
+        page = self._ledger.jobs.newest(limit, before)
+        more = len(page) == limit and page[-1].id > 1
+        return JobList(jobs=[self._answer(job) for job in page], next_before=page[-1].id if more else None)
+
+    def read_job(self, job: JobId) -> JobAnswer:
+        return self._answer(self._found(job))
+
+    def cancel_job(self, job: JobId) -> JobAnswer:
+        asked = self._ledger.jobs.ask_to_cancel(self._found(job).id)
+        if asked.state == "running":
+            self._worker.cancel(job)
+        self._worker.wake()
+        return self._answer(asked)
+
+    def resume_job(self, job: JobId) -> JobAnswer:
+        resumed = self._ledger.jobs.resume(self._found(job).id)
+        self._worker.wake()
+        return self._answer(resumed)
+
+    async def follow_job(self, job: JobId) -> StreamingResponse:
+        """The job now, then whenever it changed, until it has ended or nobody listens."""
+        await asyncio.to_thread(self._found, job)
+        return self._streams.respond(
+            changes(
+                lambda seen: seen.state,
+                lambda: asyncio.to_thread(self.read_job, job),
+                lambda seen: seen.state not in JOB_UNENDED,
+                EVENT_S,
+            )
+        )
+
+    def _accepted(self, key: str, kind: str, body: dict[str, Any], response: Response) -> JobAnswer:
+        job, _ = self._ledger.jobs.accept(key, kind, body)
+        self._worker.wake()
         response.headers["Location"] = f"/v1/jobs/{job.id}"
-        return answer(job)
+        return self._answer(job)
 
-    def answer(job: Job) -> JobAnswer:
-        live = worker.live(job.id)
+    def _found(self, job: int) -> Job:
+        try:
+            return self._ledger.jobs.job(job)
+        except KeyError:
+            raise NoSuch(what=f"job {job}", hint="GET /v1/jobs lists them") from None
+
+    def _answer(self, job: Job) -> JobAnswer:
+        live = self._worker.live(job.id)
         return JobAnswer(
             id=job.id,
             kind=job.kind,
@@ -177,104 +279,6 @@ def jobs_router(ledger: Ledger, worker: Worker) -> APIRouter:
             started=_when(job.started) if job.started else None,
             ended=_when(job.ended) if job.ended else None,
         )
-
-    def found(job: int) -> Job:
-        try:
-            return jobs.job(job)
-        except KeyError:
-            raise NoSuch(what=f"job {job}", hint="GET /v1/jobs lists them") from None
-
-    @router.post("/collections", status_code=202, summary="Create a collection and mint its first tokens")
-    def create_collection(wanted: NewCollection, key: Key, response: Response) -> JobAnswer:
-        return accepted(key, "collection", wanted.model_dump(exclude_none=True), response)
-
-    @router.post(
-        "/collections/{collection}/mints",
-        status_code=202,
-        summary="Mint more tokens of a collection",
-        responses={404: {"description": "there is no such collection"}},
-    )
-    def mint(collection: JobId, wanted: MoreTokens, key: Key, response: Response) -> JobAnswer:
-        name = next((known.name for known in ledger.collections.all() if known.id == collection), None)
-        if name is None:
-            raise NoSuch(what=f"collection {collection}", hint="GET /v1/collections lists them")
-        return accepted(key, "mint", wanted.model_dump(exclude_none=True) | {"name": name}, response)
-
-    @router.get("/jobs", summary="Jobs, the newest first")
-    def list_jobs(
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 20,
-        before: Annotated[int | None, Query(ge=1, le=MAX_EXACT)] = None,
-    ) -> JobList:
-        page = jobs.newest(limit, before)
-        more = len(page) == limit and page[-1].id > 1
-        return JobList(jobs=[answer(job) for job in page], next_before=page[-1].id if more else None)
-
-    missing: dict[int | str, dict[str, Any]] = {404: {"description": "there is no such job"}}
-
-    @router.get("/jobs/{job}", summary="How far a job is", responses=missing)
-    def read_job(job: JobId) -> JobAnswer:
-        return answer(found(job))
-
-    @router.post(
-        "/jobs/{job}/cancel",
-        status_code=202,
-        summary="End a job at the next thing recorded; let go of what an ended one left unfinished",
-        responses=missing,
-    )
-    def cancel_job(job: JobId) -> JobAnswer:
-        asked = jobs.ask_to_cancel(found(job).id)
-        if asked.state == "running":
-            worker.cancel(job)
-        worker.wake()
-        return answer(asked)
-
-    @router.post(
-        "/jobs/{job}/resume", status_code=202, summary="Go on with a failed or cancelled job", responses=missing
-    )
-    def resume_job(job: JobId) -> JobAnswer:
-        resumed = jobs.resume(found(job).id)
-        worker.wake()
-        return answer(resumed)
-
-    @router.get(
-        "/jobs/{job}/events",
-        summary="Follow a job: server-sent events, each the job as JSON",
-        response_class=StreamingResponse,
-        responses={
-            200: {
-                "content": {"text/event-stream": {"schema": EVENT}},
-                "description": "until it has ended",
-            },
-            **missing,
-        },
-    )
-    async def follow_job(job: JobId, request: Request) -> StreamingResponse:
-        await asyncio.to_thread(found, job)
-        if len(followers) >= MAX_FOLLOWERS:
-            raise Refused(503, "too many follow jobs already", "ask for the job itself now and then", retry_after="5")
-        return StreamingResponse(events(job, request), media_type="text/event-stream")
-
-    async def events(job: int, request: Request) -> AsyncIterator[str]:
-        """The job now, then whenever it changed, until it has ended or nobody listens."""
-        followers.add(id(request))
-        try:
-            told, number, when = "", 0, time.monotonic()
-            while not await request.is_disconnected():
-                now = await asyncio.to_thread(lambda: answer(jobs.job(job)))
-                text = now.model_dump_json()
-                if text != told:
-                    told, number, when = text, number + 1, time.monotonic()
-                    yield f"id: {number}\nevent: {now.state}\ndata: {text}\n\n"
-                elif time.monotonic() - when > BEAT_S:
-                    when = time.monotonic()
-                    yield ": still here\n\n"
-                if now.state not in ("queued", "running"):
-                    return
-                await asyncio.sleep(EVENT_S)
-        finally:
-            followers.discard(id(request))
-
-    return router
 
 
 def _when(seconds: float) -> datetime:

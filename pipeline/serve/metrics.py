@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pipeline.base.records import JobState, PinState, TokenState
 from pipeline.ledger import Ledger
 from pipeline.ledger.sums import gas_and_fees, pin_counts, resent, token_counts, transaction_counts
 from pipeline.mint.fees import ETHER
@@ -21,9 +22,6 @@ from pipeline.mint.fees import ETHER
 if TYPE_CHECKING:
     from pipeline.flow.run import Outcome
 
-TOKEN_STATES = ("planned", "generated", "sealed", "live", "mined", "final")
-PIN_STATES = ("proved", "claimed", "failed")
-JOB_STATES = ("queued", "running", "done", "failed", "cancelled")
 KNOWN_METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH")
 
 
@@ -67,7 +65,7 @@ class Metrics:
 
 
 class _Counting(logging.Handler):
-    """Counts log records by what they say happened."""
+    """Counts what the client of nodes tells in the fields `rpc` and `rpc_method` of its records, whatever their words are."""
 
     def __init__(self, errors: Counter, retries: Counter) -> None:
         super().__init__(logging.INFO)
@@ -76,8 +74,7 @@ class _Counting(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         happened = getattr(record, "rpc", None)
         if happened == "error":
-            method = str(getattr(record, "rpc_method", ""))
-            self._errors.labels("batch" if method.startswith("a batch") else method).inc()
+            self._errors.labels(str(getattr(record, "rpc_method", ""))).inc()
         elif happened == "retry":
             self._retries.inc()
 
@@ -90,14 +87,19 @@ class _LedgerCounts(Collector):
 
     def collect(self) -> Iterator[Metric]:
         tokens = token_counts(self._ledger)
-        yield _by("pipeline_tokens", "tokens in each state", "state", {s: tokens.get(s, 0) for s in TOKEN_STATES})
+        yield _by(
+            "pipeline_tokens", "tokens in each state", "state", {s: tokens.get(s, 0) for s in get_args(TokenState)}
+        )
         yield _gauge("pipeline_pin_lag_tokens", "tokens drawn and not pinned yet", tokens.get("generated", 0))
         pins = pin_counts(self._ledger)
         yield _by(
-            "pipeline_pins", "roots at places, by their last word", "state", {s: pins.get(s, 0) for s in PIN_STATES}
+            "pipeline_pins",
+            "roots at places, by their last word",
+            "state",
+            {s: pins.get(s, 0) for s in get_args(PinState)},
         )
         jobs = self._ledger.jobs.counts()
-        yield _by("pipeline_jobs", "jobs in each state", "state", {s: jobs.get(s, 0) for s in JOB_STATES})
+        yield _by("pipeline_jobs", "jobs in each state", "state", {s: jobs.get(s, 0) for s in get_args(JobState)})
         yield _gauge("pipeline_queue_depth", "jobs that wait for their turn", jobs.get("queued", 0))
         gas, wei = gas_and_fees(self._ledger)
         yield _total("pipeline_gas_used", "gas of mined transactions", gas)

@@ -1,22 +1,37 @@
-"""Errors as HTTP answers: the sentence and the next step that a terminal would show."""
+"""Errors as HTTP answers, in one place: the sentence and the next step that a terminal would show.
+
+What an error knows of itself decides: `retryable` ones are 503 with a time to come back, whatever else is wrong on our
+side is 500 and stays wrong, so nobody is asked to try again for ever.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import logging
+import math
 from typing import Any
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
-from pipeline.base.errors import NoSuch, PipelineError, UsageError
+from pipeline.base.errors import KeyReused, NoSuch, PipelineError, UsageError
+from pipeline.base.secrets import redacted
 from pipeline.serve.documents import Problem
+from pipeline.serve.door import Refused
 
+log = logging.getLogger(__name__)
+
+COME_BACK_S = 5  # where an error names no time
+DESCRIBED = "GET /openapi.json describes every request"
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "there is no such thing in this workspace"},
     422: {"model": Problem, "description": "a parameter cannot be meant"},
-    503: {"model": Problem, "description": "busy, or the workspace or its chain cannot be read now"},
+    500: {
+        "model": Problem,
+        "description": "something here is damaged, or refuses for good: the same request fails again",
+    },
+    503: {"model": Problem, "description": "busy, or the workspace or its chain cannot be read now: see Retry-After"},
 }
 
 
@@ -28,41 +43,62 @@ class Busy(PipelineError):
     next_step = "try again in a few seconds"
 
 
-class ProblemRoute(APIRoute):
-    """A route whose errors, our own and those of its parameters, are answered in one form."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def guarded(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RequestValidationError as error:
-                return _response(422, Problem(error=_in_words(error), hint="GET /openapi.json describes every request"))
-            except PipelineError as error:
-                return _response(status_of(error), problem_of(error))
-
-        return guarded
+def tell_problems(app: FastAPI) -> None:
+    """Let every route of `app` answer its errors, our own and those of its parameters, in one form."""
+    app.add_exception_handler(PipelineError, _told)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
 
 
 def status_of(error: PipelineError) -> int:
-    """The HTTP status of an error: 404 for what is not here, 422 for what cannot be meant, 503 for what may pass."""
+    """The HTTP status of an error."""
+    if isinstance(error, KeyReused):
+        return 409
     if isinstance(error, NoSuch):
         return 404
     if isinstance(error, UsageError):
         return 422
-    return 503
+    return 503 if error.retryable else 500
 
 
 def problem_of(error: PipelineError) -> Problem:
-    return Problem(error=str(error), hint=error.hint)
+    return Problem(error=redacted(str(error)), hint=redacted(error.hint))
 
 
-def _response(status: int, problem: Problem) -> JSONResponse:
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "5"} if status == 503 else {})
-    return JSONResponse(problem.model_dump(), status, headers=headers)
+def _problem(status: int, error: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    document = Problem(error=redacted(error), hint=redacted(hint)).model_dump()
+    return JSONResponse(document, status, {"Cache-Control": "no-store"} | (headers or {}))
 
 
-def _in_words(error: RequestValidationError) -> str:
-    """What is wrong with which parameter; what was sent is not repeated."""
-    return "; ".join(f"{'.'.join(map(str, entry['loc'][1:]))}: {entry['msg']}" for entry in error.errors())
+async def _told(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PipelineError)
+    status, wait_s = status_of(error), error.fields.get("wait_s") or COME_BACK_S
+    headers = {"Retry-After": str(math.ceil(wait_s))} if status == 503 else None
+    return _problem(status, str(error), error.hint, headers)
+
+
+async def _refused(_: Request, refused: Exception) -> JSONResponse:
+    assert isinstance(refused, Refused)
+    return _problem(refused.status, refused.error, refused.hint, refused.headers)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Names what is wrong with which parameter, and never repeats what was sent."""
+    assert isinstance(error, RequestValidationError)
+    faults = error.errors()
+    if faults[0]["type"] == "json_invalid":
+        return _problem(400, "the body is not JSON", "send JSON with Content-Type: application/json")
+    told = "; ".join(f"{'.'.join(str(word)[:60] for word in one['loc'])}: {one['msg']}" for one in faults[:10])
+    return _problem(422, told, DESCRIBED)
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return _problem(error.status_code, str(error.detail), DESCRIBED, dict(error.headers) if error.headers else None)
+
+
+async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    log.error("unforeseen", exc_info=error, extra={"path": request.url.path})
+    return _problem(500, "something went wrong that nobody foresaw", "the service's log tells more")

@@ -27,7 +27,7 @@ from pipeline.serve import documents as doc
 from pipeline.serve import streams, views
 from pipeline.serve.index import Index, Indexes, Order
 from pipeline.serve.index import Query as Wanted
-from pipeline.serve.problems import PROBLEMS, Busy, ProblemRoute, problem_of
+from pipeline.serve.problems import PROBLEMS, Busy, problem_of
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,46 +77,69 @@ def reading_router(
     workspace: Workspace, config: Settings, *, gateway: str | None = None, verifier: Verifier | None = None
 ) -> APIRouter:
     """The routes below /v1. `gateway` is the address under which content is served, ending in /ipfs/."""
-    reader = Reader(workspace, config, gateway, verifier)
-    router = APIRouter(prefix="/v1", route_class=ProblemRoute, responses=PROBLEMS, tags=["reading"])
+    routes = ReadingRoutes(Reader(workspace, config, verifier), gateway)
+    router = APIRouter(prefix="/v1", responses=PROBLEMS, tags=["reading"])
+    one, token = "/collections/{collection_id}", "/collections/{collection_id}/tokens/{token_id}"
+    for path, route in (
+        ("/collections", routes.collections),
+        (one, routes.collection),
+        (f"{one}/tokens", routes.tokens),
+        (f"{one}/index", routes.index),
+        (f"{one}/facets", routes.facets),
+        (token, routes.token),
+        (f"{one}/owners", routes.owners),
+        (f"{one}/batches", routes.batches),
+        (f"{one}/transactions", routes.transactions),
+    ):
+        router.add_api_route(path, route, methods=["GET"])
+    for path, told in ((f"{one}/progress", routes.progress), (f"{token}/verification", routes.verification)):
+        router.add_api_route(path, told, methods=["GET"], responses={200: {"content": _EVENTS}})
+    return router
 
-    @router.get("/collections")
-    def collections() -> list[doc.CollectionSummary]:
+
+class ReadingRoutes:
+    """What the routes do. Each can be called without a server."""
+
+    def __init__(self, reader: Reader, gateway: str | None) -> None:
+        self._reader, self._gateway = reader, gateway
+
+    def collections(self) -> list[doc.CollectionSummary]:
         """Every collection of the workspace, the newest first."""
-        return reader.collections()
+        return self._reader.collections()
 
-    @router.get("/collections/{collection_id}")
-    def collection(collection_id: CollectionId) -> doc.CollectionDetail:
+    def collection(self, collection_id: CollectionId) -> doc.CollectionDetail:
         """One collection: what it is called, where it lives, who owns it, how far it is."""
-        with reader.open(collection_id) as (ledger, found):
-            return views.collection_detail(ledger, found, gateway)
+        with self._reader.open(collection_id) as (ledger, found):
+            return views.collection_detail(ledger, found, self._gateway)
 
-    @router.get("/collections/{collection_id}/progress", responses={200: {"content": _EVENTS}})
-    async def progress(request: Request, collection_id: CollectionId) -> doc.Progress:
+    async def progress(self, request: Request, collection_id: CollectionId) -> doc.Progress:
         """How far a collection is; with `Accept: text/event-stream` told again whenever it changes, until it is minted."""
-        now = await reader.progress(collection_id)
+        now = await self._reader.progress(collection_id)
         if not streams.wants_events(request):
             return now
-        return reader.streams.respond(  # type: ignore[return-value]  # FastAPI passes a response on as it is
+        return self._reader.streams.respond(  # type: ignore[return-value]  # FastAPI passes a response on as it is
             streams.changes(
-                "progress", lambda: reader.progress(collection_id), lambda seen: not getattr(seen, "running", False)
+                lambda _: "progress", lambda: self._reader.progress(collection_id), lambda seen: not seen.running
             )
         )
 
-    @router.get("/collections/{collection_id}/tokens")
     def tokens(
-        collection_id: CollectionId, query: WantedQuery, sort: Order = "id", limit: Limit = 50, cursor: Cursor = None
+        self,
+        collection_id: CollectionId,
+        query: WantedQuery,
+        sort: Order = "id",
+        limit: Limit = 50,
+        cursor: Cursor = None,
     ) -> doc.TokenPage:
         """A page of the tokens that a query leaves."""
-        with reader.open(collection_id) as (ledger, found):
-            index = reader.indexes.of(ledger, found.id)
+        with self._reader.open(collection_id) as (ledger, found):
+            index = self._reader.indexes.of(ledger, found.id)
             return _token_page(ledger, found, index, index.find(query, sort), sort, limit, cursor)
 
-    @router.get("/collections/{collection_id}/index")
-    def index(collection_id: CollectionId, query: WantedQuery, sort: Order = "id") -> doc.TokenIndex:
+    def index(self, collection_id: CollectionId, query: WantedQuery, sort: Order = "id") -> doc.TokenIndex:
         """The ids of all tokens that a query leaves, in order, with rank and image version: what a grid needs."""
-        with reader.open(collection_id) as (ledger, found):
-            index = reader.indexes.of(ledger, found.id)
+        with self._reader.open(collection_id) as (ledger, found):
+            index = self._reader.indexes.of(ledger, found.id)
         positions = index.find(query, sort)
         shown = positions[:MAX_INDEX]
         return doc.TokenIndex(
@@ -127,11 +150,10 @@ def reading_router(
             names=[index.names[position] for position in shown] if index.names else [],
         )
 
-    @router.get("/collections/{collection_id}/facets")
-    def facets(collection_id: CollectionId, query: WantedQuery) -> doc.Facets:
+    def facets(self, collection_id: CollectionId, query: WantedQuery) -> doc.Facets:
         """Every trait with its values, and how many tokens choosing one of them would leave."""
-        with reader.open(collection_id) as (ledger, found):
-            index = reader.indexes.of(ledger, found.id)
+        with self._reader.open(collection_id) as (ledger, found):
+            index = self._reader.indexes.of(ledger, found.id)
         return doc.Facets(
             total=len(index.find(query)),
             traits=[
@@ -143,49 +165,43 @@ def reading_router(
             ],
         )
 
-    @router.get("/collections/{collection_id}/tokens/{token_id}")
-    def token(collection_id: CollectionId, token_id: TokenId) -> doc.TokenDetail:
+    def token(self, collection_id: CollectionId, token_id: TokenId) -> doc.TokenDetail:
         """Everything about one token: traits, owner, history, content, provenance, rarity."""
-        with reader.open(collection_id) as (ledger, found):
-            return views.token_detail(ledger, found, token_id, reader.indexes.of(ledger, found.id), gateway)
+        with self._reader.open(collection_id) as (ledger, found):
+            return views.token_detail(ledger, found, token_id, self._reader.indexes.of(ledger, found.id), self._gateway)
 
-    @router.get(
-        "/collections/{collection_id}/tokens/{token_id}/verification",
-        responses={200: {"content": _EVENTS}},
-    )
-    async def verification(request: Request, collection_id: CollectionId, token_id: TokenId) -> doc.Verification:
+    async def verification(self, request: Request, collection_id: CollectionId, token_id: TokenId) -> doc.Verification:
         """Walk from the chain back to the pixels. With `Accept: text/event-stream` each step is told as it is known."""
-        steps = reader.verification(await asyncio.to_thread(reader.minted, collection_id, token_id), token_id)
+        steps = self._reader.verification(
+            await asyncio.to_thread(self._reader.minted, collection_id, token_id), token_id
+        )
         if streams.wants_events(request):
-            return reader.streams.respond(_step_events(steps, token_id))  # type: ignore[return-value]
+            return self._reader.streams.respond(_step_events(steps, token_id))  # type: ignore[return-value]
         return _verification(token_id, [step async for step in steps])
 
-    @router.get("/collections/{collection_id}/owners")
-    def owners(collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.OwnerPage:
+    def owners(self, collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.OwnerPage:
         """Who owns how many tokens, who has most first."""
-        with reader.open(collection_id) as (ledger, found):
-            counts = reader.indexes.of(ledger, found.id).owner_counts()
+        with self._reader.open(collection_id) as (ledger, found):
+            counts = self._reader.indexes.of(ledger, found.id).owner_counts()
         return _owner_page(counts, limit, cursor)
 
-    @router.get("/collections/{collection_id}/batches")
-    def batches(collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.BatchPage:
+    def batches(self, collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.BatchPage:
         """The batches in which the tokens were pinned and minted, with their roots and transactions."""
-        with reader.open(collection_id) as (ledger, found):
+        with self._reader.open(collection_id) as (ledger, found):
             return views.batch_page(ledger, found, _number(cursor), limit)
 
-    @router.get("/collections/{collection_id}/transactions")
-    def transactions(collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.TransactionPage:
+    def transactions(
+        self, collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None
+    ) -> doc.TransactionPage:
         """The transactions of a collection, in the order in which they were planned."""
-        with reader.open(collection_id) as (ledger, found):
+        with self._reader.open(collection_id) as (ledger, found):
             return views.transaction_page(ledger, found, _number(cursor), limit)
-
-    return router
 
 
 class Reader:
     """What the routes share: the workspace, its indexes, the open streams, and the verifications."""
 
-    def __init__(self, workspace: Workspace, config: Settings, gateway: str | None, verifier: Verifier | None) -> None:
+    def __init__(self, workspace: Workspace, config: Settings, verifier: Verifier | None) -> None:
         self.workspace = workspace
         self.indexes = Indexes(workspace)
         self.streams = streams.Streams()

@@ -6,8 +6,8 @@ Source: HTML Living Standard, "Server-sent events".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -19,6 +19,8 @@ from pipeline.serve.problems import Busy
 MEDIA_TYPE = "text/event-stream"
 LOOK_S = 0.7  # between two looks at what a run has done
 HEARTBEAT_S = 15.0  # a proxy that hears nothing for longer closes the connection
+Seen = TypeVar("Seen", bound=BaseModel)
+
 MAX_STREAMS = 200  # connections that stay open; each costs a look per LOOK_S
 
 
@@ -29,11 +31,19 @@ def wants_events(request: Request) -> bool:
 class _Stream(StreamingResponse):
     """A stream that ends in order when the server does, however long it might have gone on."""
 
+    def __init__(self, events: AsyncIterator[str], ended: Callable[[], None]) -> None:
+        super().__init__(
+            events, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        )
+        self._ended = ended
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._ended()
 
 
 class Streams:
@@ -43,45 +53,35 @@ class Streams:
         self._most = most
         self._open = 0
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
-
     def respond(self, events: AsyncIterator[str]) -> StreamingResponse:
-        """The response that sends `events`. Raises Busy."""
+        """The response that sends `events`; from now on it counts, before its first byte. Raises Busy."""
         if self._open >= self._most:
             raise Busy(what=f"{self._open} streams are open, which is the most")
+        self._open += 1
+        return _Stream(events, self._ended)
 
-        async def counted() -> AsyncIterator[str]:
-            with self.one():
-                async for event in events:
-                    yield event
-
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return _Stream(counted(), media_type=MEDIA_TYPE, headers=headers)
+    def _ended(self) -> None:
+        self._open -= 1
 
 
-def event(name: str, document: BaseModel) -> str:
-    """One event with a document as its data."""
-    return f"event: {name}\ndata: {document.model_dump_json()}\n\n"
+def event(name: str, document: BaseModel, number: int = 0) -> str:
+    """One event with a document as its data, and its number in a stream that counts them."""
+    return (f"id: {number}\n" if number else "") + f"event: {name}\ndata: {document.model_dump_json()}\n\n"
 
 
 async def changes(
-    name: str,
-    look: Callable[[], Awaitable[BaseModel]],
-    is_over: Callable[[BaseModel], bool],
+    name: Callable[[Seen], str],
+    look: Callable[[], Awaitable[Seen]],
+    is_over: Callable[[Seen], bool],
     pause_s: float = LOOK_S,
 ) -> AsyncIterator[str]:
     """Yield an event whenever `look` gives something new, the last one when it is over, and a comment now and then."""
-    last, silent_s = None, 0.0
+    last, silent_s, number = None, 0.0, 0
     while True:
         seen = await look()
         if seen != last:
-            yield event(name, seen)
+            number += 1
+            yield event(name(seen), seen, number)
             last, silent_s = seen, 0.0
         if is_over(seen):
             return

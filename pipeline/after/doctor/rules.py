@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args
 
 from pipeline.after.doctor.finding import Finding, State, worst
 from pipeline.after.doctor.token import File, Seen, image_data, ipfs_root, is_animated_webp
 from pipeline.base.errors import BadArgument
 from pipeline.base.media import BY_SUFFIX, DECODERS, MEDIA, sniffed
 from pipeline.base.pictures import BadPicture, measure
+from pipeline.base.records import DisplayType
 
 Answer = tuple[State, str, str]  # state, what was found, what to do
 
@@ -27,7 +29,7 @@ ANIMATION_SUFFIXES = frozenset(
 MUCH_MEDIA = 200 << 20  # bytes, advised by OpenSea; its limit is token.MOST_MEDIA
 MOST_SECONDS = 1e11  # of a date: the year 5138, which milliseconds of today are far beyond
 ADVISED_SIDE = 3_000  # pixels, by OpenSea
-DISPLAY_TYPES = ("number", "boost_number", "boost_percentage", "date")
+DISPLAY_TYPES = get_args(DisplayType)
 
 _CORE = "MetaMask/core assets-controllers/src/"
 _MEDIA = "docs.opensea.io/docs/media-and-traits"

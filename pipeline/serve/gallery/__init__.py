@@ -17,7 +17,6 @@ from fastapi.responses import Response
 from pipeline.base.errors import NoSuch
 from pipeline.base.workspace import Workspace
 from pipeline.serve.gallery.media import media_router
-from pipeline.serve.problems import ProblemRoute
 from pipeline.settings import Settings
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -39,7 +38,7 @@ HEADERS = {
 
 def gallery_router(workspace: Workspace, config: Settings) -> APIRouter:
     """The page at `/`, its files below /gallery, and the images below /media."""
-    router = APIRouter(route_class=ProblemRoute, include_in_schema=False)
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/")
     def page(request: Request) -> Response:

@@ -25,7 +25,7 @@ from pipeline.pin import unixfs
 from pipeline.pin.store import CarStore
 from pipeline.serve.gallery.addresses import WIDTHS
 from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails
-from pipeline.serve.problems import PROBLEMS, ProblemRoute
+from pipeline.serve.problems import PROBLEMS
 
 # What is opened by itself, as a page, runs nothing, loads nothing and has an origin of its own.
 HEADERS = {
@@ -55,7 +55,7 @@ Root = Annotated[str, InPath(pattern="^[a-zA-Z0-9]{46,100}$")]
 def media_router(workspace: Workspace) -> APIRouter:
     """Routes below /media. An address names the content, so each answer may be kept for ever."""
     media = Media(workspace)
-    router = APIRouter(prefix="/media", route_class=ProblemRoute, responses=PROBLEMS, tags=["media"])
+    router = APIRouter(prefix="/media", responses=PROBLEMS, tags=["media"])
 
     @router.get("/{collection_id}/cover/{root}/{width}.webp", response_class=FileResponse)
     async def cover(request: Request, collection_id: CollectionId, root: Root, width: int) -> Response:

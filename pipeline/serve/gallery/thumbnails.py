@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
-from pipeline.base.errors import PipelineError
+from pipeline.base.errors import NoSuch
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.pictures import BadPicture, decode, measure
@@ -30,8 +30,8 @@ NICE = 10
 _large = threading.Lock()
 
 
-class NotAnImage(PipelineError):
-    """Bytes that are no image of a format that is shown."""
+class NotAnImage(NoSuch):
+    """Bytes that are no image of a format that is shown: there is no thumbnail of them, now or later."""
 
     sentence = "{what} cannot be shown: {reason}"
 

@@ -23,7 +23,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.serve import streams
 from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails, thumbnail
-from pipeline.serve.problems import Busy
+from pipeline.serve.problems import Busy, tell_problems
 from pipeline.serve.reading import MAX_VERIFICATIONS, reading_router
 from pipeline.settings import load_settings
 
@@ -185,6 +185,7 @@ def test_a_verification_walks_from_the_chain_to_the_pixels(served: Served) -> No
 
 def _verified_by(workspace: Workspace, verifier: Any) -> FastAPI:
     app = FastAPI()
+    tell_problems(app)
     app.include_router(reading_router(workspace, load_settings({}, {}, workspace.folder), verifier=verifier))
     return app
 
@@ -247,7 +248,9 @@ def test_progress_is_told_as_it_changes_until_the_run_ends(copied: Workspace, mo
         from pipeline.serve.reading import Reader
 
         reader = Reader(copied, load_settings({}, {}, copied.folder), None, None)
-        async for event in streams.changes("progress", lambda: reader.progress(1), lambda seen: not seen.running, 0.05):
+        async for event in streams.changes(
+            lambda _: "progress", lambda: reader.progress(1), lambda seen: not seen.running, 0.05
+        ):
             heard.append(Progress.model_validate_json(event.split("data: ")[1]).model_dump())
             look(heard)
 
@@ -278,8 +281,10 @@ def test_streams_beyond_the_most_are_refused() -> None:
         yield ""
 
     some = streams.Streams(most=1)
-    with some.one(), pytest.raises(Busy):
-        some.respond(nothing())
+    first = some.respond(nothing())
+    with pytest.raises(Busy):
+        some.respond(nothing())  # also before the first one has begun
+    first._ended()
     some.respond(nothing())
 
 
