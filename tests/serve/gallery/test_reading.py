@@ -247,7 +247,7 @@ def test_progress_is_told_as_it_changes_until_the_run_ends(copied: Workspace, mo
         from pipeline.serve.documents import Progress
         from pipeline.serve.reading import Reader
 
-        reader = Reader(copied, load_settings({}, {}, copied.folder), None, None)
+        reader = Reader(copied, load_settings({}, {}, copied.folder), None)
         async for event in streams.changes(
             lambda _: "progress", lambda: reader.progress(1), lambda seen: not seen.running, 0.05
         ):
@@ -270,7 +270,7 @@ def test_a_stream_ends_in_order_when_the_server_does(copied: Workspace, caplog: 
         url = running.enter_context(serving(application(copied)))
         with client.stream("GET", f"{url}{C}/progress", headers={"Accept": "text/event-stream"}) as stream:
             lines = stream.iter_lines()
-            assert next(lines) == "event: progress"
+            assert [next(lines), next(lines)] == ["id: 1", "event: progress"]
             running.close()
             assert not [line for line in lines if line.startswith("event")]  # ended, and not cut
     assert not [record for record in caplog.records if record.exc_info]
