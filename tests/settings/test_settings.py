@@ -8,16 +8,24 @@ import subprocess
 import sys
 from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import REPOSITORY, Pipeline
+from hypothesis import HealthCheck, given
+from hypothesis import settings as sampled
+from hypothesis import strategies as st
 from other_values import OTHER
 from plugins import install
 
+from pipeline.art.source import About
 from pipeline.base.errors import BadArgument, UnknownSetting
+from pipeline.base.records import Address
+from pipeline.flow.plan import collection_settings
 from pipeline.settings import SETTINGS, Settings, load_settings
 from pipeline.settings.table import SECTIONS, ArtSettings, table_of
 
+OWNER = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 PAGE = REPOSITORY / "docs" / "settings.md"
 
 
@@ -225,3 +233,39 @@ def test_every_section_says_its_settings_and_nothing_else() -> None:
         line.help and line.help[0].islower() or line.help.startswith(("ERC", "PNG", "CPU", "S3", "Kubo"))
         for line in SETTINGS
     )
+
+
+WORDS = st.text(max_size=40) | st.text(
+    st.characters(categories=("Cc", "Cf", "Zl", "Zp", "Lo", "Mn", "So")), max_size=12
+)
+
+
+@given(
+    words=st.fixed_dictionaries(
+        {},
+        optional={
+            "name": WORDS,
+            "symbol": WORDS,
+            "description": WORDS | st.text(min_size=9_990, max_size=10_010),
+            "external_url": WORDS.map("https://a.example/".__add__) | WORDS,
+            "royalty_receiver": st.from_regex(r"0[xX][0-9a-fA-F]{40}", fullmatch=True) | WORDS,
+            "royalty_bps": st.integers(-1, 10_001),
+            "max_supply": st.integers(-1, 2**48),
+        },
+    )
+)
+@sampled(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def _take_and_write(words: dict[str, Any]) -> None:
+    try:
+        taken = Settings.of(**words)
+    except BadArgument:
+        return
+    first = collection_settings(taken, taken.collection.name, OWNER, About())
+    again = Settings.of(**{name: taken.value(name) for name in words})
+    assert again.collection == taken.collection and first["name"] == taken.collection.name
+
+
+def test_what_the_settings_take_can_be_written() -> None:
+    """Whatever passes the door passes the writers of the contract's arguments and of the metadata: or it is refused here."""
+    collection_settings(Settings(), "Lino", OWNER, About())  # web3 sets the recursion limit when it is imported
+    _take_and_write()
