@@ -27,6 +27,13 @@ def wanted_network(config: Settings) -> Network | None:
     return network_named(config.chain.network) if config.chain.network else None
 
 
+def check_node_named(config: Settings) -> None:
+    """Raise BadArgument for a public network without the address of a node: the embedded chain is none."""
+    network = wanted_network(config)
+    if network is not None and network.worth != "devnet" and not config.chain.rpc_url:
+        raise BadArgument(name="--rpc-url", value="", expected=f"the address of a node of {network.name}")
+
+
 def confirmations(config: Settings, chain_id: int, *, is_rehearsal: bool) -> int:
     """Blocks until a token counts as minted: as configured, else as the chain of this id has it; in a rehearsal on a
     development node, the block that holds it."""

@@ -21,7 +21,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import NOBODY, Person, check_consent, check_network, wanted_network
+from pipeline.flow.consent import NOBODY, Person, check_consent, check_network, check_node_named, wanted_network
 from pipeline.flow.plan import (
     Begin,
     Continue,
@@ -199,6 +199,8 @@ def opened(
     `embedded` names another folder for a chain of our own: a trial leaves the workspace's alone. Raises PipelineError.
     """
     config = step.request.config
+    if Need.CHAIN in needs:
+        check_node_named(config)
     known = step.known if step.known and step.known.is_placed else None
     tools = Tools(chain_kind(config, step.known))
     with ExitStack() as stack:
