@@ -15,6 +15,7 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.files import whole_file, write_whole
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
+from pipeline.pin.store import CarStore
 
 FORMATS = ("car", "csv", "json")
 COLUMNS = ("token_id", "owner", "token_uri", "image", "seed", "image_sha256", "tx")
@@ -35,8 +36,6 @@ def export(workspace: Workspace, name: str | None, formats: Sequence[str], out: 
 
 
 def _export_cars(workspace: Workspace, ledger: Ledger, collection: Collection, folder: Path) -> list[Path]:
-    from pipeline.pin.store import CarStore
-
     store = CarStore(workspace.cars)
     written = []
     for root in ledger.collections.roots(collection.id):

@@ -32,12 +32,18 @@ from pipeline.flow.plan import arguments_of
 from pipeline.ledger import Collection, Ledger
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
+from pipeline.mint.collection import parsed_address
+from pipeline.mint.compile import matches_source
+from pipeline.mint.indexer import sync
+from pipeline.mint.watcher import finalize, first_block_with
+from pipeline.pin.fetch import fetch
+from pipeline.pin.metadata import check_collection_metadata, check_token_metadata
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.collection import Collection as Contract
-    from pipeline.pin.store import CarStore
 
 PINNER = "embedded"  # the CARs of the workspace: nothing else was asked
 
@@ -75,9 +81,6 @@ def repair(workspace: Workspace, config: Settings, contracts: Sequence[str], obs
     again, and so are CARs, from the setting `gateway`. Raises BadArgument where there is a ledger, no contract of ours,
     or two of one name; ContentMissing, GatewayUnavailable, DigestMismatch, Corrupt or BadJson.
     """
-    from pipeline.mint.collection import parsed_address
-    from pipeline.mint.watcher import finalize
-
     addresses = [parsed_address(contract, "--contract") for contract in dict.fromkeys(contracts)]
     if config.art.seed is not None and len(addresses) > 1:
         raise BadArgument(name="--seed", value=config.art.seed, expected="one --contract: each has a seed of its own")
@@ -105,8 +108,6 @@ def _rebuild(
 ) -> Repaired:
     """Enter one collection with all its batches."""
     from pipeline.mint.collection import Collection
-    from pipeline.mint.indexer import sync
-    from pipeline.pin.store import CarStore
 
     on_chain, store = Collection(chain, address), CarStore(workspace.cars)
     batches, info = _found(on_chain, store, config.pin.gateway)
@@ -137,8 +138,6 @@ def _rebuild(
 
 
 def _must_be_ours(chain: Chain, address: Address) -> None:
-    from pipeline.mint.compile import matches_source
-
     if not matches_source(chain.code(address)):
         raise BadArgument(name="--contract", value=address, expected=f"a contract of ours on {chain.rpc.shown}")
 
@@ -199,8 +198,6 @@ def _found(contract: Contract, store: CarStore, gateway: str) -> tuple[list[_Bat
 
 def _brought(store: CarStore, root: CID, gateway: str) -> bool:
     """Whether the store has this root, once the gateway was asked for what is missing; each CAR stays when it is whole."""
-    from pipeline.pin.fetch import fetch
-
     if not store.path(root).exists() and gateway:
         store.restore(root, lambda put: fetch(root, gateway, put=put))
     return store.path(root).exists()
@@ -208,8 +205,6 @@ def _brought(store: CarStore, root: CID, gateway: str) -> bool:
 
 def _document(store: CarStore, metadata: CID, token_id: int) -> dict[str, Any]:
     """A token's document. Raises Corrupt for one that does not tell which image it is of, or half of how it was drawn."""
-    from pipeline.pin.metadata import check_token_metadata
-
     what = f"metadata of token {token_id}"
     document = check_token_metadata(store.read(metadata, f"{token_id}.json"), what)
     image = PurePosixPath(document["image"])
@@ -227,8 +222,6 @@ def _image_root(document: dict[str, Any]) -> CID:
 
 
 def _collection_document(store: CarStore, info: CID) -> dict[str, Any]:
-    from pipeline.pin.metadata import check_collection_metadata
-
     return check_collection_metadata(store.read(info, "collection.json"))
 
 
@@ -297,8 +290,6 @@ def _seed(config: Settings, store: CarStore, batches: list[_Batch]) -> int:
 
 
 def _write_collection(ledger: Ledger, settings: dict[str, Any], contract: Contract, kind: str) -> int:
-    from pipeline.mint.watcher import first_block_with
-
     chain = contract.chain
     where = first_block_with(chain, contract.address)
     return write_collection(ledger, settings, (chain.chain_id, chain.genesis_hash, kind), contract.address, where)

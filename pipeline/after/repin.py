@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pipeline.after.report import collection_named, reading
 from pipeline.base.cid import CID
@@ -14,11 +13,11 @@ from pipeline.base.records import PinnedRoot
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
 from pipeline.ledger.pins import KnownRoot
+from pipeline.pin import load_pinners
+from pipeline.pin.fetch import Limits, fetch
+from pipeline.pin.places import Places
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from pipeline.pin.places import Places
-    from pipeline.pin.store import CarStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +153,6 @@ def _leave_orphans(ledger: Ledger, places: Places) -> None:
 
 
 def _opened(workspace: Workspace, config: Settings) -> tuple[CarStore, Places]:
-    from pipeline.pin import load_pinners
-    from pipeline.pin.places import Places
-    from pipeline.pin.store import CarStore
-
     store = CarStore(workspace.cars)
     return store, Places(load_pinners(config.pin.places, store, config))
 
@@ -188,7 +183,6 @@ def _bring_back(store: CarStore, root: PinnedRoot, config: Settings, observer: O
             roots=f"{root.cid} (damaged: {damaged.fields['reason']})" if damaged else str(root.cid),
             hint="--gateway URL brings it back from whoever has it, each block hashed",
         ) from damaged
-    from pipeline.pin.fetch import Limits, fetch
 
     aside = store.set_aside(root.cid) if damaged else None
     try:
@@ -204,10 +198,6 @@ def _bring_back(store: CarStore, root: PinnedRoot, config: Settings, observer: O
 
 def _witnesses(workspace: Workspace, config: Settings, roots: list[KnownRoot], leaving: Places) -> Places:
     """The other places that the ledger knows of, to be asked before anything is let go."""
-    from pipeline.pin import load_pinners
-    from pipeline.pin.places import Places
-    from pipeline.pin.store import CarStore
-
     names = sorted({place for root in roots for place in root.proved_at} - set(leaving.names))
     return Places(load_pinners(names, CarStore(workspace.cars), config))
 

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING
 from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
 from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import open_chain
 from pipeline.flow.plan import command
 from pipeline.ledger import Collection, Ledger, Run
+from pipeline.mint.chain import connect
+from pipeline.mint.devnet import kept_port
+from pipeline.mint.indexer import sync
 from pipeline.mint.networks import network_of
+from pipeline.mint.watcher import look_again
 
 if TYPE_CHECKING:
     from pipeline.flow.run import Outcome
@@ -281,9 +286,6 @@ def owners_report(workspace: Workspace, config: Settings, name: str | None, at: 
 
     Raises BadArgument for a block before the deployment, or one that is not there yet.
     """
-    from pipeline.flow.connection import open_chain
-    from pipeline.mint.indexer import sync
-
     collection = collection_named(workspace, name)
     with open_chain(config, workspace, collection) as chain, Ledger(workspace.ledger) as ledger:
         block_number = sync(ledger, chain, collection.id)
@@ -327,8 +329,6 @@ def _look_again(workspace: Workspace, config: Settings) -> None:
 
 def _running_at(folder: Path) -> str | None:
     """The URL of an embedded chain that runs now. Asked by a bare socket: a client would cost `status` its quickness."""
-    from pipeline.mint.devnet import kept_port
-
     port = kept_port(folder)
     if port is None:
         return None
@@ -337,9 +337,6 @@ def _running_at(folder: Path) -> str | None:
 
 
 def _look_at(url: str, workspace: Workspace, collection: Collection) -> None:
-    from pipeline.mint.chain import connect
-    from pipeline.mint.watcher import look_again
-
     try:
         chain = connect(url, patience_s=0)
         chain.check_identity(collection.chain_id, collection.genesis_hash)

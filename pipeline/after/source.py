@@ -10,7 +10,9 @@ from pipeline.after.report import collection_named
 from pipeline.base.errors import RpcUnavailable
 from pipeline.base.files import write_whole
 from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import open_chain
 from pipeline.ledger import Collection, Ledger
+from pipeline.mint.compile import CONTRACT, compile_with_metadata, load_artifact, matches_source, standard_json_input
 from pipeline.settings import Settings
 
 
@@ -49,8 +51,6 @@ def source_report(config: Settings, workspace: Workspace, name: str | None, out:
     With `out`, the files for Sourcify and Etherscan are written there, and the deployed code of the workspace's
     collection, if it has one, is compared as well: `matches_chain` is None where there is none.
     """
-    from pipeline.mint.compile import CONTRACT, compile_with_metadata, load_artifact
-
     compiled, metadata = compile_with_metadata()
     deployed = _deployed(config, workspace, name) if out else None
     files = _written(out, metadata, deployed.constructor_arguments if deployed else None) if out else []
@@ -71,9 +71,6 @@ def source_report(config: Settings, workspace: Workspace, name: str | None, out:
 
 def _deployed(config: Settings, workspace: Workspace, name: str | None) -> _Deployed | None:
     """What the chain says of the workspace's collection; None when nothing is deployed yet."""
-    from pipeline.flow.connection import open_chain
-    from pipeline.mint.compile import matches_source
-
     collection = _collection(workspace, name)
     if collection is None or collection.contract is None:
         return None
@@ -105,23 +102,17 @@ def _collection(workspace: Workspace, name: str | None) -> Collection | None:
 
 
 def _created_by_it(creation: bytes | None) -> bool:
-    from pipeline.mint.compile import load_artifact
-
     return creation is None or creation.startswith(load_artifact().bytecode)
 
 
 def _constructor_arguments(creation: bytes | None) -> str | None:
     """What follows the code in the deployment, in hex as Etherscan asks for it; None when it is not known."""
-    from pipeline.mint.compile import load_artifact
-
     if creation is None or not _created_by_it(creation):
         return None
     return creation[len(load_artifact().bytecode) :].hex()
 
 
 def _written(out: Path, metadata: str, constructor_arguments: str | None) -> list[Path]:
-    from pipeline.mint.compile import standard_json_input
-
     contents = {"standard-input.json": json.dumps(standard_json_input(), indent=1), "metadata.json": metadata}
     if constructor_arguments is not None:
         contents["constructor-arguments.txt"] = constructor_arguments + "\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pipeline.after.report import collection_named
 from pipeline.base.errors import BadArgument
@@ -16,10 +15,10 @@ from pipeline.flow.connection import chain_url, reach, signer_for
 from pipeline.flow.consent import confirmations
 from pipeline.flow.run import spending_limits
 from pipeline.ledger import Collection, Ledger
+from pipeline.mint.collection import parsed_address
+from pipeline.mint.indexer import sync
+from pipeline.mint.sender import Sender
 from pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from pipeline.mint.sender import Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,6 @@ def transfer(
     Give the same call again after any interruption: it finds what was sent. `sent` is False when the recipient had the
     token before this call. Raises BadArgument, NotOwner, BadRecipient, or what `Sender.settle` raises.
     """
-    from pipeline.mint.collection import parsed_address
-    from pipeline.mint.indexer import sync
-
     to = parsed_address(recipient, "--to")
     collection = collection_named(workspace, name)
     if collection.contract is None:
@@ -84,8 +80,6 @@ def _sender(
     ask_password: Callable[[str], str] | None,
 ) -> Iterator[Sender]:
     """A sender for the collection's chain, brought up to date, while the workspace is ours alone."""
-    from pipeline.mint.sender import Sender
-
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check()
         with chain_url(config, workspace, collection.chain_kind) as url:

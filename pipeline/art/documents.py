@@ -23,6 +23,7 @@ from pipeline.base.pictures import BadPicture, plain_bytes
 from pipeline.base.records import Attribute
 from pipeline.base.untrusted import parse_json, printable
 from pipeline.base.words import Expected, check_text, tidied
+from pipeline.pin.metadata import BadJson, canonical_json, check_token_metadata
 
 TOGETHER_BYTES = 64 << 20  # of a file with all documents: ten thousand have about ten
 INLINE_BYTES = 4 << 20  # of one document: some hold their picture, which is left out
@@ -180,8 +181,6 @@ def _clean(document: Document, field: str, text: str, limit: int) -> str:
 
 def _must_suit(document: Document, found: Mapping[str, Any]) -> None:
     """Hold fields to the rules of our own metadata, before anything is planned."""
-    from pipeline.pin.metadata import BadJson, canonical_json, check_token_metadata
-
     attributes = [
         {key: part for key, part in asdict(attribute).items() if part is not None}
         for attribute in found.get("attributes", ())

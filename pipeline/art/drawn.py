@@ -7,7 +7,20 @@ from dataclasses import asdict
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from pipeline.art.draw import COMPOSED, is_composed
+from pipeline.art.cover import Cover
+from pipeline.art.draw import (
+    BUILT_IN,
+    COMPOSED,
+    ENTRY_POINTS,
+    Gate,
+    drawn,
+    generate,
+    is_composed,
+    load_generator,
+    provenance,
+    token_seed,
+)
+from pipeline.art.draw.encode import encode_png
 from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work, encoder_of
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec
@@ -16,7 +29,6 @@ from pipeline.settings import Settings
 from pipeline.settings.table import ArtSettings
 
 if TYPE_CHECKING:
-    from pipeline.art.cover import Cover
     from pipeline.art.draw import Drawing, Generator
 
 COVER_ID = 0  # token ids begin at 1, so seed 0 of a collection is free for its cover
@@ -57,10 +69,6 @@ class Drawn:
                 yield item
 
     def cover(self, work: Work) -> Cover:
-        from pipeline.art.cover import Cover
-        from pipeline.art.draw import Gate, drawn, token_seed
-        from pipeline.art.draw.encode import encode_png
-
         collection = work.collection
         spec = TokenSpec(COVER_ID, token_seed(collection.seed, COVER_ID), collection.owner)
         gate = Gate(collection.seed, near=None)  # it may look like a token: it is none
@@ -75,8 +83,6 @@ class Drawn:
         return FromSeed(_load(model_of(self._settings.art), device, threads))
 
     def _drawn(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
-        from pipeline.art.draw import Gate, generate
-
         run, collection = work.run, work.collection
         gate = Gate(collection.seed, work.ledger.tokens.hashes(run.collection), run.duplicate_bits)
         return generate(todo, self._for(run), run.size, gate, work.image, encoder_of(run))
@@ -115,8 +121,6 @@ class FromSeed:
 
 def fingerprint(generator: Generator, size: int, encoder: str) -> Fingerprint:
     """What a run records of a generator, complete enough to draw each of its pictures again."""
-    from pipeline.art.draw import provenance
-
     return Fingerprint(
         **asdict(provenance(generator, size, encoder)),
         device=generator.device,
@@ -141,8 +145,6 @@ def must_draw_the_same(run: Run, generator: Generator) -> None:
 def is_installed(model: str) -> bool:
     """Whether a generator of this name can be opened without a file of anybody's."""
     from importlib.metadata import entry_points
-
-    from pipeline.art.draw import BUILT_IN, ENTRY_POINTS
 
     return (
         model in BUILT_IN
@@ -174,6 +176,4 @@ def model_of(art: ArtSettings, seed: int = 0) -> str:
 
 
 def _load(model: str, device: str, threads: int | None) -> Generator:
-    from pipeline.art.draw import load_generator
-
     return load_generator(model, device=device, threads=threads)

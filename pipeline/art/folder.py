@@ -21,6 +21,7 @@ from pipeline.art.formats import check_animation, content, look, refused
 from pipeline.art.layouts import Faults, Files, listed
 from pipeline.art.source import About
 from pipeline.art.telling import Telling
+from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, BadFiles
 from pipeline.base.files import open_regular, whole_file
 from pipeline.base.limits import IMAGE_BYTES, MAX_NAME
@@ -153,8 +154,6 @@ def copied(tokens: Iterable[TokenSpec | Artwork], found: Callable[[int], Found],
 
     Raises BadArgument for a file that is not as it was when the run was planned.
     """
-    from pipeline.base.crash import crash_point
-
     for token in tokens:
         if isinstance(token, Artwork):
             yield token

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.art.draw.gates import is_blank, phash
 from pipeline.art.markup import NotWhole, check_html, check_svg
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import IMAGE_BYTES, SVG_BYTES
@@ -34,8 +35,6 @@ class Look:
 def look(path: Path, data: bytes) -> Look:
     """Look at the bytes of an image whose name is `path`. Raises BadArgument for one that is not what its name says."""
     import numpy as np
-
-    from pipeline.art.draw.gates import is_blank, phash
 
     if path.suffix.lower() == SVG:
         try:

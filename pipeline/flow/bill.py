@@ -28,11 +28,23 @@ from pipeline.flow.plan import Finished
 from pipeline.flow.run import check_receivers, plan_of
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import Collection, Ledger, Run
+from pipeline.mint.alternatives import ALTERNATIVES
+from pipeline.mint.chain import fixed_bytes, hex_data
+from pipeline.mint.collection import (
+    ZERO_ADDRESS,
+    Constructor,
+    deploy_data,
+    mint_call,
+    parsed_address,
+    predicted_address,
+)
+from pipeline.mint.devnet import devnet
+from pipeline.mint.fees import least_fee_wei
+from pipeline.mint.signer import NodeSigner
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
-    from pipeline.mint.collection import Constructor
 
 # Stands for every digest of content: nothing is drawn, and a digest's own bytes change the bill by a few gas.
 SOME_DIGEST = hashlib.sha256(b"content that is not drawn yet").digest()
@@ -115,9 +127,6 @@ def dry_run(
 
     It opens what the mint would open, but for the key: nobody is asked for a password, or whether money may be spent.
     """
-    from pipeline.mint.devnet import devnet
-    from pipeline.mint.fees import least_fee_wei
-
     told = observer or Silence()
     wish = wish_of(config, count, workspace, told.notice, more=more, new=new, total=total)
     request = read_request(wish.settings, wish.count, workspace)
@@ -158,8 +167,6 @@ def dry_run(
 
 def _alternatives(job: _Job, total: int, price: int) -> Iterator[Alternative]:
     """What other contracts would take for the same, where that can be compared: for one owner."""
-    from pipeline.mint.alternatives import ALTERNATIVES
-
     if len({address for batch in job.batches for address in batch.recipients}) != 1:
         return
     quantities = [len(batch.recipients) for batch in job.batches]
@@ -205,8 +212,6 @@ def _recipients(ledger: Ledger, plan: BatchPlan, payer: Address) -> list[Address
 
 def _settings(known: Collection | None, planned: dict[str, Any], payer: Address) -> Constructor | None:
     """The constructor's arguments; None where the contract is on the chain."""
-    from pipeline.mint.collection import ZERO_ADDRESS, Constructor, parsed_address
-
     if known is not None and known.deployed_at is not None:
         return None
     source: Any = (lambda key: getattr(known, key)) if known else planned.__getitem__
@@ -229,8 +234,6 @@ def _settings(known: Collection | None, planned: dict[str, Any], payer: Address)
 def _estimate(chain: Chain, payer: Address, settings: Constructor | None) -> int | None:
     """What the chain's own node says of the deployment; None where it does not, or there is none. Raises ChainError for
     a chain that is too old for the contract."""
-    from pipeline.mint.collection import deploy_data
-
     if settings is None:
         return None
     try:
@@ -242,9 +245,6 @@ def _estimate(chain: Chain, payer: Address, settings: Constructor | None) -> int
 
 def _measured(job: _Job, own: Chain, payer: Address) -> Iterator[tuple[str, int]]:
     """Each transaction of a job and its gas, from having done it on our own chain."""
-    from pipeline.mint.collection import ZERO_ADDRESS, Constructor, deploy_data
-    from pipeline.mint.signer import NodeSigner
-
     account = NodeSigner(own).address
     settings = job.settings or Constructor("A", "A", payer, ZERO_ADDRESS, payer, 0, 0, SOME_DIGEST)
     data, done = deploy_data(settings), deploy_data(replace(settings, owner=account))
@@ -269,8 +269,6 @@ class _Bench:
 
     def gas(self, batch: _Batch, owning: set[Address]) -> int:
         """The gas of a batch when `owning` have tokens already: an owner's first token costs a new balance."""
-        from pipeline.mint.collection import mint_call
-
         recipients = set(batch.recipients)
         kind = (len(batch.recipients), len(recipients - owning), len(recipients & owning))
         if kind not in self._known:
@@ -280,8 +278,6 @@ class _Bench:
         return self._known[kind] + _calldata_gas(mint_call(batch.start, batch.recipients, SOME_DIGEST))
 
     def _give_one(self, recipients: list[Address]) -> None:
-        from pipeline.mint.collection import mint_call
-
         for first in range(0, len(recipients), MAX_AIRDROP):
             some = recipients[first : first + MAX_AIRDROP]
             self._mint(mint_call(self._next, some, SOME_DIGEST), some)
@@ -295,9 +291,6 @@ class _Bench:
 
 def _done(chain: Chain, account: Address, to: Address | None, data: bytes) -> tuple[Address, int]:
     """Carry out a transaction on our own chain: the contract that it made or called, and the gas it used."""
-    from pipeline.mint.chain import fixed_bytes, hex_data
-    from pipeline.mint.collection import predicted_address
-
     contract = to or predicted_address(account, chain.nonce(account))
     request = {"from": account, "data": hex_data(data), "gas": hex(MAX_GAS)} | ({"to": to} if to else {})
     tx_hash = fixed_bytes(chain.rpc.call("eth_sendTransaction", [request]))

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, cast
 
 from pipeline.base.errors import BadArgument, WorkspaceLocked, WorkspaceUnwritable
 from pipeline.base.workspace import Workspace
+from pipeline.flow.consent import check_network
 from pipeline.ledger import Collection, Ledger
+from pipeline.mint.chain import connect
+from pipeline.mint.devnet import devnet
+from pipeline.mint.fees import Limits
+from pipeline.mint.sender import Sender
+from pipeline.mint.signer import open_signer, remote_signer
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,8 +29,6 @@ FIRST_PATIENCE_S = 5.0  # a mistyped address should be told at once, a busy prov
 @contextmanager
 def chain_url(config: Settings, workspace: Workspace, kind: str) -> Iterator[str]:
     """Give the RPC URL of a chain: `external` is the configured one, another kind an embedded chain of that program."""
-    from pipeline.mint.devnet import devnet
-
     if kind != "external":
         with devnet(workspace.chain / kind, cast("Kind", kind)) as url:
             yield url
@@ -49,8 +53,6 @@ def kind_here(workspace: Workspace, config: Settings) -> str:
 
 def reach(url: str) -> Chain:
     """The chain behind a URL, found within seconds or not at all; once found, a passing fault is waited out."""
-    from pipeline.mint.chain import connect
-
     connect(url, patience_s=FIRST_PATIENCE_S)
     return connect(url)
 
@@ -60,9 +62,6 @@ def signer_for(chain: Chain, config: Settings, ask_password: Callable[[str], str
 
     Raises KeyRefused, and WrongNetwork before any key is opened when the chain is not the one that was named.
     """
-    from pipeline.flow.consent import check_network
-    from pipeline.mint.signer import open_signer, remote_signer
-
     check_network(config, chain.chain_id, chain.rpc.shown)
     return open_signer(
         chain,
@@ -95,10 +94,6 @@ def open_chain(config: Settings, workspace: Workspace, collection: Collection) -
 
 
 def _bring_up_to_date(chain: Chain, workspace: Workspace, collection: Collection) -> None:
-    from pipeline.mint.fees import Limits
-    from pipeline.mint.sender import Sender
-    from pipeline.mint.signer import open_signer
-
     try:
         with workspace.lock(), Ledger(workspace.ledger) as ledger:
             sender = Sender(ledger, chain, open_signer(chain, environment={}), Limits(), run_id=None)

@@ -12,6 +12,9 @@ from pipeline.art.source import ArtSource, Work
 from pipeline.base.files import write_whole
 from pipeline.base.records import Pin, PinnedRoot
 from pipeline.ledger import Collection, CoverFile
+from pipeline.pin.metadata import collection_metadata
+from pipeline.pin.stage import pin_directory
+from pipeline.pin.store import KnownFile
 
 if TYPE_CHECKING:
     from pipeline.pin.places import Places
@@ -41,10 +44,6 @@ def pin_info(
 
     The same collection gives the same roots, so doing it again after a crash changes nothing.
     """
-    from pipeline.pin.metadata import collection_metadata
-    from pipeline.pin.stage import pin_directory
-    from pipeline.pin.store import KnownFile
-
     name = f"cover{cover.suffix}"
     images, pins = pin_directory([(name, KnownFile(path, cover.sha256))], f"{collection.name} cover", store, places)
     document = collection_metadata(

@@ -36,14 +36,17 @@ from pipeline.flow.plan import (
 )
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
 from pipeline.ledger import Collection, Ledger, Run
-from pipeline.pin import must_be_known
+from pipeline.mint.accounts import stated_address
+from pipeline.mint.collection import parsed_address
+from pipeline.mint.signer import open_signer
+from pipeline.pin import load_pinners, must_be_known
+from pipeline.pin.places import Places
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
     from pipeline.mint.signer import Signer
-    from pipeline.pin.places import Places
-    from pipeline.pin.store import CarStore
 
 T = TypeVar("T")
 
@@ -252,20 +255,12 @@ def _art(step: Step, ledger: Ledger, observer: Observer) -> ArtPlan | None:
 
 
 def _content(config: Settings, workspace: Workspace) -> Content:
-    from pipeline.pin import load_pinners
-    from pipeline.pin.places import Places
-    from pipeline.pin.store import CarStore
-
     store = CarStore(workspace.cars)
     return Content(store, Places(load_pinners(config.pin.pin.split(","), store, config), config.pin.quorum))
 
 
 def _payer(config: Settings, chain: Chain) -> Address:
     """The account that would pay, as far as it is known without a password."""
-    from pipeline.mint.accounts import stated_address
-    from pipeline.mint.collection import parsed_address
-    from pipeline.mint.signer import open_signer
-
     if config.chain.signer_address:
         return parsed_address(config.chain.signer_address, "--signer-address")
     if config.chain.keystore:

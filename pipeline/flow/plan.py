@@ -19,6 +19,8 @@ from pipeline.base.words import Expected, one_line
 from pipeline.base.workspace import Workspace
 from pipeline.flow.recipients import Recipients
 from pipeline.ledger import Collection, Ledger, Run
+from pipeline.mint.collection import ZERO_ADDRESS, Constructor, deploy_data, parsed_address
+from pipeline.pin.metadata import collection_metadata
 from pipeline.settings import Scope, Setting, Settings, every_setting
 from pipeline.settings.table import REMEMBERED
 
@@ -201,9 +203,6 @@ def _by_rule(what: str, text: str, rule: Callable[[str], str]) -> str:
 
 
 def _must_be_writable(settings: dict[str, Any]) -> None:
-    from pipeline.mint.collection import ZERO_ADDRESS, Constructor, deploy_data
-    from pipeline.pin.metadata import collection_metadata
-
     words = {key: settings[key] for key in ("name", "symbol", "description", "external_url")}
     collection_metadata(**words, image=f"ipfs://{CID.raw(bytes(32))}/cover.png")
     numbers = {key: settings[key] for key in ("royalty_receiver", "royalty_bps", "max_supply", "owner")}
@@ -257,8 +256,6 @@ def new_run(
     seed: int,
 ) -> NewRun:
     """The run that a decision leads to. Raises BadArgument for what a collection cannot be or have."""
-    from pipeline.mint.collection import parsed_address
-
     known = decision.collection if isinstance(decision, Add) else None
     settings = {} if isinstance(decision, Add) else collection_settings(config, decision.name, payer, about, seed)
     start = ledger.runs.next_token(known)

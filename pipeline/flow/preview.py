@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.art.artworks import Artworks
+from pipeline.art.draw import Gate, drawn, load_generator, token_seed
+from pipeline.art.draw.encode import encode_png
+from pipeline.art.draw.stage import draw
 from pipeline.art.drawn import model_of
 from pipeline.art.sheet import contact_sheets
 from pipeline.art.source import ArtSource, Work, installed, open_source, recorded
@@ -70,9 +73,6 @@ def draw_seed(config: Settings, seed: int, out: Path) -> SeedDrawn:
 
     Raises BadArgument for a file that is no .png or a size out of range, GenerationError for the model or the device.
     """
-    from pipeline.art.draw.encode import encode_png
-    from pipeline.art.draw.stage import draw
-
     check_png("--out", out)
     generator = _generator(config, seed)
     drawing = draw(generator, seed, config.art.size)
@@ -86,8 +86,6 @@ def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: O
     Raises what `draw_seed` does.
     """
     from PIL import Image
-
-    from pipeline.art.draw import Gate, drawn, token_seed
 
     check_png("--sheet", sheet)
     near = config.art.duplicate_bits
@@ -176,8 +174,6 @@ def _drawn(work: Work) -> Iterator[tuple[str, Image]]:
 
 def _generator(config: Settings, seed: int) -> Generator:
     """Raises BadArgument for a source that makes pictures for a run alone."""
-    from pipeline.art.draw import load_generator
-
     if config.art.model in installed():
         raise BadArgument(
             name="--model",

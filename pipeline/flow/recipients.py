@@ -18,6 +18,7 @@ from pipeline.base.files import read_regular
 from pipeline.base.limits import MAX_COUNT, RECIPIENTS_BYTES
 from pipeline.base.records import Address
 from pipeline.base.words import Expected
+from pipeline.mint.collection import parsed_address
 from pipeline.settings.forms import whole
 
 
@@ -101,8 +102,6 @@ def _cells(path: Path, number: int, line: str) -> list[str]:
 
 
 def _shares(path: Path, lines: Iterable[str]) -> Iterator[tuple[Address, int]]:
-    from pipeline.mint.collection import parsed_address
-
     read_count, first = whole(1, MAX_COUNT).read, True
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pipeline.art.artworks import Artworks
 from pipeline.art.source import ArtSource, Work, provenance_of
@@ -26,17 +26,22 @@ from pipeline.base.workspace import Workspace
 from pipeline.flow.abandon import make_way
 from pipeline.flow.connection import chain_url, reach
 from pipeline.flow.consent import NOBODY, Person, confirmations
-from pipeline.flow.cover import ensure_cover
+from pipeline.flow.cover import ensure_cover, pin_info
 from pipeline.flow.more import must_have_its_weights, wish_of
 from pipeline.flow.open import Need, Step, Tools, needs_of, opened, read_request, step_of
 from pipeline.flow.plan import Add, Begin, Continue, Finished, NewRun, arguments_of, new_run
 from pipeline.flow.preview import draw_run
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run
+from pipeline.mint.collection import check_recipients
+from pipeline.mint.fees import ETHER, GWEI, Limits
+from pipeline.mint.indexer import sync
+from pipeline.mint.sender import Sender
+from pipeline.mint.stage import mint
+from pipeline.mint.watcher import ChainEvent, look_again
+from pipeline.pin.metadata import token_metadata
+from pipeline.pin.stage import pin
 from pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from pipeline.mint.fees import Limits
 
 T = TypeVar("T")
 
@@ -117,8 +122,6 @@ def _still_there(
 
     What is final is not looked at any more.
     """
-    from pipeline.mint.watcher import look_again
-
     run = decision.run
     collection = ledger.collections.get(run.collection)
     if ledger.tokens.counts(collection.id).keys() == {"final"} and collection.state == "final":
@@ -170,8 +173,6 @@ def plan_of(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> NewRun:
 
 def check_receivers(tools: Tools, recipients: list[Address]) -> None:
     """Raise where tokens would go to what cannot hold them."""
-    from pipeline.mint.collection import check_recipients
-
     check_recipients(tools.chain, recipients, tools.payer)
 
 
@@ -267,12 +268,6 @@ def _keep_gate(ledger: Ledger, run: Run, config: Settings) -> None:
 
 def _walk(config: Settings, source: ArtSource, work: Work, tools: Tools) -> dict[str, float]:
     """Draw, pin and mint whatever is missing of a run; return the busy seconds of each stage."""
-    from pipeline.mint.indexer import sync
-    from pipeline.mint.sender import Sender
-    from pipeline.mint.stage import mint
-    from pipeline.mint.watcher import ChainEvent
-    from pipeline.pin.stage import pin
-
     run, ledger, observer = work.run, work.ledger, work.observer
     flow = _Flow(source, work, tools)
     flow.must_hold_content()
@@ -301,7 +296,6 @@ def _walk(config: Settings, source: ArtSource, work: Work, tools: Tools) -> dict
 
 def spending_limits(config: Settings) -> Limits:
     """What may be spent at most, by the settings."""
-    from pipeline.mint.fees import ETHER, GWEI, Limits
 
     def wei(amount: str, unit: int) -> int:
         return int(Decimal(amount) * unit)
@@ -345,8 +339,6 @@ class _Flow:
 
     def describe(self, artwork: Artwork, images: CID) -> bytes:
         """A token's metadata: canonical bytes, so that the same artwork has the same CID."""
-        from pipeline.pin.metadata import token_metadata
-
         folder, words = f"ipfs://{images}/{artwork.token_id}", artwork.words
         return token_metadata(
             name=words.name or f"{self.collection.name} #{artwork.token_id}",
@@ -372,7 +364,6 @@ class _Flow:
         """Pin the cover and the directory behind contractURI(), unless an earlier process did."""
         if self.collection.info_root is not None:
             return
-        from pipeline.flow.cover import pin_info
 
         cover, content = ensure_cover(self.source, self.work), self.tools.content
         path = self.work.workspace.cover(self.collection.id, cover.suffix)

@@ -29,6 +29,7 @@ from pipeline.mint.collection import (
     minted_tokens,
     predicted_address,
 )
+from pipeline.mint.compile import matches_source
 from pipeline.mint.signer import decoded, keccak
 
 log = logging.getLogger(__name__)
@@ -482,8 +483,6 @@ class Watcher:
         return Collection(self.chain, address)
 
     def check_code(self, contract: Address) -> Address:
-        from pipeline.mint.compile import matches_source
-
         if not matches_source(self.chain.code(contract)):
             raise ChainError(
                 reason=f"there is other code at {contract} than our contract's",

@@ -18,11 +18,15 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
+from pipeline.after.verify import Source, redraw_with, verify_token
 from pipeline.base.errors import BadArgument, NoSuch, PipelineError
 from pipeline.base.limits import MAX_EXACT
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import open_chain
 from pipeline.ledger import Collection, Ledger
+from pipeline.mint.collection import Collection as Contract
+from pipeline.pin.store import CarStore
 from pipeline.serve import documents as doc
 from pipeline.serve import streams, views
 from pipeline.serve.index import Index, Indexes, Order
@@ -297,16 +301,9 @@ def _verifier(workspace: Workspace, config: Settings) -> Verifier:
 
     @functools.cache
     def redraw() -> Redraw:
-        from pipeline.after.verify import redraw_with
-
         return redraw_with(config)
 
     def steps(collection: Collection, token_id: int) -> Iterator[Step]:
-        from pipeline.after.verify import Source, verify_token
-        from pipeline.flow.connection import open_chain
-        from pipeline.mint.collection import Collection as Contract
-        from pipeline.pin.store import CarStore
-
         assert collection.contract is not None, "a minted token has a contract"
         with open_chain(config, workspace, collection) as chain:
             contract = Contract(chain, collection.contract)

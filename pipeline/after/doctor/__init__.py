@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from pipeline.after.doctor.finding import Finding, State, worst
 from pipeline.after.doctor.installation import examine
-from pipeline.after.verify.contract import Scope
+from pipeline.after.doctor.rules import judge, verdicts
+from pipeline.after.doctor.token import look
+from pipeline.after.verify.content import content_from
+from pipeline.after.verify.contract import Scope, open_contract
 from pipeline.base.workspace import Workspace
 from pipeline.settings import Settings
 
@@ -24,11 +27,6 @@ def examine_token(
 
     Raises BadArgument and RpcUnavailable as `verify_contract` does; what wallets would stumble over is in the findings.
     """
-    from pipeline.after.doctor.rules import judge, verdicts
-    from pipeline.after.doctor.token import look
-    from pipeline.after.verify.content import content_from
-    from pipeline.after.verify.contract import open_contract
-
     assert scope.token is not None
     # By hash from here where it is here: what the gateway gives to wallets is compared with it.
     local = scope.contract is None

@@ -16,9 +16,19 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.after.doctor.finding import Finding, State
-from pipeline.base.errors import PipelineError
+from pipeline.art.draw import load_generator
+from pipeline.art.drawn import model_of
+from pipeline.base.errors import ChainError, PipelineError
 from pipeline.base.installation import in_checkout
 from pipeline.base.workspace import Workspace
+from pipeline.flow.connection import reach
+from pipeline.flow.consent import check_network
+from pipeline.ledger import Ledger
+from pipeline.mint.networks import network_of
+from pipeline.mint.programs import find_anvil, find_ganache
+from pipeline.pin import load_pinners
+from pipeline.pin.kubo import kubo_from
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 from pipeline.settings.sources import secret_variables
 
@@ -109,23 +119,15 @@ def _torch(config: Settings) -> Answer:
 
 def _weights(config: Settings) -> Answer:
     """The model's weights are sound, and can be told by their digest."""
-    from pipeline.art.draw import load_generator
-    from pipeline.art.drawn import model_of
-
     generator = load_generator(model_of(config.art), "cpu", 1)
     return "ok", f"{generator.name}, sha256 {generator.weights_sha256}, drawn by {generator.renderer}", ""
 
 
 def _anvil(config: Settings) -> Answer:
-    from pipeline.mint.programs import find_anvil
-
     return _tool([str(find_anvil()), "--version"], needed=config.chain.chain == "anvil" and not config.chain.rpc_url)
 
 
 def _ganache(config: Settings) -> Answer:
-    from pipeline.base.errors import ChainError
-    from pipeline.mint.programs import find_ganache
-
     needed = config.chain.chain == "ganache" and not config.chain.rpc_url
     try:
         node, program = find_ganache()
@@ -150,8 +152,6 @@ def _tool(command: list[str], *, needed: bool) -> Answer:
 
 
 def _kubo(config: Settings, environ: Mapping[str, str]) -> Answer:
-    from pipeline.pin.kubo import kubo_from
-
     wanted = "kubo" in config.pin.places
     node = kubo_from(config.pin.ipfs_api, environ)
     try:
@@ -165,9 +165,6 @@ def _kubo(config: Settings, environ: Mapping[str, str]) -> Answer:
 
 def _pinners(workspace: Workspace, config: Settings) -> Answer:
     """Every place that content goes to can be opened: its address and its secret are there. Nothing is sent."""
-    from pipeline.pin import load_pinners
-    from pipeline.pin.store import CarStore
-
     names = config.pin.places
     load_pinners(names, CarStore(workspace.cars), config)
     return "ok", f"{', '.join(names)}: addresses and secrets are there", ""
@@ -183,9 +180,6 @@ def _chain(workspace: Workspace, config: Settings) -> Answer:
             f"embedded {kind}, " + (f"its state is in {workspace.chain / kind}" if here else "not made yet"),
             "",
         )
-    from pipeline.flow.connection import reach
-    from pipeline.flow.consent import check_network
-    from pipeline.mint.networks import network_of
 
     chain = reach(config.chain.rpc_url)
     check_network(config, chain.chain_id, chain.rpc.shown)
@@ -242,8 +236,6 @@ def _lock(workspace: Workspace) -> Answer:
 
 
 def _ledger(workspace: Workspace) -> Answer:
-    from pipeline.ledger import Ledger
-
     if not workspace.ledger.exists():
         return "ok", "none yet: `pipeline mint --count 50` makes it", ""
     with Ledger(workspace.ledger, readonly=True) as ledger:

@@ -16,6 +16,10 @@ from pipeline.base.errors import BadArgument, NoSuch, PipelineError, RpcError, R
 from pipeline.base.limits import DOCUMENT_BYTES
 from pipeline.base.media import sniffed
 from pipeline.base.untrusted import parse_json
+from pipeline.mint.chain import checksummed
+from pipeline.mint.collection import ZERO_ADDRESS, word
+from pipeline.pin.http import Caps, HttpFault, request
+from pipeline.pin.metadata import canonical_json, check_token_metadata
 
 if TYPE_CHECKING:
     from pipeline.base.records import Address
@@ -118,8 +122,6 @@ def look(contract: Contract, token_id: int, content: Content, gateway: str | Non
     What a stranger's URI leads to on a server is not asked for. Raises BadArgument where there is no contract, NoSuch
     where the contract knows no such token, RpcUnavailable for a chain that gives no answer.
     """
-    from pipeline.mint.collection import word
-
     chain, address = contract.chain, contract.address
     code = chain.code(address)
     if not code:
@@ -199,9 +201,6 @@ def _supports(chain: Chain, address: Address, interface: bytes) -> bool | None:
 
 
 def _owner(chain: Chain, address: Address, token_id: int) -> Address | None:
-    from pipeline.mint.chain import checksummed
-    from pipeline.mint.collection import ZERO_ADDRESS, word
-
     owner = _asked(chain, address, "ownerOf(uint256)", word(token_id), "address")
     found = None if owner is None else checksummed(owner)
     return None if found == ZERO_ADDRESS else found
@@ -274,8 +273,6 @@ def _read_document(seen: Seen) -> None:
 
 def _schema(document: dict[str, Any]) -> str:
     """The first rule of the schema that a document's known fields break. Other fields are nobody's business."""
-    from pipeline.pin.metadata import canonical_json, check_token_metadata
-
     known = {key: value for key, value in document.items() if key in _FIELDS}
     try:
         check_token_metadata(canonical_json(known), "the document")
@@ -313,8 +310,6 @@ def _without_prefix(uri: str) -> str:
 
 
 def _reached(gateway: str, file: File) -> Reached:
-    from pipeline.pin.http import Caps, HttpFault, request
-
     if file.scheme != "ipfs":
         return Reached("", "", True, file.kind, True)
     try:

@@ -11,12 +11,15 @@ from pipeline.base.secrets import shown_url
 from pipeline.base.web import plain_url
 from pipeline.base.workspace import Workspace
 from pipeline.pin import unixfs
+from pipeline.pin.fetch import Limits, fetch_file
+from pipeline.pin.kubo import kubo_from
+from pipeline.pin.patience import Patience
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.after.verify.walk import Content
     from pipeline.pin.kubo import KuboPinner
-    from pipeline.pin.patience import Patience
 
 T = TypeVar("T")
 
@@ -35,18 +38,13 @@ def content_from(workspace: Workspace, config: Settings, gateway: str | None, ku
         plain_url("--gateway", gateway)
         return GatewayContent(gateway), f"the gateway {shown_url(gateway)}", AT_ONCE
     if kubo:
-        from pipeline.pin.kubo import kubo_from
-
         node = kubo_from(config.pin.ipfs_api, os.environ)
         return KuboContent(node), node.name, 1
-    from pipeline.pin.store import CarStore
 
     return CarStore(workspace.cars), f"the CARs in {workspace.cars}", 1
 
 
 def _patience() -> Patience:
-    from pipeline.pin.patience import Patience
-
     return Patience(tries=TRIES, budget_s=BUDGET_S, most=AT_ONCE)
 
 
@@ -64,8 +62,6 @@ class GatewayContent:
 
     def read(self, root: CID, path: str, limit: int) -> bytes:
         """Raises GatewayUnavailable, DigestMismatch, NotInDag or BadDag."""
-        from pipeline.pin.fetch import Limits, fetch_file
-
         limits = Limits(max_bytes=limit + OVERHEAD, whole_s=WHOLE_S)
         return self._patience.call(lambda: fetch_file(root, path, self._url, limits))
 

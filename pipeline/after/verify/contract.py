@@ -17,6 +17,8 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, kind_here, open_chain, reach
+from pipeline.mint.collection import Collection, parsed_address
+from pipeline.mint.compile import matches_source
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,8 +108,6 @@ def verify_contract(
 @contextmanager
 def open_contract(workspace: Workspace, config: Settings, name: str | None, address: str | None) -> Iterator[Contract]:
     """The contract at an address, or that of a collection of the ledger."""
-    from pipeline.mint.collection import Collection, parsed_address
-
     if address is not None:
         parsed = parsed_address(address, "--contract")
         with chain_url(config, workspace, kind_here(workspace, config)) as url:
@@ -126,8 +126,6 @@ def _total_supply(source: Source, scope: Scope) -> int | None:
 
     Raises BadArgument for such a contract where no token is given.
     """
-    from pipeline.mint.compile import matches_source
-
     contract = source.contract
     if matches_source(source.code()):
         return contract.next_token_id() - 1

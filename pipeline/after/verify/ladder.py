@@ -26,11 +26,12 @@ from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
 from pipeline.ledger.pins import KnownRoot
 from pipeline.pin import Pinner, load_pinners, unixfs
+from pipeline.pin.fetch import read_back
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.base.cid import CID
-    from pipeline.pin.store import CarStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,6 @@ def climb(
     ladder: Ladder, workspace: Workspace, config: Settings, ledger: Ledger, collection: Collection, observer: Observer
 ) -> list[Tally]:
     """Climb for every root of a collection, and count each rung. What fails is counted, and the others go on."""
-    from pipeline.pin.store import CarStore
-
     store = CarStore(workspace.cars)
     known = [ledger.pins.known(root) for root in ledger.collections.roots(collection.id)]
     images = {root: plan for plan, root, _ in ledger.batches.sealed(collection.id)}
@@ -138,8 +137,6 @@ def _cut(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def _fetch_back(entry: KnownRoot, gateway: str, tallies: _Tallies) -> None:
-    from pipeline.pin.fetch import read_back
-
     tallies.climb(
         "gateway",
         "roots came back whole, every block hashed and every link walked",

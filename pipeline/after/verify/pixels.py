@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.draw.encode import ENCODERS, encode_png, encoder_id
 from pipeline.art.source import Stated
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
@@ -124,8 +125,6 @@ class Redraw:
 
     @staticmethod
     def _bytes(drawing: Drawing, image: bytes, encoder: str) -> str:
-        from pipeline.art.draw.encode import ENCODERS, encode_png, encoder_id
-
         program = encoder.partition("-")[0]
         if program not in ENCODERS:
             return "from an encoder that is not known here"

@@ -13,6 +13,8 @@ from pipeline.after.verify.steps import Step
 from pipeline.base.cid import CID
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import DOCUMENT_BYTES, IMAGE_BYTES
+from pipeline.mint.compile import matches_source
+from pipeline.pin.metadata import check_token_metadata
 
 if TYPE_CHECKING:
     from pipeline.after.verify.pixels import Redraw
@@ -113,8 +115,6 @@ class _Broken(PipelineError):
 
 
 def _contract(source: Source) -> tuple[bool | None, str]:
-    from pipeline.mint.compile import matches_source
-
     contract = source.contract
     if not source.code():
         raise _Broken(reason=f"there is no contract at {contract.address} on chain {contract.chain.chain_id}")
@@ -137,8 +137,6 @@ def _token_uri(source: Source, found: Found) -> tuple[bool | None, str]:
 
 
 def _metadata(content: Content, found: Found) -> tuple[bool | None, str]:
-    from pipeline.pin.metadata import check_token_metadata
-
     root, path = ipfs_path(found.uri)
     data = content.read(root, path, DOCUMENT_BYTES)
     found.document = check_token_metadata(data, f"metadata of token {found.token_id}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from pipeline.after.report import reading
 from pipeline.after.verify.ladder import Ladder, climb
@@ -15,11 +14,11 @@ from pipeline.base.records import BatchPlan
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
 from pipeline.ledger import Collection, Ledger, Token
+from pipeline.mint.collection import Collection as Contract
+from pipeline.mint.collection import OnChainBatch
+from pipeline.mint.compile import matches_source
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from pipeline.mint.collection import Collection as Contract
-    from pipeline.pin.store import CarStore
 
 
 def verify(
@@ -54,9 +53,6 @@ def _check_chain(
     workspace: Workspace, config: Settings, ledger: Ledger, collection: Collection, observer: Observer
 ) -> list[Tally]:
     """What the contract says, against what was planned: code, supply, digests, owners, token URIs."""
-    from pipeline.mint.collection import Collection as Contract
-    from pipeline.mint.compile import matches_source
-
     code = Tally("contract", "contract with the code of this version's source")
     supply = Tally("supply", "witnesses agree on the number of tokens: the chain, the ledger, the finished plans")
     digests = Tally("digests", "batches committed on the chain to their metadata directory")
@@ -99,8 +95,6 @@ def _compare_witnesses(ledger: Ledger, collection: Collection, on_chain: int, su
 def _check_batch(
     contract: Contract, plan: BatchPlan, metadata: CID, digests: Tally, uris: Tally, owners: Tally
 ) -> None:
-    from pipeline.mint.collection import OnChainBatch
-
     ids = list(plan.token_ids)
     digests.expect(
         contract.batch_of(plan.start),
@@ -115,8 +109,6 @@ def _check_batch(
 
 def _check_content(workspace: Workspace, ledger: Ledger, collection: Collection, observer: Observer) -> list[Tally]:
     """What the CARs hold: sound blocks, metadata that says what was planned, images that hash to what it says."""
-    from pipeline.pin.store import CarStore
-
     store = CarStore(workspace.cars)
     cars = Tally("CARs", "CARs with every block and every link")
     steps = {
