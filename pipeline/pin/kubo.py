@@ -29,7 +29,7 @@ from pipeline.base.limits import BLOCK_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.base.secrets import IPFS_TOKEN, know, know_url, shown_url
 from pipeline.base.untrusted import parse_json
-from pipeline.base.web import may_pass, retry_after
+from pipeline.base.web import is_loopback, may_pass, retry_after
 from pipeline.pin import Pinner, Rung
 from pipeline.pin.car import check_car
 
@@ -57,6 +57,7 @@ class KuboPinner(Pinner):
         self._timeout = (CONNECT_TIMEOUT_S, timeout_s)
         self._clients = threading.local()  # its sessions are not made for several threads
         self.name = f"kubo at {where}"
+        self._is_here = is_loopback(where.rpartition(":")[0].strip("[]"))
 
     def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
         """Upload `car`, pin its root as `name`, and return when the node gave every block back.
@@ -248,7 +249,10 @@ class KuboPinner(Pinner):
         except exceptions.TimeoutError as error:
             raise PinnerUnavailable(pinner=self.name, reason=f"{command} gave no answer in time") from error
         except (exceptions.Error, requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise PinnerUnavailable(pinner=self.name, reason=f"{command} broke off ({_root_cause(error)})") from error
+            cause = _root_cause(error)
+            if isinstance(cause, ConnectionRefusedError) and self._is_here:
+                raise NobodyThere(pinner=self.name, reason="the connection was refused") from error
+            raise PinnerUnavailable(pinner=self.name, reason=f"{command} broke off ({_words(cause)})") from error
 
     def _refusal(self, command: str, response: Any) -> PinError:
         """A status without Kubo's own words: from a proxy, or from a server that is no Kubo RPC."""
@@ -267,6 +271,13 @@ class KuboPinner(Pinner):
             return PinError(reason=f"{self.name} refuses us: {reason}", hint="`pipeline doctor` looks at it")
         wait_s = retry_after(response.headers.get("Retry-After"))
         return PinnerUnavailable(pinner=self.name, reason=reason, wait_s=wait_s)
+
+
+class NobodyThere(PinnerUnavailable):
+    """Nothing listens at a port of this machine: that does not pass by itself."""
+
+    retryable = False
+    next_step = "start the node (`ipfs daemon`) or name its RPC as --ipfs-api, then give the same command again"
 
 
 class _Refused(PinnerUnavailable):
@@ -367,7 +378,11 @@ def _is(text: Any, cid: CID) -> bool:
         return False
 
 
-def _root_cause(error: BaseException) -> str:
+def _root_cause(error: BaseException) -> BaseException:
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
+    return error
+
+
+def _words(error: BaseException) -> str:
     return type(error).__name__ if not isinstance(error, OSError) else error.strerror or type(error).__name__

@@ -104,9 +104,9 @@ def test_a_stopped_daemon_is_unavailable_and_the_same_call_resumes(
 ) -> None:
     repo = new_repo("unixfs-v1-2025")
     pinner = pinner_of(repo)
-    with pytest.raises(PinnerUnavailable, match="refused|broke off") as caught:
+    with pytest.raises(PinnerUnavailable, match="refused") as caught:
         pinner.pin(store.path(root.cid), root, "x")
-    assert caught.value.retryable
+    assert not caught.value.retryable and "ipfs daemon" in caught.value.hint  # nobody waits for a port of this machine
     repo.start()
     try:
         proxy = Proxy(repo)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.base.secrets import redacted
 from pipeline.base.untrusted import printable
 
 State = Literal["ok", "warning", "failed", "unknown"]
@@ -22,7 +23,7 @@ class Finding:
     source: str = ""  # where the rule is written
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "found", printable(self.found))
+        object.__setattr__(self, "found", printable(redacted(self.found)))
         object.__setattr__(self, "advice", printable(self.advice))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.secrets import redacted
 from pipeline.base.untrusted import printable
 
 SHOWN = 3  # failures named in the detail of a sum; the rest are counted
@@ -25,7 +26,7 @@ class Step:
     detail: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "detail", printable(self.detail))
+        object.__setattr__(self, "detail", printable(redacted(self.detail)))
 
 
 @dataclass(frozen=True, slots=True)

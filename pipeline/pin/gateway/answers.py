@@ -28,6 +28,7 @@ Read = Callable[[int, int], Iterator[bytes]]  # the bytes from the first to befo
 
 IMMUTABLE = "public, max-age=29030400, immutable"  # this and the next are the values of the path gateway spec
 LISTED = "public, max-age=604800, stale-while-revalidate=2678400"  # a list's content is immutable, its looks are not
+MAX_ROOTS = 64  # that a header names: servers and browsers take some 16 KiB of headers
 MAX_RANGES = 16  # of one request; more of them mean the whole file
 _NAME_LEFT_ASIDE = re.compile(r"[^A-Za-z0-9._ ()\[\]-]")
 
@@ -70,7 +71,7 @@ def answer(asked: Asked, get_block: GetBlock) -> Answer:
         way.append(unixfs.resolve(way[-1], name, noted, _decoded))
     common = {
         "X-Ipfs-Path": f"/ipfs/{asked.root}{asked.path}",
-        "X-Ipfs-Roots": ",".join(map(str, way)),
+        "X-Ipfs-Roots": ",".join(map(str, way[:MAX_ROOTS])),
         "Cache-Control": IMMUTABLE,
         "X-Content-Type-Options": "nosniff",
         "Vary": "Accept",
