@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from pipeline.base.errors import ConstraintBroken, Corrupt, NewerSchema, WorkspaceUnwritable
@@ -40,6 +41,7 @@ class SqliteEngine:
         if readonly and _is_old(path):
             SqliteEngine(path, readonly=False).close()  # a reader knows the newest tables only
         with _translated(path):
+            _check_not_emptied(path)
             self._db = _connect(path, readonly)
             try:
                 self._check_header()
@@ -86,9 +88,11 @@ class SqliteEngine:
     def problem(self) -> str | None:
         try:
             told = str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
-        except sqlite3.DatabaseError as error:
+            if told != "ok":
+                return told
+            return None if _tables(self._db) == _tables_of_a_new_one() else "its tables are not those of a ledger"
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return str(error)
-        return None if told == "ok" else told
 
     def backup(self, target: Path) -> None:
         with _translated(target):
@@ -127,6 +131,36 @@ class SqliteEngine:
         return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
 
 
+def _check_not_emptied(path: Path) -> None:
+    """Raise Corrupt for a file of no bytes where a copy says that there was a ledger: it would count as a new one."""
+    if not path.exists() or path.stat().st_size:
+        return
+    copies = sorted((path.parent / "backup").glob("ledger-*.sqlite"), key=lambda copy: copy.stat().st_mtime)
+    if copies:
+        hint = f"copy {copies[-1]} over it, then give the same command again: it takes the rest from the chain"
+        raise Corrupt(what=path, reason="it is empty, and was not before the last run", hint=hint)
+
+
+def _tables(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Every table with the name of each column. Not its text: that has comments, which may be worded anew."""
+    sql = (
+        "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c"
+        " WHERE m.type = 'table' ORDER BY m.name, c.cid"
+    )
+    return [(row[0], row[1]) for row in db.execute(sql)]
+
+
+@cache
+def _tables_of_a_new_one() -> list[tuple[str, str]]:
+    db = sqlite3.connect(":memory:")
+    try:
+        for migration in MIGRATIONS:
+            db.executescript(migration)
+        return _tables(db)
+    finally:
+        db.close()
+
+
 def _is_old(path: Path) -> bool:
     with _translated(path):
         db = _connect(path, readonly=True)
@@ -160,5 +194,7 @@ def _translated(path: Path) -> Iterator[None]:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _CANNOT_WRITE:
             raise WorkspaceUnwritable(path=path, reason=str(error)) from error
         raise Corrupt(what=path, reason=str(error)) from error
+    except UnicodeDecodeError as error:
+        raise Corrupt(what=path, reason="it holds text that is none") from error
     except OSError as error:
         raise WorkspaceUnwritable(path=path, reason=error.strerror or str(error)) from error

@@ -222,8 +222,9 @@ class Chain:
         try:
             base_fee = quantity(answer["baseFeePerGas"][-1])
             rewards = [quantity(reward[0]) for reward in answer.get("reward") or [] if reward]
-        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise self._unusable("eth_feeHistory", "it is not a fee history") from error
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+            self._missing.add("eth_feeHistory")  # some answer it with something else
+            return None
         return base_fee, [reward for reward in rewards if reward > 0]
 
     def _where_there_is(self, method: str, params: Sequence[Any]) -> Any:
@@ -262,7 +263,7 @@ class Chain:
                 fixed_bytes(answer["parentHash"]),
                 quantity(answer["timestamp"]),
                 quantity(answer["gasLimit"]),
-                quantity(answer.get("baseFeePerGas", "0x0")),
+                quantity(answer.get("baseFeePerGas") or "0x0"),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise self._unusable("eth_getBlockByNumber", "it is not a block") from error
@@ -278,7 +279,7 @@ class Chain:
                 quantity(answer["blockNumber"]),
                 fixed_bytes(answer["blockHash"]),
                 quantity(answer["gasUsed"]),
-                quantity(answer.get("effectiveGasPrice", "0x0")),
+                quantity(answer.get("effectiveGasPrice") or "0x0"),
                 tuple(self.parsed_logs(answer["logs"])),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:

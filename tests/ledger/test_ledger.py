@@ -225,3 +225,23 @@ def test_a_backup_is_a_whole_ledger(path: Path, tmp_path: Path) -> None:
         ledger.backup(tmp_path / "copies" / "copy.sqlite")
         _log(ledger, "two")
     assert _refs(tmp_path / "copies" / "copy.sqlite") == ["one"]
+
+
+def test_an_emptied_ledger_beside_its_copies_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.touch()
+    Ledger(path).close()  # a process that was killed while it made the file
+    with Ledger(path) as ledger:
+        ledger.backup(tmp_path / "backup" / "ledger-after.sqlite")
+    path.write_bytes(b"")
+    with pytest.raises(Corrupt, match="is empty") as caught:
+        Ledger(path)
+    assert "ledger-after.sqlite" in caught.value.hint
+
+
+def test_a_column_that_lost_its_name_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path).close()
+    path.write_bytes(path.read_bytes().replace(b"device     TEXT", b"devise     TEXT"))
+    with pytest.raises(Corrupt, match="tables are not those of a ledger"), Ledger(path) as ledger:
+        ledger.check()

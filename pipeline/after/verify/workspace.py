@@ -15,7 +15,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
 from pipeline.ledger import Collection, Ledger, Token
 from pipeline.mint.collection import Collection as Contract
-from pipeline.mint.collection import OnChainBatch
+from pipeline.mint.collection import OnChainBatch, contract_uri
 from pipeline.mint.compile import matches_source
 from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
@@ -54,6 +54,7 @@ def _check_chain(
 ) -> list[Tally]:
     """What the contract says, against what was planned: code, supply, digests, owners, token URIs."""
     code = Tally("contract", "contract with the code of this version's source")
+    document = Tally("collection document", "contractURI() that leads to the document planned for it")
     supply = Tally("supply", "witnesses agree on the number of tokens: the chain, the ledger, the finished plans")
     digests = Tally("digests", "batches committed on the chain to their metadata directory")
     uris = Tally("token URIs", "token URIs lead to that directory")
@@ -67,13 +68,15 @@ def _check_chain(
         if code.failures:
             return [code]
         state = contract.state()
+        planned = contract_uri(collection.info_root.digest) if collection.info_root else ""
+        document.expect(state.contract_uri, planned, "contractURI()")
         _compare_witnesses(ledger, collection, state.total_supply, supply)
         minted = [batch for batch in ledger.batches.sealed(collection.id) if batch[0].start <= state.total_supply]
         total = sum(plan.quantity for plan, _, _ in minted)
         for plan, _, metadata in minted:
             _check_batch(contract, plan, metadata, digests, uris, owners)
             observer.progress("verify", owners.passed, total)
-    return [code, supply, digests, uris, owners]
+    return [code, document, supply, digests, uris, owners]
 
 
 def _compare_witnesses(ledger: Ledger, collection: Collection, on_chain: int, supply: Tally) -> None:
