@@ -20,6 +20,10 @@ from pipeline.mint.rpc import Rpc
 DEV_CHAIN_IDS = frozenset({31337, 1337})  # anvil and hardhat; ganache
 FEE_BLOCKS = 10  # how far back the market is looked at
 FEE_PERCENTILE = 50
+BEGAN_ANEW = (
+    "a development chain that began anew is another one: start the old one from its state; where it will never come back,"
+    " `pipeline abandon --chain-gone` lets go of an unfinished run, and another --workspace begins again"
+)
 NO_FINALIZED_TAG_DEPTH = 64  # two epochs of Ethereum, for chains that do not know the tag
 
 
@@ -109,7 +113,8 @@ class Chain:
         expect_chain(self.rpc, "chain id", self.chain_id, chain_id)
         if not self.gives_genesis or genesis_hash == no_genesis(chain_id):
             self.gives_genesis, self.genesis_hash = False, genesis_hash
-        expect_chain(self.rpc, "the genesis block", hex_data(self.genesis_hash), hex_data(genesis_hash))
+        hint = BEGAN_ANEW if self.chain_id in DEV_CHAIN_IDS else None
+        expect_chain(self.rpc, "the genesis block", hex_data(self.genesis_hash), hex_data(genesis_hash), hint)
 
     # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -370,9 +375,9 @@ def _next_base_fee(head: Block) -> int:
     return head.base_fee_wei * 9 // 8  # EIP-1559: at most an eighth more
 
 
-def expect_chain(rpc: Rpc, what: str, got: object, expected: object) -> None:
+def expect_chain(rpc: Rpc, what: str, got: object, expected: object, hint: str | None = None) -> None:
     if got != expected:
-        raise WrongChain(rpc=rpc.shown, what=what, got=got, expected=expected)
+        raise WrongChain(rpc=rpc.shown, what=what, got=got, expected=expected, hint=hint)
 
 
 def accepted(answer: Any) -> Any:

@@ -39,7 +39,7 @@ from pipeline.base.errors import ChainError, Corrupt, RpcError, RpcUnavailable, 
 from pipeline.base.files import read_regular, write_whole
 from pipeline.base.limits import MAX_PORT
 from pipeline.base.untrusted import parse_json
-from pipeline.mint.chain import quantity
+from pipeline.mint.chain import BEGAN_ANEW, quantity
 from pipeline.mint.programs import find_anvil, find_ganache
 from pipeline.mint.rpc import Rpc
 
@@ -189,7 +189,7 @@ def _wait_until_up(node: subprocess.Popen[bytes], folder: Path, url: str, known:
         if genesis is not None:
             raise ChainError(
                 reason=f"the chain in {folder} came up with another genesis block than before",
-                hint="its state was replaced; put it back, or use another --workspace",
+                hint="its state was replaced: put it back. " + BEGAN_ANEW,
             )
         if node.poll() is not None:
             said = (folder / "node.log").read_text("utf-8", "replace").strip()[-500:]

@@ -40,7 +40,7 @@ from pipeline.mint.fees import GWEI, Fees, Limits, bumped
 from pipeline.mint.rpc import Rpc
 from pipeline.mint.sender import Sender
 from pipeline.mint.stage import mint
-from pipeline.mint.watcher import finalize
+from pipeline.mint.watcher import finalize, look_again
 
 TESTS = Path(__file__).resolve().parents[1]
 SEND = "eth_sendRawTransaction"
@@ -329,6 +329,16 @@ def test_a_reorg_is_seen_by_block_hash_and_the_same_bytes_are_sent_again(house: 
     house.assert_exact(transactions=4)
 
 
+def test_a_look_without_a_signer_takes_back_what_a_reorg_took_and_the_next_run_sends_it(house: House) -> None:
+    house.mint()
+    house.node("anvil_reorg", 2, [])
+    assert len(look_again(house.ledger, house.chain, patience_s=0)) == 2
+    assert house.states("batch") == ["mined", "live", "live"]
+    assert look_again(house.ledger, house.chain) == []
+    house.mint()
+    house.assert_exact(transactions=4)
+
+
 def test_a_reorg_in_the_middle_of_a_run_is_healed_by_the_run(house: House) -> None:
     minted = mint(sealed_batches(house.ledger), house.sender(), 1)
     next(minted)
@@ -542,8 +552,12 @@ def test_a_node_minutes_behind_is_waited_for(faulty: House, proxy: FaultProxy) -
 
 def test_a_chain_that_was_replaced_is_refused_at_the_start(tmp_path: Path, house: House, open_house: Opener) -> None:
     house.mint()
-    with devnet(tmp_path / "other") as url, pytest.raises(WrongChain, match="genesis"):
-        house.sender(chain=connect(url))
+    with devnet(tmp_path / "other") as url:
+        with pytest.raises(WrongChain, match="genesis"):
+            house.sender(chain=connect(url))
+        with pytest.raises(WrongChain, match="the genesis block") as caught:
+            connect(url).check_identity(house.chain.chain_id, house.chain.genesis_hash)
+        assert "pipeline abandon --chain-gone" in caught.value.hint
 
 
 def test_a_chain_that_is_replaced_during_a_run_is_refused(tmp_path: Path, faulty: House, proxy: FaultProxy) -> None:
