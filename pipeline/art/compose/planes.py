@@ -7,7 +7,7 @@ for its piece: nothing is read back from a raster.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,27 +55,31 @@ def planes(composition: Composition, size: int, finer: int = FINER) -> Planes:
 
 
 def _features(composition: Composition, found: Pieces, on_top: NDArray[np.int32], side: int) -> Field:
-    rows, columns = np.nonzero(on_top)
-    piece = on_top[rows, columns] - 1
-    mark = found.mark[piece]
+    where = np.flatnonzero(on_top)  # (N,): the painted pixels
+    piece = on_top.ravel()[where] - 1
+    mark = found.mark.astype(np.int32)[piece]
     start, whole, pace, load, hand = (values.astype(np.float32) for values in _of_strokes(composition, found))
 
-    x, y = ((axis + np.float32(0.5)) / np.float32(side) for axis in (columns, rows))
-    (x0, y0), (ux, uy) = (table.astype(np.float32).T[:, piece] for table in (found.origin, found.along))
-    rx, ry = x.astype(np.float32) - x0, y.astype(np.float32) - y0
+    def of(table: NDArray[np.float64]) -> Field:
+        values: Field = np.take(np.ascontiguousarray(table, np.float32), piece)
+        return values
+
+    middles = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
+    rows, columns = np.divmod(where, side)
+    x, y = middles[columns], middles[rows]
+    ux, uy = of(found.along[:, 0]), of(found.along[:, 1])
+    rx, ry = x - of(found.origin[:, 0]), y - of(found.origin[:, 1])
     forward, sideways = rx * ux + ry * uy, ry * ux - rx * uy
-    begin, end = found.width.astype(np.float32).T[:, piece]
-    part = np.clip(forward / found.length.astype(np.float32)[piece], 0, 1)
-    half = (begin + (end - begin) * part) / 2 + np.float32(1e-6)
-    along = start[mark] + (found.reached.astype(np.float32)[piece] + forward) * pace[mark]
+    begin, end = of(found.width[:, 0]), of(found.width[:, 1])
+    half = (begin + (end - begin) * np.clip(forward / of(found.length), 0, 1)) / 2 + np.float32(1e-6)
+    along = start[mark] + (of(found.reached) + forward) * pace[mark]
     rest = whole[mark] - along
     edge = np.minimum(half - np.abs(sideways), np.minimum(along, rest))
-    _shape_edges(composition, mark, x.astype(np.float32), y.astype(np.float32), edge)
+    _shape_edges(composition, mark, x, y, edge)
 
-    bristle, paper = _textures()
-    first, second = hand[:, mark] * (TEXTURE - 1)
-    spread = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side) * np.float32(GRAIN)
-    features = np.zeros((len(FEATURES), side, side), np.float32)
+    bristle = _textures()[0]
+    first, second = hand[:, mark] * np.float32(TEXTURE - 1)
+    features = np.zeros((len(FEATURES), side * side), np.float32)
     painted = {
         "heading x": ux,
         "heading y": uy,
@@ -91,9 +95,16 @@ def _features(composition: Composition, found: Pieces, on_top: NDArray[np.int32]
     }
     features[FEATURES.index("bristle")] = features[FEATURES.index("hand")] = 0.5
     for name, values in painted.items():
-        features[FEATURES.index(name), rows, columns] = values
-    features[FEATURES.index("paper")] = _read(paper, *np.broadcast_arrays(spread[None], spread[:, None]))
-    return features
+        features[FEATURES.index(name)][where] = values
+    features[FEATURES.index("paper")] = _paper(side).ravel()
+    return features.reshape(len(FEATURES), side, side)
+
+
+@lru_cache(maxsize=2)
+def _paper(side: int) -> Field:
+    """The grain of the ground, the same under every composition of this size."""
+    spread = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side) * np.float32(GRAIN)
+    return _read(_textures()[1], *np.broadcast_arrays(spread[None], spread[:, None]))
 
 
 def _of_strokes(composition: Composition, found: Pieces) -> tuple[NDArray[np.float64], ...]:
@@ -114,8 +125,10 @@ def _of_strokes(composition: Composition, found: Pieces) -> tuple[NDArray[np.flo
     return start, whole, pace, load, own
 
 
-def _shape_edges(composition: Composition, mark: NDArray[np.int64], x: Field, y: Field, edge: Field) -> None:
+def _shape_edges(composition: Composition, mark: NDArray[np.int32], x: Field, y: Field, edge: Field) -> None:
     """Put the distance to a shape's own outline where a shape lies."""
+    if not any(isinstance(one, Shape) for one in composition.marks):
+        return
     order = np.argsort(mark, kind="stable")
     ranges = np.searchsorted(mark[order], np.arange(len(composition.marks) + 1))
     for i, shape in enumerate(composition.marks):
