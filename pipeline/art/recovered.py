@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.art.draw.stage import determinism_by
+from pipeline.art.drawn import is_installed
 from pipeline.art.existing import found_again, taken_from
 from pipeline.base.errors import Corrupt
 from pipeline.base.pictures import BadPicture, measure
@@ -28,9 +29,13 @@ class Maker:
     provenance: Provenance | None
 
     @property
-    def arguments(self) -> dict[str, str]:
+    def arguments(self) -> dict[str, str | int]:
         """What the call that made them said of its art, as far as that is known."""
-        return {} if self.provenance else {"images": FORGOTTEN}
+        if self.provenance is None:
+            return {"images": FORGOTTEN}
+        made = self.provenance
+        known = {"model": made.model, "voice": "", "material": "", "palettes": ""} if is_installed(made.model) else {}
+        return {**known, "size": made.size}
 
     def fingerprint(self, digests: Iterable[bytes], size: int) -> Fingerprint:
         """What a run wrote down of its art. What only its machine knew is filled in with the plainest value."""

@@ -225,4 +225,7 @@ class Stated:
             return source.redrawer("auto", threads)
 
     def _settings_of(self, model: str) -> Settings:
-        return self.settings.changed("metadata", {"model": model, "images": ""})
+        stated = {"model": model, "images": ""}
+        if not self.chosen:  # the name says it all; what this user would choose for new collections is not asked
+            stated |= {"voice": "", "material": "", "palettes": ""}
+        return self.settings.changed("metadata", stated)

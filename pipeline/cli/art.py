@@ -1,8 +1,9 @@
-"""Verbs about pictures: `generate`, `reject`, `rarity`."""
+"""Verbs about pictures: `generate`, `voices`, `reject`, `rarity`."""
 
 from __future__ import annotations
 
 import secrets
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,27 @@ def _tell_files(call: Call, result: object, files: Sequence[Path]) -> None:
         return
     for file in files:
         print(file)
+
+
+def _voices(call: Call) -> int:
+    from pipeline.art.voices import offer
+    from pipeline.flow.preview import check_png
+
+    sheet = call.arguments.sheet
+    if sheet is not None:
+        check_png("--sheet", Path(sheet))
+    found = offer(Path(sheet) if sheet else None, call.config.art.seed or 0)
+    if call.as_json:
+        print_json(found)
+        return 0
+    print_table(("voice", "what it is"), [(told.voice, told.about) for told in found.voices])
+    print(f"materials: {', '.join(found.materials)}")
+    print(textwrap.fill(f"palettes: {', '.join(found.palettes)}", 100))
+    for file in found.files:
+        print(file)
+    if not found.files:
+        call.next("shows each of them", "voices", "--sheet", "voices.png")
+    return 0
 
 
 def _tell_how_to_mint(call: Call, count: int, seed: int) -> None:
@@ -166,6 +188,14 @@ VERBS = (
             ),
             ("--count", {"metavar": "N", "help": "pictures on the sheet (36)"}),
         ),
+    ),
+    Verb(
+        "voices",
+        _voices,
+        "list the voices, materials and palettes of composed art, with pictures",
+        ("voices", "voices --sheet voices.png", "mint --count 36 --voice braid --palettes Kiln,Tide,Moss,Lido"),
+        ("seed",),
+        (("--sheet", {"metavar": "FILE", "help": "three pictures of each voice, as PNG; --seed for others"}),),
     ),
     Verb(
         "reject",

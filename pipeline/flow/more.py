@@ -61,7 +61,23 @@ def wish_of(
         wish = Wish(settings, count, more) if total is None else _with_total(ledger, settings, total, more=more)
         if wish.more:
             return replace(wish, settings=with_its_art(ledger, wish.settings, tell))
-        return wish
+        return replace(wish, settings=with_art_as_before(ledger, wish.settings))
+
+
+def with_art_as_before(ledger: Ledger, settings: Settings) -> Settings:
+    """The settings of a call that may go on with a run, or find it again: art that nobody chose is the run's.
+
+    So a default that another version changed stands between no run and the call that began it.
+    """
+    collection = wanted_collection(ledger, settings, more=False)
+    run = ledger.runs.unfinished() or next(iter(ledger.runs.of(collection.id) if collection else []), None)
+    if run is None:
+        return settings
+    lines = [line for line in every_setting() if line.scope is Scope.ART and not settings.given(line.name)]
+    own = {line.name: run.arguments[line.name] for line in lines if run.arguments.get(line.name, "") != ""}
+    return settings.changed(
+        f"run {run.id}", {name: value for name, value in own.items() if settings.value(name) != value}
+    )
 
 
 def _with_total(ledger: Ledger, settings: Settings, total: int, *, more: bool) -> Wish:

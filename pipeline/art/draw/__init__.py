@@ -93,7 +93,8 @@ Factory = Callable[[str, int | None], Generator]  # device, threads
 
 # name -> "module:attribute" of a Factory
 BUILT_IN = {
-    "default": "pipeline.art.draw.artist:default_artist",
+    "default": "pipeline.art.draw.artist:default_artist",  # of version 0.1: what its collections are drawn with
+    "lino": "pipeline.art.draw.artist:default_artist",
 }
 
 
