@@ -11,7 +11,7 @@ from pipeline.art.artworks import Artworks
 from pipeline.art.draw import Gate, drawn, load_generator, token_seed
 from pipeline.art.draw.encode import encode_png
 from pipeline.art.draw.stage import draw
-from pipeline.art.drawn import model_of
+from pipeline.art.drawn import is_installed, model_of
 from pipeline.art.sheet import contact_sheets
 from pipeline.art.source import ArtSource, Work, installed, open_source, recorded
 from pipeline.base.errors import BadArgument
@@ -74,7 +74,7 @@ def draw_seed(config: Settings, seed: int, out: Path) -> SeedDrawn:
     Raises BadArgument for a file that is no .png or a size out of range, GenerationError for the model or the device.
     """
     check_png("--out", out)
-    generator = _generator(config, seed)
+    generator = _generator(_as_its_run(config, seed), seed)
     drawing = draw(generator, seed, config.art.size)
     write_whole(out, encode_png(drawing.pixels, config.art.encoder))
     return SeedDrawn(generator.name, config.art.size, out, drawing.seed, drawing.flaw or None, _traits(drawing))
@@ -170,6 +170,21 @@ def _drawn(work: Work) -> Iterator[tuple[str, Image]]:
         path = work.workspace.image(run.collection, token.token_id, token.suffix)
         if path.exists() and token.suffix != ".svg":
             yield str(token.token_id), decode(path.read_bytes()).image
+
+
+def _as_its_run(config: Settings, seed: int) -> Settings:
+    """The settings, with the model of the workspace's token that has this seed, where nobody chose another.
+
+    A composed collection decides once what its tokens share; a token's seed alone does not tell it.
+    """
+    workspace = Workspace(config.folder)
+    if config.given("model") or config.given("voice") or not workspace.ledger.exists():
+        return config
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        run = ledger.runs.with_seed(seed)
+    if run is None or not is_installed(run.model):
+        return config
+    return config.changed(f"run {run.id}", {"model": run.model, "voice": "", "material": "", "palettes": ""})
 
 
 def _generator(config: Settings, seed: int) -> Generator:

@@ -48,6 +48,12 @@ class Runs:
             run_of(row) for row in self._db.rows(f"{RUNS} WHERE r.collection = ? ORDER BY r.id DESC", (collection,))
         ]
 
+    def with_seed(self, seed: int) -> Run | None:
+        """The run that a token with this seed is of."""
+        token = "SELECT b.run FROM batch b JOIN token t ON t.batch = b.id WHERE t.seed = ? LIMIT 1"
+        row = self._db.row(f"{RUNS} WHERE r.id = ({token})", (seed,))
+        return run_of(row) if row else None
+
     def next_token(self, collection: Collection | None) -> int:
         """The first token id that a new run of the collection has."""
         runs = self.of(collection.id) if collection else []

@@ -53,7 +53,7 @@ def test_a_sheet_shows_the_tokens_that_a_mint_of_its_seed_would_make(pipeline: P
     assert drawn == {token_id: row[:2] for token_id, row in tokens(tmp_path).items()}
     assert "--seed 11" in sheet.err
     with Image.open(tmp_path / "sheet.png") as page:
-        assert np.asarray(page.convert("L")).std() > 20
+        assert np.asarray(page.convert("L")).std() > 10
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
     if is_composed(name):
         from pipeline.art.draw.composed import composer
 
-        return composer(name)
+        return composer(name, device=device)
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         factory: Factory = getattr(import_module(module), attribute)

@@ -89,7 +89,13 @@ def choice_of(name: str, seed: int = 0) -> Choice:
     return found
 
 
-def composer(name: str, seed: int = 0) -> Composer:
+def composer(name: str, seed: int = 0, device: str = "auto") -> Composer:
+    """The generator of that name. Raises GenerationError where another device than the CPU was asked for."""
+    if device not in ("auto", "cpu"):
+        raise GenerationError(
+            reason=f"composed art is drawn on the CPU, and the device is {device!r}",
+            hint="give --device cpu, or leave it out",
+        )
     return Composer(choice_of(name, seed))
 
 
