@@ -48,11 +48,13 @@ def _status(call: Call) -> int:
 
 
 def _tell_what_to_do(call: Call, report: Status) -> None:
-    from pipeline.flow.plan import words_of
+    from pipeline.flow.plan import lacks_address, words_of
 
     standing = call.standing()
     if standing.is_busy:
         say("a run is under way: it goes on by itself.")
+    elif standing.unfinished is not None and lacks_address(standing.unfinished, call.config):
+        say("an unfinished run waits: the command that began it goes on with it, with the --rpc-url of its chain.")
     elif standing.unfinished is not None:
         call.next("finishes the run that was interrupted", *words_of(standing.unfinished, call.config))
     elif report.collections[-1].drawn:

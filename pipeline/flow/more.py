@@ -48,8 +48,6 @@ def wish_of(
         raise BadArgument(
             name="--total", value=total, expected="nothing beside it that says how many: neither --count nor --images"
         )
-    if settings.art.images:
-        _tell_what_pictures_ignore(settings, tell)
     if more and new:
         raise UsageError(
             reason="--more and --new contradict each other: one adds to a collection, the other begins one",
@@ -145,13 +143,6 @@ def idle(settings: Settings, run: Run) -> list[str]:
     return [
         line.flag for line in said if line.name != "duplicate_bits" or run.duplicate_bits != settings.art.duplicate_bits
     ]
-
-
-def _tell_what_pictures_ignore(settings: Settings, tell: Callable[[str], None]) -> None:
-    drawing = (Scope.ART, Scope.GATE, Scope.MACHINE)
-    said = [line.flag for line in every_setting() if line.scope in drawing and settings.said_now(line.name)]
-    if said:
-        tell(f"warning: pictures that exist have no use for {', '.join(said)}")
 
 
 def _must_be_said(collection: Collection, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pipeline.art.source import encoder_of
 from pipeline.base.cid import CID
@@ -307,6 +308,12 @@ def words_of(run: Run, settings: Settings) -> list[str]:
     if run.arguments.get("chain") == "external" and run.is_placed and not settings.chain.rpc_url:
         words += ["--rpc-url", run.rpc_url]
     return words
+
+
+def lacks_address(run: Run, settings: Settings) -> bool:
+    """Whether a run is on a chain elsewhere whose address nobody here knows as a whole: providers keep keys in its path."""
+    is_elsewhere = run.arguments.get("chain") == "external" and run.is_placed and not settings.chain.rpc_url
+    return is_elsewhere and urlsplit(run.rpc_url).hostname not in ("127.0.0.1", "localhost", "::1")
 
 
 def command(run: Run, settings: Settings) -> str:

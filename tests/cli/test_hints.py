@@ -23,7 +23,9 @@ WORKSPACE = "w 1"
 def _texts() -> Iterator[tuple[str, str]]:
     """Every text of the program with its place; what an f-string fills in is 1."""
     for path in sorted((REPOSITORY / "pipeline").rglob("*.py")):
-        tree = ast.parse(path.read_text())
+        if "`pipeline " not in (source := path.read_text()):
+            continue
+        tree = ast.parse(source)
         told = {
             id(node.body[0])
             for node in ast.walk(tree)
@@ -63,7 +65,7 @@ def test_every_command_that_a_text_names_is_one() -> None:
 def _printed(ended: Ended) -> list[str]:
     """The commands of `next:` lines, and of a hint's backquotes."""
     lines = re.findall(r"^next: (.*)   \(.*\)$", ended.err, re.MULTILINE)
-    return lines + re.findall(r"^  → .*?`(.*)`$", ended.err, re.MULTILINE)
+    return lines + re.findall(r"^  → .*`(\S+ -m pipeline mint .*)`$", ended.err, re.MULTILINE)
 
 
 def _paste(command: str, folder: Path) -> Ended:
