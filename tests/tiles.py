@@ -49,7 +49,7 @@ class Tiles:
     def located(self, settings: Settings) -> Settings:
         return settings
 
-    def count(self, asked: int | None, waiting: Callable[[], Run | None]) -> int | None:
+    def count(self, asked: int | None, waiting: Callable[[], Sequence[Run]]) -> int | None:
         return asked
 
     def about(self) -> About:

@@ -15,7 +15,7 @@ from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
 from pipeline.flow.plan import command
-from pipeline.ledger import Collection, Ledger, Run
+from pipeline.ledger import NOBODY, Collection, Ledger, Run
 from pipeline.mint.chain import connect
 from pipeline.mint.devnet import kept_port
 from pipeline.mint.indexer import sync
@@ -101,7 +101,7 @@ class TokenReport:
     contract: str | None
     chain_id: int | None
     token_id: int
-    owner: str
+    owner: str | None  # None: drawn, and nobody has minted it yet
     token_uri: str | None
     image: str | None
     seed: int | None  # None: its image existed before
@@ -259,7 +259,8 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> Token
             contract=collection.contract,
             chain_id=collection.known_chain_id,
             token_id=token_id,
-            owner=ledger.owners.owner_of(collection.id, token_id) or token.recipient,
+            owner=ledger.owners.owner_of(collection.id, token_id)
+            or (None if token.recipient == NOBODY else token.recipient),
             token_uri=token.token_uri,
             image=token.image,
             seed=token.seed,

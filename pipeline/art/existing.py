@@ -41,10 +41,12 @@ class Existing:
     def located(self, settings: Settings) -> Settings:
         return settings.changed(settings.source("images"), {"images": str(self._path)})
 
-    def count(self, asked: int | None, waiting: Callable[[], Run | None]) -> int | None:
-        """The folder's number of tokens; where it is gone, that of the run which was planned from it."""
-        if not self._path.exists() and (run := waiting()) and run.arguments.get("images") == str(self._path):
-            return asked or run.count
+    def count(self, asked: int | None, waiting: Callable[[], Sequence[Run]]) -> int | None:
+        """The folder's number of tokens; where it is gone, that of the unfinished run which was planned from it."""
+        if not self._path.exists():
+            for run in waiting():
+                if run.arguments.get("images") == str(self._path):
+                    return asked or run.count
         return self._folder.count(asked)
 
     def about(self) -> About:

@@ -99,8 +99,8 @@ class ArtSource(Protocol):
     def located(self, settings: Settings) -> Settings:
         """The settings as a run remembers them: the same from wherever a folder is named."""
 
-    def count(self, asked: int | None, waiting: Callable[[], Run | None]) -> int | None:
-        """How many tokens a call is about; None where that is for others to say. `waiting` gives the unfinished run.
+    def count(self, asked: int | None, waiting: Callable[[], Sequence[Run]]) -> int | None:
+        """How many tokens a call is about; None where that is for others to say. `waiting` gives the unfinished runs.
 
         Raises BadArgument where the source knows better than what was asked for.
         """

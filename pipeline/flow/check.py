@@ -28,7 +28,7 @@ def check_images(config: Settings, observer: Observer) -> Checked:
     if not config.art.images:
         raise BadArgument(name="--images", value="not given", expected="a folder of images to look at")
     source, faults = open_source(config), list[tuple[str, str]]()
-    tokens = source.count(None, lambda: None) or 0
+    tokens = source.count(None, list) or 0
     given = config.collection.cover
     try:
         source.plan(Asked(config.art.seed or 0, 1, tokens, not given, dict, observer))

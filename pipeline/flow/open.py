@@ -148,11 +148,11 @@ def read_request(config: Settings, count: int | None, workspace: Workspace) -> R
     return Request(source.located(config), resolved_count(known, recipients), recipients, source)
 
 
-def _waiting(workspace: Workspace) -> Run | None:
+def _waiting(workspace: Workspace) -> list[Run]:
     if not workspace.ledger.exists():
-        return None
+        return []
     with Ledger(workspace.ledger, readonly=True) as ledger:
-        return ledger.runs.unfinished()
+        return ledger.runs.all_unfinished()
 
 
 def step_of(request: Request, ledger: Ledger, *, more: bool, new: bool, complete: Run | None = None) -> Step:

@@ -56,7 +56,9 @@ def test_what_is_drawn_on_a_gpu_without_a_chain_is_minted_where_there_is_no_gpu(
     status = pipeline("status", "--json").json["collections"][0]
     assert (status["drawn"], status["chain_id"]) == (4, None)
 
+    assert pipeline("show", "1", "--json").json["owner"] is None
     shutil.move(tmp_path / "workspace", tmp_path / "carried")
+    assert pipeline(*MINT, "--workspace", "carried", env={"PIPELINE_CRASH_AT": "run_placed:1"}).code not in (0, 1, 2)
     minted = pipeline(*MINT, "--workspace", "carried", "--device", "cpu", "--json")  # not even the generator is here
     assert minted.code == 0, minted.err
     assert len({token["owner"] for token in minted.json["tokens"]}) == 1 and minted.json["chain_id"] == 31337
