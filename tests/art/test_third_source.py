@@ -67,8 +67,10 @@ def test_it_is_drawn_where_no_chain_is_and_minted_where_it_is_not_installed(
 
 
 def test_a_job_of_the_service_mints_it_and_the_gallery_shows_its_words(tmp_path: Path, tiles: dict[str, str]) -> None:
-    with service(tmp_path, env={**tiles, "PIPELINE_MODEL": "tiles"}) as running:
-        client = running.client(new_token(tmp_path, "mint"))
+    with (
+        service(tmp_path, env={**tiles, "PIPELINE_MODEL": "tiles"}) as running,
+        running.client(new_token(tmp_path, "mint")) as client,
+    ):
         job = client.post("/v1/collections", json=small("Tiles"), headers={"Idempotency-Key": "one"}).json()
         ended = running.ended(client, job["id"])
         assert ended["state"] == "done", ended
