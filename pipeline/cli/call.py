@@ -132,6 +132,8 @@ def invoked() -> list[str]:
 
 def _typed(program: Path) -> str:
     """A program's name where the shell finds it, else its path from here."""
+    if os.sep not in str(program):
+        return str(program)
     found = shutil.which(program.name)
     if found and Path(found).exists() and program.exists() and Path(found).samefile(program):
         return program.name

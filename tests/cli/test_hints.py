@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,10 @@ import pytest
 from conftest import REPOSITORY, Ended, Pipeline
 from PIL import Image
 
-from pipeline.cli.main import command_line
+from pipeline.base.workspace import Workspace
+from pipeline.cli.call import Call, invoked
+from pipeline.cli.main import BY_NAME, command_line
+from pipeline.settings import load_settings
 
 NAME = "it's `id` $5"
 WORKSPACE = "w 1"
@@ -115,3 +120,45 @@ def test_what_is_printed_is_pasted_and_does_what_it_says(pipeline: Pipeline, tmp
     assert told.code == told.json["exit_code"] == 2 and told.json["kind"] == "BadArgument" and "--count" in told.err
     mistyped = pipeline("status", *at, env={"PIPELINE_SZE": "1"})
     assert mistyped.code == 2 and "'PIPELINE_SIZE'" in mistyped.err and "config" in mistyped.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "typed", "words"),
+    [
+        ([".venv/bin/pipeline"], [".venv/bin/python"], [".venv/bin/pipeline"]),
+        (["{here}/.venv/bin/pipeline"], ["{here}/.venv/bin/python"], [".venv/bin/pipeline"]),
+        (["/opt/x/pipeline/__main__.py"], ["python3", "-m", "pipeline"], ["python3", "-m", "pipeline"]),
+        (["/opt/x/pipeline/__main__.py"], ["{here}/.venv/bin/python"], [".venv/bin/python", "-m", "pipeline"]),
+        (["{here}/on_path/pipeline"], ["/usr/bin/python3"], ["pipeline"]),
+        (["/elsewhere/pipeline"], ["/usr/bin/python3"], ["/elsewhere/pipeline"]),
+    ],
+)
+def test_the_program_is_named_as_it_was_called(
+    argv: list[str], typed: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "on_path").mkdir()
+    (tmp_path / "on_path" / "pipeline").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "on_path"))
+    monkeypatch.setattr(sys, "argv", [word.format(here=tmp_path) for word in argv])
+    monkeypatch.setattr(sys, "orig_argv", [word.format(here=tmp_path) for word in typed])
+    assert invoked() == words
+
+
+@pytest.mark.parametrize(
+    ("flags", "command"),
+    [
+        ({"rpc_url": "http://127.0.0.1:8545"}, "verify --rpc-url http://127.0.0.1:8545"),
+        ({"rpc_url": "https://eth.example/v2/KEY"}, None),
+        ({"rpc_url": "https://user:pass@eth.example"}, None),
+        ({"name": "-x"}, "verify --name=-x"),
+        ({"name": "a 'b'"}, """verify --name 'a '"'"'b'"'"''"""),
+        ({"keystore": "key.json", "size": "64"}, "verify"),
+    ],
+)
+def test_the_next_command_repeats_where_and_never_shows_a_key(
+    flags: dict[str, str], command: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/elsewhere/pipeline"])
+    call = Call(argparse.Namespace(json=False), load_settings(flags, {}, tmp_path), Workspace(tmp_path), BY_NAME)
+    assert call.again("verify") == (command and f"/elsewhere/pipeline {command}")
