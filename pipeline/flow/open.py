@@ -219,6 +219,8 @@ def opened(
             check_network(config, chain.chain_id, chain.rpc.shown)
             if known and (embedded is None or kind == "external"):
                 chain.check_identity(known.chain_id, known.genesis_hash)
+            elif kind == "external":
+                chain.recognise(ledger.collections.genesis_hashes(chain.chain_id))
             tools = replace(tools, opened_chain=chain)
         if Need.KEY in needs:
             check_consent(config, tools.chain.chain_id, step.name, person)

@@ -65,6 +65,11 @@ class Collections:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    def genesis_hashes(self, chain_id: int) -> list[bytes]:
+        """What the ledger has as genesis blocks of chains with an id, in the order in which they were entered."""
+        rows = self._db.rows("SELECT genesis_hash FROM chain WHERE chain_id = ? ORDER BY id", (chain_id,))
+        return [bytes(row["genesis_hash"]) for row in rows]
+
     def enter_chain(self, chain_id: int, genesis_hash: bytes, kind: str) -> int:
         """The ledger key of a chain, which is entered when it is new."""
         with self._db.atomic():

@@ -116,6 +116,15 @@ class Chain:
         hint = BEGAN_ANEW if self.chain_id in DEV_CHAIN_IDS else None
         expect_chain(self.rpc, "the genesis block", hex_data(self.genesis_hash), hex_data(genesis_hash), hint)
 
+    def recognise(self, genesis_hashes: Sequence[bytes]) -> None:
+        """Be the chain that a ledger knows, if it knows one of this id that this may be: so that an account's nonces
+        are counted in one place whether or not a node gives block 0."""
+        stands_in = [known for known in genesis_hashes if known == no_genesis(self.chain_id)]
+        if genesis_hashes and not self.gives_genesis:
+            self.genesis_hash = genesis_hashes[-1]
+        elif stands_in and self.genesis_hash not in genesis_hashes:
+            self.gives_genesis, self.genesis_hash = False, stands_in[0]
+
     # ── reads ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def block(self, at: int | str) -> Block | None:

@@ -13,7 +13,7 @@ from nodes import anvil as anvil_node
 
 from pipeline.base.errors import AccountBusy, ChainError, RpcError
 from pipeline.base.records import Address
-from pipeline.mint.chain import connect
+from pipeline.mint.chain import Chain, connect, no_genesis
 from pipeline.mint.fees import GWEI, Fees
 from pipeline.mint.refusals import (
     asks_too_often,
@@ -142,6 +142,21 @@ def test_a_collection_is_minted_through_a_node_with_habits(
     house.assert_exact(transactions=4)
     assert proxy.hits["eth_feeHistory"] == 1
     assert proxy.genesis_asked <= 2  # by the two that connected
+
+
+def test_a_node_without_block_0_is_taken_for_the_chain_that_the_ledger_knows(house: House) -> None:
+    real, stands_in = house.chain.genesis_hash, no_genesis(31337)
+    for known, gives, expected in (
+        ([], True, real),
+        ([], False, stands_in),
+        ([real], False, real),
+        ([stands_in], True, stands_in),
+        ([bytes(32), real], True, real),
+    ):
+        chain = Chain(house.chain.rpc, 31337, real if gives else stands_in, "")
+        chain.gives_genesis = gives
+        chain.recognise(known)
+        assert chain.genesis_hash == expected
 
 
 def test_a_newest_block_that_is_null_is_asked_for_again(faulty: House, proxy: FaultProxy) -> None:
