@@ -15,7 +15,7 @@ from pipeline.base.secrets import shown_url
 from pipeline.cli.call import Call, Verb, say
 from pipeline.cli.minting import EVERYTHING
 from pipeline.cli.tables import print_json, print_table
-from pipeline.settings import Setting, Settings, every_setting
+from pipeline.settings import Scope, Setting, Settings, every_setting
 
 if TYPE_CHECKING:
     from pipeline.mint.accounts import KeyFile
@@ -76,7 +76,7 @@ def _config(call: Call) -> int:
     rows = [
         {
             "setting": line.key,
-            "value": _shown(line.name, _plain(call.config, line)),
+            "value": _shown(call.config, line),
             "source": call.config.source(line.name),
             "flag": line.flag,
             "variable": line.variable,
@@ -95,17 +95,12 @@ def _config(call: Call) -> int:
     return 0
 
 
-def _plain(settings: Settings, line: Setting) -> Any:
-    """A value as JSON has it; what is not set is the text that says so."""
-    value = settings.value(line.name)
-    return settings.text(line.name) if value is None else value
-
-
-def _shown(name: str, value: Any) -> Any:
-    """A setting's value as it may be shown: addresses of nodes lose whatever could carry a key."""
-    if name.endswith(("_url", "_api", "_endpoint", "gateway")) and "://" in str(value):
-        return shown_url(str(value))
-    return value
+def _shown(settings: Settings, line: Setting) -> Any:
+    """A value as JSON has it and as it may be shown: the address of a server loses whatever could carry a key."""
+    value, text = settings.value(line.name), settings.text(line.name)
+    if line.scope in (Scope.PLACE, Scope.NODE, Scope.KEY) and "://" in text:
+        return shown_url(text)
+    return text if value is None else value
 
 
 VERBS = (
