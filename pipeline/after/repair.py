@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Collection as Group
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from pipeline.base.records import Address, Animation, Artwork, Attribute, Pin, T
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, kind_here, reach
 from pipeline.flow.plan import arguments_of
-from pipeline.ledger import Collection, Ledger
+from pipeline.ledger import Collection, Ledger, NewCollection, RunPlan
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
 from pipeline.mint.collection import parsed_address
@@ -111,12 +111,11 @@ def _rebuild(
 
     on_chain, store = Collection(chain, address), CarStore(workspace.cars)
     batches, info = _found(on_chain, store, config.pin.gateway)
-    settings = _settings(
-        workspace, config, on_chain, store, batches, info, [one.id for one in ledger.collections.all()]
-    )
-    if ledger.collections.named(settings["name"]) is not None:
-        raise BadArgument(name="--contract", value=address, expected=f"one collection called {settings['name']!r}")
-    key = _write_collection(ledger, settings, on_chain, kind)
+    settings = _settings(config, on_chain, store, batches, info)
+    if ledger.collections.named(settings.name) is not None:
+        raise BadArgument(name="--contract", value=address, expected=f"one collection called {settings.name!r}")
+    free = _key(workspace, store, batches, [one.id for one in ledger.collections.all()])
+    key = _write_collection(ledger, settings, free, on_chain, kind)
     if info is not None:
         cover = _cover_of(store, info)
         pins = [Pin(root, PINNER, "proved") for root in (cover, info)]
@@ -124,14 +123,14 @@ def _rebuild(
     block_number = sync(ledger, chain, key)
     unknown = _write_runs(ledger, workspace, config, key, batches, store, chain, observer)
     return Repaired(
-        collection=settings["name"],
+        collection=settings.name,
         contract=address,
         chain_id=chain.chain_id,
         tokens=sum(len(batch.tokens) for batch in batches),
         batches=len(batches),
         owners=len(ledger.owners.tokens_by_owner(key)),
         block_number=block_number,
-        seed=settings["seed"],
+        seed=settings.seed,
         seed_is_new=config.art.seed is None,
         attempts_unknown=unknown,
     )
@@ -233,29 +232,26 @@ def _cover_of(store: CarStore, info: CID) -> CID:
 
 
 def _settings(
-    workspace: Workspace,
     config: Settings,
     contract: Contract,
     store: CarStore,
     batches: list[_Batch],
     info: CID | None,
-    taken: Group[int],
-) -> dict[str, Any]:
+) -> NewCollection:
     """The collection's row: the contract's own words, and for the rest those of collection.json."""
     state, document = contract.state(), _collection_document(store, info) if info is not None else {}
     receiver, bps = contract.royalty()
-    return {
-        "id": _key(workspace, store, batches, taken),
-        "name": state.name,
-        "symbol": state.symbol,
-        "description": document.get("description", ""),
-        "external_url": document.get("external_link", ""),
-        "royalty_bps": bps,
-        "royalty_receiver": receiver,
-        "max_supply": state.max_supply,
-        "owner": state.owner,
-        "seed": _seed(config, store, batches),
-    }
+    return NewCollection(
+        name=state.name,
+        symbol=state.symbol,
+        description=document.get("description", ""),
+        external_url=document.get("external_link", ""),
+        royalty_bps=bps,
+        royalty_receiver=receiver,
+        max_supply=state.max_supply,
+        owner=state.owner,
+        seed=_seed(config, store, batches),
+    )
 
 
 def _key(workspace: Workspace, store: CarStore, batches: list[_Batch], taken: Group[int]) -> int:
@@ -289,10 +285,10 @@ def _seed(config: Settings, store: CarStore, batches: list[_Batch]) -> int:
     return seed
 
 
-def _write_collection(ledger: Ledger, settings: dict[str, Any], contract: Contract, kind: str) -> int:
+def _write_collection(ledger: Ledger, new: NewCollection, key: int, contract: Contract, kind: str) -> int:
     chain = contract.chain
     where = first_block_with(chain, contract.address)
-    return write_collection(ledger, settings, (chain.chain_id, chain.genesis_hash, kind), contract.address, where)
+    return write_collection(ledger, new, key, (chain.chain_id, chain.genesis_hash, kind), contract.address, where)
 
 
 def _write_runs(
@@ -314,9 +310,16 @@ def _write_runs(
         group = list(alike)
         quantities = [len(batch.tokens) for batch in group]
         arguments = arguments_of(config, sum(quantities)) | maker.arguments
-        tools = asdict(maker.fingerprint(_digests(group, store), config.art.size))
-        start = group[0].tokens.start
-        run = write_run(ledger, key, arguments, tools, quantities, start, PINNER, chain.rpc.shown)
+        plan = RunPlan(
+            arguments=arguments,
+            fingerprint=maker.fingerprint(_digests(group, store), config.art.size),
+            start=group[0].tokens.start,
+            count=sum(quantities),
+            batch_size=max(quantities),
+            pinners=(PINNER,),
+            rpc_url=chain.rpc.shown,
+        )
+        run = write_run(ledger, key, plan)
         for batch in group:
             recipients = [Address(mints[token_id].recipient) for token_id in batch.tokens]
             last = mints[batch.tokens[-1]]

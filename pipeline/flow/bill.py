@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.base.errors import ChainError, RpcError
 from pipeline.base.limits import MAX_AIRDROP, MAX_GAS
@@ -27,7 +27,7 @@ from pipeline.flow.open import SOMEBODY, Need, Step, Tools, needs_of, opened, re
 from pipeline.flow.plan import Finished
 from pipeline.flow.run import check_receivers, plan_of
 from pipeline.ledger import NOBODY as UNDECIDED
-from pipeline.ledger import Collection, Ledger, Run
+from pipeline.ledger import Collection, Ledger, NewCollection, Run
 from pipeline.mint.alternatives import ALTERNATIVES
 from pipeline.mint.chain import fixed_bytes, hex_data
 from pipeline.mint.collection import (
@@ -194,7 +194,7 @@ def _job(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> _Job:
         batches = [_Batch(plan.start, _recipients(ledger, plan, payer)) for plan in _unminted(ledger, step.run)]
         if not step.run.is_placed:
             check_receivers(tools, list(dict.fromkeys(to for batch in batches for to in batch.recipients)))
-        return _Job(_settings(known, {}, payer), batches, owning)
+        return _Job(_settings(known, None, payer), batches, owning)
     plan = plan_of(step, needs, ledger, tools)
     tokens, first_ids = plan.to, range(plan.start, plan.start + plan.count, plan.batch_size)
     cut = [_Batch(first, list(islice(tokens, plan.batch_size))) for first in first_ids]
@@ -210,20 +210,21 @@ def _recipients(ledger: Ledger, plan: BatchPlan, payer: Address) -> list[Address
     return [payer if spec.recipient == UNDECIDED else spec.recipient for spec in ledger.tokens.specs(plan)]
 
 
-def _settings(known: Collection | None, planned: dict[str, Any], payer: Address) -> Constructor | None:
+def _settings(known: Collection | None, planned: NewCollection | None, payer: Address) -> Constructor | None:
     """The constructor's arguments; None where the contract is on the chain."""
     if known is not None and known.deployed_at is not None:
         return None
-    source: Any = (lambda key: getattr(known, key)) if known else planned.__getitem__
-    receiver = source("royalty_receiver")
+    said = known or planned
+    assert said is not None, "a run is of a collection"
+    receiver = said.royalty_receiver
     return Constructor(
-        name=source("name"),
-        symbol=source("symbol"),
+        name=said.name,
+        symbol=said.symbol,
         owner=payer,
         minter=ZERO_ADDRESS,
         royalty_receiver=payer if receiver == UNDECIDED else parsed_address(receiver, "--royalty-receiver"),
-        royalty_bps=source("royalty_bps"),
-        max_supply=source("max_supply"),
+        royalty_bps=said.royalty_bps,
+        max_supply=said.max_supply,
         info_digest=SOME_DIGEST,
     )
 

@@ -19,7 +19,7 @@ from pipeline.base.seeds import token_seed
 from pipeline.base.words import Expected, one_line
 from pipeline.base.workspace import Workspace
 from pipeline.flow.recipients import Recipients
-from pipeline.ledger import Collection, Ledger, Run
+from pipeline.ledger import Collection, Ledger, NewCollection, Run
 from pipeline.mint.collection import ZERO_ADDRESS, Constructor, deploy_data, parsed_address
 from pipeline.pin.metadata import collection_metadata
 from pipeline.settings import Scope, Setting, Settings, every_setting
@@ -172,7 +172,7 @@ def collection_seed(settings: Settings) -> int:
 
 def collection_settings(
     config: Settings, name: str, owner: Address, about: About, seed: int | None = None
-) -> dict[str, Any]:
+) -> NewCollection:
     """The settings of a new collection, complete: what nobody chose its art source says, or it is made here.
 
     Raises BadArgument for what the contract or the collection's metadata would refuse: asked of their own writers, so that
@@ -181,17 +181,17 @@ def collection_settings(
     chosen = config.collection
     name = _by_rule("--name", name, lambda text: one_line(text, MAX_NAME))
     symbol = chosen.symbol or _by_rule("symbol", about.symbol or _symbol(name), lambda text: one_line(text, MAX_NAME))
-    settings = {
-        "name": name,
-        "symbol": symbol,
-        "description": chosen.description or about.description or name,
-        "external_url": chosen.external_url,
-        "royalty_bps": chosen.royalty_bps,
-        "royalty_receiver": chosen.royalty_receiver or owner,
-        "max_supply": chosen.max_supply,
-        "owner": owner,
-        "seed": collection_seed(config) if seed is None else seed,
-    }
+    settings = NewCollection(
+        name=name,
+        symbol=symbol,
+        description=chosen.description or about.description or name,
+        external_url=chosen.external_url,
+        royalty_bps=chosen.royalty_bps,
+        royalty_receiver=Address(chosen.royalty_receiver or owner),
+        max_supply=chosen.max_supply,
+        owner=owner,
+        seed=collection_seed(config) if seed is None else seed,
+    )
     _must_be_writable(settings)
     return settings
 
@@ -203,11 +203,21 @@ def _by_rule(what: str, text: str, rule: Callable[[str], str]) -> str:
         raise BadArgument(name=what, value=text[:80], expected=str(expected)) from None
 
 
-def _must_be_writable(settings: dict[str, Any]) -> None:
-    words = {key: settings[key] for key in ("name", "symbol", "description", "external_url")}
-    collection_metadata(**words, image=f"ipfs://{CID.raw(bytes(32))}/cover.png")
-    numbers = {key: settings[key] for key in ("royalty_receiver", "royalty_bps", "max_supply", "owner")}
-    deploy_data(Constructor(words["name"], words["symbol"], minter=ZERO_ADDRESS, info_digest=bytes(32), **numbers))
+def _must_be_writable(new: NewCollection) -> None:
+    picture = f"ipfs://{CID.raw(bytes(32))}/cover.png"
+    collection_metadata(new.name, new.symbol, new.description, picture, external_url=new.external_url)
+    deploy_data(
+        Constructor(
+            name=new.name,
+            symbol=new.symbol,
+            owner=new.owner,
+            minter=ZERO_ADDRESS,
+            royalty_receiver=new.royalty_receiver,
+            royalty_bps=new.royalty_bps,
+            max_supply=new.max_supply,
+            info_digest=bytes(32),
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +225,7 @@ class NewRun:
     """A run as it will be written, once nothing is wrong with it; a bill is made of the same."""
 
     known: Collection | None  # None: the run begins a collection, with these settings
-    settings: dict[str, Any]
+    settings: NewCollection | None
     arguments: dict[str, Any]
     start: int
     count: int
@@ -226,7 +236,9 @@ class NewRun:
 
     @property
     def seed(self) -> int:
-        return self.known.seed if self.known else int(self.settings["seed"])
+        planned = self.known or self.settings
+        assert planned is not None, "a run is of a collection"
+        return planned.seed
 
     @property
     def to(self) -> Iterator[Address]:
@@ -258,9 +270,10 @@ def new_run(
 ) -> NewRun:
     """The run that a decision leads to. Raises BadArgument for what a collection cannot be or have."""
     known = decision.collection if isinstance(decision, Add) else None
-    settings = {} if isinstance(decision, Add) else collection_settings(config, decision.name, payer, about, seed)
+    settings = None if isinstance(decision, Add) else collection_settings(config, decision.name, payer, about, seed)
     start = ledger.runs.next_token(known)
-    most = known.max_supply if known else settings["max_supply"]
+    planned = known or settings
+    most = planned.max_supply if planned else 0
     if most and start + count - 1 > most:
         raise BadArgument(name="--count", value=count, expected=f"at most {most - start + 1}, the rest of max supply")
     to = parsed_address(config.mint.to, "--to") if config.mint.to and recipients is None else payer

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +32,7 @@ from pipeline.flow.open import Need, Step, Tools, needs_of, opened, read_request
 from pipeline.flow.plan import Add, Begin, Continue, Finished, NewRun, arguments_of, new_run
 from pipeline.flow.preview import draw_run
 from pipeline.ledger import NOBODY as UNDECIDED
-from pipeline.ledger import NOWHERE, Collection, Ledger, Run
+from pipeline.ledger import NOWHERE, Collection, Ledger, Run, RunPlan
 from pipeline.mint.collection import check_recipients
 from pipeline.mint.fees import ETHER, GWEI, Limits
 from pipeline.mint.indexer import sync
@@ -179,18 +179,18 @@ def check_receivers(tools: Tools, recipients: list[Address]) -> None:
 def _write(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools, config: Settings) -> Collection:
     """Enter a run, and its collection where that begins; inside `atomic`."""
     collection = plan.known or _begun(plan, needs, ledger, tools)
-    where = {
-        "pinners": ",".join(tools.content.places.names) if Need.CONTENT in needs else config.pin.pin,
-        "rpc_url": tools.chain.rpc.shown if Need.CHAIN in needs else "",
-    }
     key = ledger.runs.plan(
         collection.id,
-        plan.arguments,
-        {**asdict(plan.art.fingerprint), **where},
+        RunPlan(
+            arguments=plan.arguments,
+            fingerprint=plan.art.fingerprint,
+            start=plan.start,
+            count=plan.count,
+            batch_size=plan.batch_size,
+            pinners=tools.content.places.names if Need.CONTENT in needs else config.pin.places,
+            rpc_url=tools.chain.rpc.shown if Need.CHAIN in needs else "",
+        ),
         plan.specs(),
-        plan.start,
-        plan.count,
-        plan.batch_size,
     )
     ledger.tokens.plan_art(collection.id, plan.art.tokens)
     plan.art.enter(ledger, collection.id)
@@ -204,6 +204,7 @@ def _begun(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools) -> Collectio
         key = collections.enter_chain(tools.chain.chain_id, tools.chain.genesis_hash, tools.chain_kind)
     else:
         key = collections.enter_chain(chain.chain_id, chain.genesis_hash, chain.kind)
+    assert plan.settings is not None, "a collection that begins has settings"
     return collections.get(collections.plan(key, plan.settings))
 
 

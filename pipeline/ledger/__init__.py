@@ -2,7 +2,18 @@
 
 from pipeline.ledger.database import canonical_json
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.rows import NOBODY, NOWHERE, Batch, Collection, CoverFile, KnownChain, Run, Token
+from pipeline.ledger.rows import (
+    NOBODY,
+    NOWHERE,
+    Batch,
+    Collection,
+    CoverFile,
+    KnownChain,
+    NewCollection,
+    Run,
+    RunPlan,
+    Token,
+)
 
 __all__ = [
     "NOBODY",
@@ -12,7 +23,9 @@ __all__ = [
     "CoverFile",
     "KnownChain",
     "Ledger",
+    "NewCollection",
     "Run",
+    "RunPlan",
     "Token",
     "canonical_json",
 ]

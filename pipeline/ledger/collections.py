@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict
 
 from pipeline.base.cid import CID
 from pipeline.base.records import Address, Pin, PinnedRoot
 from pipeline.ledger.database import Database, Row
 from pipeline.ledger.pins import Pins
-from pipeline.ledger.rows import Collection, CoverFile, KnownChain, address_or_none, cid_or_none
+from pipeline.ledger.rows import Collection, CoverFile, KnownChain, NewCollection, address_or_none, cid_or_none
 
 _COLLECTIONS = """
     SELECT c.id, c.name, c.symbol, c.description, c.external_url, c.royalty_bps, c.royalty_receiver, c.max_supply,
@@ -81,15 +81,19 @@ class Collections:
                 (chain_id, genesis_hash, kind),
             )
 
-    def plan(self, chain: int, settings: Mapping[str, Any]) -> int:
-        """Enter a collection; to be called inside the same `atomic` block as its first run."""
-        columns = sorted(settings)
-        key = self._db.insert(
-            f"INSERT INTO collection (chain, state, {', '.join(columns)}) "
-            f"VALUES (?, 'planned', {', '.join('?' for _ in columns)}) RETURNING id",
-            (chain, *(settings[column] for column in columns)),
+    def plan(self, chain: int, new: NewCollection, key: int | None = None) -> int:
+        """Enter a collection, under a key of its own or the next; inside the same `atomic` block as its first run."""
+        if key is None:
+            key = int(self._db.one("SELECT coalesce(max(id), 0) + 1 AS key FROM collection")["key"])
+        self._db.execute(
+            "INSERT INTO collection (id, chain, state, name, symbol, description, external_url, royalty_bps,"
+            " royalty_receiver, max_supply, owner, seed) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(key, chain, new.name, new.symbol, new.description, new.external_url, new.royalty_bps),
+                *(new.royalty_receiver, new.max_supply, new.owner, new.seed),
+            ),
         )
-        self._db.log("collection.planned", str(key), **settings)
+        self._db.log("collection.planned", str(key), **asdict(new))
         return key
 
     def place(self, key: int, chain: int, owner: Address, royalty_receiver: Address) -> None:

@@ -2,60 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pipeline.base.records import Address, Artwork, BatchPlan, Found, Pin, PinnedBatch, PinnedRoot
-from pipeline.ledger.database import canonical_json
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.rows import NewCollection, RunPlan
 
 
 def write_collection(
     ledger: Ledger,
-    settings: Mapping[str, Any],
+    new: NewCollection,
+    key: int,
     chain: tuple[int, bytes, str],
     contract: Address,
     where: MinedIn,
 ) -> int:
-    """Enter a collection whose contract is on the chain; `chain` is chain id, genesis hash and kind. Returns its key."""
+    """Enter a collection whose contract is on the chain; `chain` is chain id, genesis hash and kind. Returns `key`."""
     with ledger.atomic():
-        key = ledger.collections.plan(ledger.collections.enter_chain(*chain), settings)
+        ledger.collections.plan(ledger.collections.enter_chain(*chain), new, key)
         ledger.journal.adopt_collection(key, contract, where)
         ledger.log("rebuilt", f"collection/{key}", contract=contract)
     return key
 
 
-def write_run(
-    ledger: Ledger,
-    collection: int,
-    arguments: Mapping[str, Any],
-    tools: Mapping[str, Any],
-    quantities: Sequence[int],
-    start: int,
-    pinners: str,
-    rpc_url: str,
-) -> int:
-    """Enter a run that ended and was told; `tools` is what it drew with, or where it took its images from."""
-    settings = {
-        **tools,
-        "arguments": canonical_json(arguments),
-        "start": start,
-        "count": sum(quantities),
-        "batch_size": max(quantities),
-        "pinners": pinners,
-        "rpc_url": rpc_url,
-    }
-    columns = sorted(settings)
+def write_run(ledger: Ledger, collection: int, plan: RunPlan) -> int:
+    """Enter a run that ended and was told."""
     with ledger.atomic():
-        run = ledger.insert(
-            f"INSERT INTO run (collection, state, started, {', '.join(columns)}) "
-            f"VALUES (?, 'reported', ?, {', '.join('?' for _ in columns)}) RETURNING id",
-            (collection, time.time(), *(settings[column] for column in columns)),
-        )
-        ledger.log("run.planned", str(run), collection=collection, **settings)
-    return run
+        return ledger.runs.enter(collection, plan, "reported")
 
 
 def write_batch(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.cid import CID
 from pipeline.base.limits import MAX_SEED
-from pipeline.base.records import Address, Animation, Attribute, BatchPlan, Determinism, TokenWords
+from pipeline.base.records import Address, Animation, Attribute, BatchPlan, Determinism, Fingerprint, TokenWords
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,34 @@ class Collection:
     def deployed_at(self) -> Address | None:
         """Its contract, once that is in a block as far as was seen."""
         return self.contract if self.state in ("mined", "final") else None
+
+
+@dataclass(frozen=True, slots=True)
+class NewCollection:
+    """A collection's settings as they are planned, complete."""
+
+    name: str
+    symbol: str
+    description: str
+    external_url: str
+    royalty_bps: int
+    royalty_receiver: Address
+    max_supply: int
+    owner: Address
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run as it is planned: what it was asked for, what its pictures come from, and which tokens it makes."""
+
+    arguments: Mapping[str, Any]
+    fingerprint: Fingerprint
+    start: int
+    count: int
+    batch_size: int
+    pinners: Sequence[str]
+    rpc_url: str  # scheme, host and port only
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.base.crash import crash_point
 from pipeline.base.records import TokenSpec
 from pipeline.ledger.database import Database, Row, canonical_json
-from pipeline.ledger.rows import Collection, Run
+from pipeline.ledger.rows import Collection, Run, RunPlan
 
 RUNS = """
     SELECT r.id, r.collection, r.arguments, r.model, r.weights_sha256, r.renderer, r.encoder, r.size, r.device,
@@ -61,26 +62,12 @@ class Runs:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def plan(
-        self,
-        collection: int,
-        arguments: Mapping[str, Any],
-        tools: Mapping[str, Any],
-        tokens: Iterator[TokenSpec],
-        start: int,
-        count: int,
-        batch_size: int,
-    ) -> int:
+    def plan(self, collection: int, plan: RunPlan, tokens: Iterator[TokenSpec]) -> int:
         """Enter a run with all its batches and tokens; inside `atomic`."""
-        settings = dict(arguments=canonical_json(arguments), start=start, count=count, batch_size=batch_size, **tools)
-        columns = sorted(settings)
-        run = self._db.insert(
-            f"INSERT INTO run (collection, state, started, {', '.join(columns)}) "
-            f"VALUES (?, 'running', ?, {', '.join('?' for _ in columns)}) RETURNING id",
-            (collection, time.time(), *(settings[column] for column in columns)),
-        )
-        for first in range(start, start + count, batch_size):
-            quantity = min(batch_size, start + count - first)
+        run = self.enter(collection, plan, "running")
+        end = plan.start + plan.count
+        for first in range(plan.start, end, plan.batch_size):
+            quantity = min(plan.batch_size, end - first)
             batch = self._db.insert(
                 "INSERT INTO batch (collection, run, start, quantity, state) VALUES (?, ?, ?, ?, 'planned') RETURNING id",
                 (collection, run, first, quantity),
@@ -90,7 +77,34 @@ class Runs:
                 "VALUES (?, ?, ?, ?, ?, 'planned')",
                 ((collection, spec.token_id, batch, spec.seed, spec.recipient) for spec in islice(tokens, quantity)),
             )
-        self._db.log("run.planned", str(run), collection=collection, **settings)
+        return run
+
+    def enter(self, collection: int, plan: RunPlan, state: Literal["running", "reported"]) -> int:
+        """Enter a run without its batches; inside `atomic`."""
+        made = plan.fingerprint
+        arguments, pinners = canonical_json(plan.arguments), ",".join(plan.pinners)
+        run = self._db.insert(
+            "INSERT INTO run (collection, state, started, arguments, model, weights_sha256, renderer, encoder, size,"
+            " device, dtype, threads, start, count, batch_size, pinners, rpc_url)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (
+                *(collection, state, time.time(), arguments, made.model, made.weights_sha256, made.renderer),
+                *(made.encoder, made.size, made.device, made.dtype, made.threads, plan.start, plan.count),
+                *(plan.batch_size, pinners, plan.rpc_url),
+            ),
+        )
+        self._db.log(
+            "run.planned",
+            str(run),
+            collection=collection,
+            arguments=arguments,
+            start=plan.start,
+            count=plan.count,
+            batch_size=plan.batch_size,
+            pinners=pinners,
+            rpc_url=plan.rpc_url,
+            **asdict(made),
+        )
         return run
 
     def place(self, run: Run, arguments: Mapping[str, Any], rpc_url: str, pinners: str) -> None:

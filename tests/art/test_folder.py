@@ -486,8 +486,8 @@ def test_what_nobody_chose_is_taken_from_the_folder(tmp_path: Path) -> None:
     folder = ImageFolder(str(art))
     about = folder.about()
     assert (about.name, about.cover, folder.cover().data) == ("Given", str(art / "2.png"), (art / "2.png").read_bytes())
-    assert collection_settings(load_settings({}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "GVN"
-    assert collection_settings(load_settings({"symbol": "OWN"}, {}, tmp_path), "Given", OWNER, about)["symbol"] == "OWN"
+    assert collection_settings(load_settings({}, {}, tmp_path), "Given", OWNER, about).symbol == "GVN"
+    assert collection_settings(load_settings({"symbol": "OWN"}, {}, tmp_path), "Given", OWNER, about).symbol == "OWN"
     write(art, {"cover.png": 2})
     folder, heard = ImageFolder(str(art)), Heard()
     assert folder.cover().data == (art / "cover.png").read_bytes() and len(folder.read({}, 1, heard)) == 2

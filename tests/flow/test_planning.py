@@ -27,23 +27,12 @@ from pipeline.flow.plan import (
     decide,
     token_specs,
 )
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, RunPlan
 from pipeline.serve.jobs import MoreTokens, NewCollection
 from pipeline.settings import SETTINGS, Scope, Setting, Settings, load_settings
 
 OWNER = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
-TOOLS = {
-    "model": "default",
-    "weights_sha256": "00" * 32,
-    "renderer": "r1",
-    "encoder": "e1",
-    "size": 512,
-    "device": "cpu",
-    "dtype": "float32",
-    "threads": 2,
-    "pinners": "embedded",
-    "rpc_url": "http://127.0.0.1:8545",
-}
+MADE = Fingerprint("default", "00" * 32, "r1", "e1", 512, "cpu", "float32", 2)
 
 
 @pytest.fixture
@@ -71,9 +60,16 @@ def _plan(ledger: Ledger, config: Settings, count: int, decision: object, *, sta
             collection, start = ledger.collections.plan(chain, settings), 1
         seed = ledger.collections.get(collection).seed
         specs = token_specs(seed, start, [OWNER] * count)
-        run = ledger.runs.plan(
-            collection, arguments_of(config, count), TOOLS, specs, start, count, batch_size(config, count)
+        plan = RunPlan(
+            arguments_of(config, count),
+            MADE,
+            start,
+            count,
+            batch_size(config, count),
+            ("embedded",),
+            "http://127.0.0.1:8545",
         )
+        run = ledger.runs.plan(collection, plan, specs)
         ledger.execute("UPDATE run SET state = ? WHERE id = ?", (state, run))
     return run
 

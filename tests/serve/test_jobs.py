@@ -18,7 +18,7 @@ import pytest
 from conftest import REPOSITORY, Pipeline
 from serve.conftest import Service, new_token, service, small
 
-from pipeline.base.records import Address, TokenSpec
+from pipeline.base.records import Address, Fingerprint, TokenSpec
 
 
 def _post(client: httpx.Client, key: str, body: dict[str, Any], path: str = "/v1/collections") -> httpx.Response:
@@ -146,21 +146,18 @@ def test_what_a_job_left_unsigned_gives_way_to_whoever_asks_for_the_same_name(tm
 def _leave_a_planned_run(running: Service, folder: Path, client: httpx.Client) -> None:
     """A job of the collection Same that failed once it was planned, before anything was signed."""
     from pipeline.base.workspace import Workspace
-    from pipeline.ledger import Ledger
+    from pipeline.ledger import Ledger, NewCollection, RunPlan
 
     with Workspace(folder / "workspace").lock(), Ledger(folder / "workspace" / "ledger.sqlite") as ledger:
         job, _ = ledger.jobs.accept("first", "collection", small("Same", 3))
         ledger.jobs.end(job.id, "failed", "no luck", "try again")
         with ledger.atomic():
             chain = ledger.collections.enter_chain(31337, bytes(32), "anvil")
-            nobody = "0x" + "0" * 40
-            words = {"name": "Same", "symbol": "S", "description": "", "external_url": "", "royalty_bps": 0}
-            rest = {"royalty_receiver": nobody, "max_supply": 0, "owner": nobody, "seed": 1}
-            key = ledger.collections.plan(chain, words | rest)
-            tools = {"model": "m", "weights_sha256": "w", "renderer": "r", "encoder": "e", "size": 32, "device": "cpu"}
-            places = {"threads": 1, "pinners": "embedded", "rpc_url": ""}
-            specs = iter([TokenSpec(1, 1, Address(nobody))])
-            ledger.runs.plan(key, {"job": str(job.id), "count": 1}, tools | places, specs, 1, 1, 1)
+            nobody = Address("0x" + "0" * 40)
+            key = ledger.collections.plan(chain, NewCollection("Same", "S", "", "", 0, nobody, 0, nobody, 1))
+            made = Fingerprint("m", "w", "r", "e", 32)
+            plan = RunPlan({"job": str(job.id), "count": 1}, made, 1, 1, 1, ("embedded",), "")
+            ledger.runs.plan(key, plan, iter([TokenSpec(1, 1, nobody)]))
 
 
 def _cancelled_while_drawing(running: Service, client: httpx.Client, job: int) -> None:

@@ -14,8 +14,9 @@ import pytest
 from galleries import COUNT, Served, application, serving
 from playwright.sync_api import Page, expect
 
+from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
-from pipeline.ledger import Ledger, canonical_json
+from pipeline.ledger import Ledger, NewCollection, canonical_json
 from pipeline.ledger.access import AccessToken
 from pipeline.serve.door import Door, Rules
 
@@ -190,11 +191,10 @@ def test_an_empty_workspace_says_what_to_do_and_then_shows_what_was_done(
 
 def test_a_collection_without_tokens_says_how_to_make_the_first(tmp_path: Path, open_page: Any) -> None:
     workspace = Workspace(tmp_path)
-    nobody = "0x0000000000000000000000000000000000000000"
-    words = {"name": "Empty", "symbol": "E", "description": "Soon.", "external_url": "", "owner": nobody}
-    numbers = {"royalty_bps": 0, "royalty_receiver": nobody, "max_supply": 0, "seed": 1}
+    nobody = Address("0x0000000000000000000000000000000000000000")
+    empty = NewCollection("Empty", "E", "Soon.", "", 0, nobody, 0, nobody, 1)
     with Ledger(workspace.ledger) as ledger, ledger.atomic():
-        ledger.collections.plan(ledger.collections.enter_chain(31337, bytes(32), "anvil"), words | numbers)
+        ledger.collections.plan(ledger.collections.enter_chain(31337, bytes(32), "anvil"), empty)
     with serving(application(workspace)) as url:
         page = open_page(url)
         expect(page.get_by_role("heading", name="Empty")).to_be_visible()
