@@ -137,7 +137,7 @@ class RunDiffers(UsageError):
     """An unfinished run was planned with other arguments."""
 
     sentence = "an unfinished run of {collection!r} was planned with other arguments: {differences}"
-    next_step = "finish it with its own arguments, or let go of it with `pipeline abandon`: {command}"
+    next_step = "let go of it with the verb abandon, or finish it with its own arguments: {command}"
 
 
 class CollectionExists(UsageError):
