@@ -12,8 +12,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.results import JSON_NAME
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import confirmations
-from pipeline.flow.run import spending_limits
+from pipeline.flow.consent import confirmations, spending_limits
 from pipeline.ledger import Collection, Ledger
 from pipeline.mint.collection import parsed_address
 from pipeline.mint.indexer import sync

@@ -56,7 +56,10 @@ def _tell_what_to_do(call: Call, report: Status) -> None:
     elif standing.unfinished is not None and lacks_address(standing.unfinished, call.config):
         say("an unfinished run waits: the command that began it goes on with it, with the --rpc-url of its chain.")
     elif standing.unfinished is not None:
-        call.next("finishes the run that was interrupted; the verb abandon lets go of it instead", *words_of(standing.unfinished, call.config))
+        call.next(
+            "finishes the run that was interrupted; the verb abandon lets go of it instead",
+            *words_of(standing.unfinished, call.config),
+        )
     elif report.collections[-1].drawn:
         call.next("shows a token", "show", 1)
 

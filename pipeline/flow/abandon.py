@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.base.cid import CID
 from pipeline.base.crash import crash_point
@@ -18,14 +17,15 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import NOBODY, Person, check_consent, confirmations
+from pipeline.flow.consent import NOBODY, Person, check_consent, confirmations, spending_limits
 from pipeline.ledger import Collection, Ledger, Run
 from pipeline.ledger.abandon import LetGo, let_go
+from pipeline.mint.chain import Chain
+from pipeline.mint.networks import network_of
+from pipeline.mint.sender import Sender
+from pipeline.mint.watcher import ChainEvent, Watcher
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from pipeline.mint.chain import Chain
-    from pipeline.mint.watcher import ChainEvent
 
 OWN_PLACE = "embedded"  # the place that is this workspace's own store
 
@@ -177,10 +177,6 @@ def _withdrawn(
     observer: Observer,
     person: Person,
 ) -> tuple[Withdrawn, ...]:
-    from pipeline.flow.run import spending_limits
-    from pipeline.mint.sender import Sender
-    from pipeline.mint.watcher import Watcher
-
     watcher = Watcher(ledger, chain, collection.owner)
     watcher.step_back(patient=False)
     for line in watcher.adopt_known(collection.id):
@@ -219,8 +215,6 @@ def _check_there(chain: Chain, collection: Collection) -> None:
 
 def _check_gone(chain: Chain, collection: Collection) -> None:
     """Raise BadArgument unless the chain is a private one, and another with its id is where it was."""
-    from pipeline.mint.networks import network_of
-
     network = network_of(collection.chain_id)
     if network is not None and network.worth != "devnet":
         raise BadArgument(
@@ -243,8 +237,6 @@ def _sweep(workspace: Workspace, ledger: Ledger) -> list[tuple[CID, str]]:
 
     What is kept elsewhere stays in the ledger, so that `unpin` at that place lets go of it too.
     """
-    from pipeline.pin.store import CarStore
-
     held = []
     store = CarStore(workspace.cars)
     for orphan in ledger.pins.orphans():

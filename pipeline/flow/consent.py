@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pipeline.base.errors import BadArgument, NotConfirmed, WrongNetwork
+from pipeline.mint.fees import ETHER, GWEI, Limits
 from pipeline.mint.networks import Network, network_named, network_of
 from pipeline.settings import Settings
 
@@ -90,3 +92,18 @@ def _must_be_typed(collection: str, where: str, most_eth: str, person: Person) -
         raise NotConfirmed(
             collection=collection, network=where, reason="nobody typed" if typed is None else "other words than"
         )
+
+
+def spending_limits(config: Settings) -> Limits:
+    """What may be spent at most, by the settings."""
+
+    def wei(amount: str, unit: int) -> int:
+        return int(Decimal(amount) * unit)
+
+    most = config.mint
+    return Limits(
+        max_fee_wei=wei(most.max_fee_gwei, GWEI),
+        transaction_wei=wei(most.max_transaction_eth, ETHER),
+        run_wei=wei(most.max_run_eth, ETHER),
+        day_wei=wei(most.max_day_eth, ETHER),
+    )

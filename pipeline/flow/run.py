@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +24,7 @@ from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch
 from pipeline.base.workspace import Workspace
 from pipeline.flow.abandon import make_way
 from pipeline.flow.connection import chain_url, reach
-from pipeline.flow.consent import NOBODY, Person, confirmations
+from pipeline.flow.consent import NOBODY, Person, confirmations, spending_limits
 from pipeline.flow.cover import ensure_cover, pin_info
 from pipeline.flow.more import must_have_its_weights, wish_of
 from pipeline.flow.open import Need, Step, Tools, needs_of, opened, read_request, step_of
@@ -34,7 +33,6 @@ from pipeline.flow.preview import draw_run
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run, RunPlan
 from pipeline.mint.collection import check_recipients
-from pipeline.mint.fees import ETHER, GWEI, Limits
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
 from pipeline.mint.stage import mint
@@ -293,21 +291,6 @@ def _walk(config: Settings, source: ArtSource, work: Work, tools: Tools) -> dict
             observer.progress("mint", flow.minted, run.count)
     sync(ledger, tools.chain, flow.collection.id)
     return {"draw": draw.seconds, "pin": pinning.seconds, "mint": minting.seconds}
-
-
-def spending_limits(config: Settings) -> Limits:
-    """What may be spent at most, by the settings."""
-
-    def wei(amount: str, unit: int) -> int:
-        return int(Decimal(amount) * unit)
-
-    most = config.mint
-    return Limits(
-        max_fee_wei=wei(most.max_fee_gwei, GWEI),
-        transaction_wei=wei(most.max_transaction_eth, ETHER),
-        run_wei=wei(most.max_run_eth, ETHER),
-        day_wei=wei(most.max_day_eth, ETHER),
-    )
 
 
 class _Flow:
