@@ -109,7 +109,7 @@ def test_config_shows_where_each_value_came_from(pipeline: Pipeline, tmp_path: P
         row["setting"]: row
         for row in pipeline("config", "--json", env={"PIPELINE_RPC_URL": "https://u:p@example.org/key"}).json
     }
-    assert (rows["generate.size"]["value"], rows["generate.size"]["source"]) == (64, "pipeline.toml")
+    assert (rows["art.size"]["value"], rows["art.size"]["source"]) == (64, "pipeline.toml")  # the section of 0.1
     assert rows["chain.rpc_url"]["value"] == "https://example.org"
 
 

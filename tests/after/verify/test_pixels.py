@@ -17,6 +17,7 @@ from pipeline.after.verify import redraw_with
 from pipeline.after.verify.pixels import Distance, NotDrawn, Redraw, distance
 from pipeline.art.draw import Generator, load_generator
 from pipeline.art.draw.encode import encode_png, encoder_id
+from pipeline.art.drawn import FromSeed
 from pipeline.settings import load_settings
 
 SEED, SIZE = 77, 48
@@ -35,7 +36,7 @@ def image(generator: Generator) -> bytes:
 
 @pytest.fixture
 def redraw(generator: Generator) -> Redraw:
-    return Redraw(lambda model, device: generator)
+    return Redraw(lambda model, device: FromSeed(generator))
 
 
 def document(generator: Generator, **changes: Any) -> dict[str, Any]:
