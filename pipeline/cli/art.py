@@ -130,7 +130,12 @@ def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
 
     _tell_files(call, drawn_report(run, sheets), sheets)
     say("nothing is pinned or sent yet.")
-    say("`reject` with the ids of tokens that you do not like has those drawn again.")
+    if run.arguments.get("images"):
+        say(
+            "put another file in the place of a picture that you do not like: `reject` with the token's id takes it again."
+        )
+    else:
+        say("`reject` with the ids of tokens that you do not like has those drawn again.")
     call.next("pins and mints what was drawn", *words_of(run, call.config))
 
 

@@ -317,7 +317,7 @@ def words_of(run: Run, settings: Settings) -> list[str]:
         planned = _planned(run).get(line.name, asked.get(line.name))
         if line.name in asked and not _same(line, planned, asked[line.name]):
             if not (line.name == "chain" and planned == "external"):
-                words += [line.flag, str(planned)]
+                words += [line.flag, line.said(planned) if isinstance(planned, bool) else str(planned)]
     if run.arguments.get("chain") == "external" and run.is_placed and not settings.chain.rpc_url:
         words += ["--rpc-url", run.rpc_url]
     return words
@@ -415,10 +415,16 @@ def _told(differences: dict[str, tuple[Any, Any]]) -> str:
     return "; ".join(
         _told_askers(planned, asked)
         if key == _JOB
-        else f"--{key.replace('_', '-')} {asked if asked != '' else 'not given'} instead of {planned if planned != '' else 'none'}"
+        else f"--{key.replace('_', '-')} {_value(asked, 'not given')} instead of {_value(planned, 'none')}"
         for key, (planned, asked) in differences.items()
         if key != _TO_CONTENT
     )
+
+
+def _value(value: Any, nothing: str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if value != "" else nothing
 
 
 def _told_askers(planned: str, asked: str) -> str:
