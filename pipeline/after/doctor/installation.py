@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.after.doctor.finding import Finding, State
-from pipeline.art.draw import load_generator
-from pipeline.art.drawn import model_of
+from pipeline.art.source import open_source
 from pipeline.base.errors import ChainError, PipelineError
 from pipeline.base.installation import in_checkout
 from pipeline.base.workspace import Workspace
@@ -118,9 +117,9 @@ def _torch(config: Settings) -> Answer:
 
 
 def _weights(config: Settings) -> Answer:
-    """The model's weights are sound, and can be told by their digest."""
-    generator = load_generator(model_of(config.art), "cpu", 1)
-    return "ok", f"{generator.name}, sha256 {generator.weights_sha256}, drawn by {generator.renderer}", ""
+    """What draws is sound, and can be told by its digest: a generator's weights, or what another source has for them."""
+    redrawer = open_source(config.changed("doctor", {"images": ""})).redrawer("cpu", 1)
+    return "ok", f"{config.art.model}, sha256 {redrawer.weights_sha256}, drawn by {redrawer.renderer}", ""
 
 
 def _anvil(config: Settings) -> Answer:
