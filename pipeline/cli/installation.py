@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument
-from pipeline.base.secrets import shown_url
+from pipeline.base.secrets import shown_url, shown_value
 from pipeline.cli.call import Call, Verb, say
 from pipeline.cli.minting import EVERYTHING
 from pipeline.cli.tables import print_json, print_table
@@ -100,7 +100,7 @@ def _shown(settings: Settings, line: Setting) -> Any:
     value, text = settings.value(line.name), settings.text(line.name)
     if line.scope in (Scope.PLACE, Scope.NODE, Scope.KEY) and "://" in text:
         return shown_url(text)
-    return text if value is None else value
+    return text if value is None else shown_value(value)
 
 
 VERBS = (
