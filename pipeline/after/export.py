@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.after.report import reading
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import whole_file, write_whole
+from pipeline.base.records import hex_data
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
 from pipeline.pin.store import CarStore
@@ -64,7 +65,7 @@ def _export_json(workspace: Workspace, ledger: Ledger, collection: Collection, f
         "description": collection.description,
         "contract": collection.contract,
         "chain_id": collection.known_chain_id,
-        "genesis_hash": "0x" + collection.genesis_hash.hex() if collection.is_placed else None,
+        "genesis_hash": hex_data(collection.genesis_hash) if collection.is_placed else None,
         "owner": collection.owner if collection.is_placed else None,
         "seed": collection.seed,
         "roots": [str(root) for root in ledger.collections.roots(collection.id)],
@@ -85,7 +86,7 @@ def _tokens(ledger: Ledger, collection: Collection) -> list[dict[str, Any]]:
             "image": token.image,
             "seed": token.seed,
             "image_sha256": token.image_sha256.hex() if token.image_sha256 else None,
-            "tx": "0x" + token.tx_hash.hex() if token.tx_hash else None,
+            "tx": hex_data(token.tx_hash) if token.tx_hash else None,
         }
         for token in ledger.tokens.of(collection.id)
     ]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.art.formats import look
 from pipeline.art.recovered import Maker, maker_of, words_of
-from pipeline.base.cid import CID
+from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.base.files import sync_folder, write_whole
 from pipeline.base.limits import IMAGE_BYTES, MAX_SEED
@@ -179,7 +179,7 @@ def _found(contract: Contract, store: CarStore, gateway: str) -> tuple[list[_Bat
         return root not in missing
 
     uri = contract.state().contract_uri
-    info = CID.parse(uri.removeprefix("ipfs://").split("/", 1)[0]) if uri else None
+    info = IpfsUri.parse(uri).root if uri else None
     if info is not None and is_here(info):
         is_here(_cover_of(store, info))
     batches, token_id = [], 1
@@ -217,7 +217,7 @@ def _maker(document: dict[str, Any], token_id: int) -> Maker:
 
 
 def _image_root(document: dict[str, Any]) -> CID:
-    return CID.parse(str(document["image"]).removeprefix("ipfs://").split("/", 1)[0])
+    return IpfsUri.parse(str(document["image"])).root
 
 
 def _collection_document(store: CarStore, info: CID) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
+from pipeline.base.records import hex_data
 from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
@@ -191,7 +192,7 @@ def run_report(ledger: Ledger, outcome: Outcome) -> Minted:
         rpc_url=run.rpc_url,
         explorer=network.contract_page(collection.contract) if network and collection.contract else None,
         deploy_tx=_hex(collection.tx_hash),
-        transactions=tuple("0x" + tx.hex() for tx in ledger.journal.transactions(collection.id)),
+        transactions=tuple(hex_data(tx) for tx in ledger.journal.transactions(collection.id)),
         images_roots=tuple(str(images) for images, _ in roots),
         metadata_roots=tuple(str(metadata) for _, metadata in roots),
         seconds={stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
@@ -279,7 +280,7 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> Token
 
 
 def _hex(value: bytes | None) -> str | None:
-    return "0x" + value.hex() if value else None
+    return hex_data(value) if value else None
 
 
 def owners_report(workspace: Workspace, config: Settings, name: str | None, at: int | None = None) -> Owners:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.after.report import collection_named
 from pipeline.base.errors import RpcUnavailable
 from pipeline.base.files import write_whole
+from pipeline.base.records import hex_data
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
 from pipeline.ledger import Collection, Ledger
@@ -77,7 +78,7 @@ def _deployed(config: Settings, workspace: Workspace, name: str | None) -> _Depl
     with open_chain(config, workspace, collection) as chain:
         creation = None
         if collection.tx_hash is not None:
-            answer = chain.rpc.call("eth_getTransactionByHash", ["0x" + collection.tx_hash.hex()])
+            answer = chain.rpc.call("eth_getTransactionByHash", [hex_data(collection.tx_hash)])
             if answer is None:
                 reason = "it does not know the deployment"
                 raise RpcUnavailable(rpc=chain.rpc.shown, method="eth_getTransactionByHash", reason=reason)

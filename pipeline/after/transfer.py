@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pipeline.after.report import collection_named
 from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
+from pipeline.base.records import hex_data
 from pipeline.base.results import JSON_NAME
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
@@ -64,7 +65,7 @@ def transfer(
             token_id=token_id,
             previous=last.sender,
             owner=last.recipient,
-            tx="0x" + last.tx_hash.hex(),
+            tx=hex_data(last.tx_hash),
             block_number=last.block_number,
             sent=sent,
         )

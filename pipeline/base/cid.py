@@ -138,6 +138,25 @@ class CID:
         return "b" + base64.b32encode(self.bytes).decode("ascii").lower().rstrip("=")
 
 
+@dataclass(frozen=True, slots=True)
+class IpfsUri:
+    """`ipfs://<root>/<path>`: where content is named by what it is."""
+
+    root: CID
+    path: str = ""  # as it stands in the URI: percent-encoded where somebody else wrote it
+
+    @staticmethod
+    def parse(uri: str) -> IpfsUri:
+        """Read a URI of that form, and no other. Raises BadArgument."""
+        if not uri.startswith("ipfs://"):
+            raise BadArgument(name="URI", value=uri[:MAX_TEXT], expected="ipfs://<CID>/<path>")
+        root, _, path = uri.removeprefix("ipfs://").partition("/")
+        return IpfsUri(CID.parse(root), path)
+
+    def __str__(self) -> str:
+        return f"ipfs://{self.root}" + (f"/{self.path}" if self.path else "")
+
+
 def varint(number: int) -> bytes:
     """Encode an unsigned LEB128."""
     if number < 0x80:

@@ -10,6 +10,12 @@ from pipeline.base.cid import CID
 
 Address = NewType("Address", str)  # 0x and 40 hex digits with EIP-55 checksum
 
+
+def hex_data(data: bytes) -> str:
+    """Bytes as chains and explorers write them."""
+    return "0x" + data.hex()
+
+
 DisplayType = Literal["number", "boost_number", "boost_percentage", "date"]
 TokenState = Literal["planned", "generated", "sealed", "live", "mined", "final"]
 PinState = Literal["proved", "claimed", "failed"]

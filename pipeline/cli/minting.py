@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
+from pipeline.base.records import hex_data
 from pipeline.cli.art import tell_sheets
 from pipeline.cli.call import Call, Takes, Verb, chosen_name, number, say
 from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
@@ -139,7 +140,7 @@ def _abandoned(found: Abandoned) -> dict[str, Any]:
         "kept": list(found.kept),
         "let_go": list(found.gone),
         "withdrawn": [
-            {"what": one.what, "nonce": one.nonce, "tx": f"0x{one.tx_hash.hex()}", "paid_wei": one.paid_wei}
+            {"what": one.what, "nonce": one.nonce, "tx": hex_data(one.tx_hash), "paid_wei": one.paid_wei}
             for one in found.withdrawn
         ],
         "held_elsewhere": [{"root": str(root), "place": place} for root, place in found.held_elsewhere],

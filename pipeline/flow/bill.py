@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from pipeline.base.errors import ChainError, RpcError
 from pipeline.base.limits import MAX_AIRDROP, MAX_GAS
 from pipeline.base.observer import Observer, Silence
-from pipeline.base.records import Address, BatchPlan
+from pipeline.base.records import Address, BatchPlan, hex_data
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import reach
 from pipeline.flow.more import wish_of
@@ -29,7 +29,7 @@ from pipeline.flow.run import check_receivers, plan_of
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import Collection, Ledger, NewCollection, Run
 from pipeline.mint.alternatives import ALTERNATIVES
-from pipeline.mint.chain import fixed_bytes, hex_data
+from pipeline.mint.chain import fixed_bytes
 from pipeline.mint.collection import (
     ZERO_ADDRESS,
     Constructor,

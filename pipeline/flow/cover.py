@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.art.artworks import is_intact
 from pipeline.art.cover import read_cover
 from pipeline.art.source import ArtSource, Work
+from pipeline.base.cid import IpfsUri
 from pipeline.base.files import write_whole
 from pipeline.base.records import Pin, PinnedRoot
 from pipeline.ledger import Collection, CoverFile
@@ -50,7 +51,7 @@ def pin_info(
         name=collection.name,
         symbol=collection.symbol,
         description=collection.description,
-        image=f"ipfs://{images.cid}/{name}",
+        image=str(IpfsUri(images.cid, name)),
         external_url=collection.external_url,
     )
     info, more = pin_directory([("collection.json", document)], f"{collection.name} collection", store, places)

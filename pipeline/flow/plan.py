@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipeline.art.source import encoder_of
-from pipeline.base.cid import CID
+from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers, UsageError
 from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED
 from pipeline.base.records import NOTHING, Address, TokenSpec
@@ -204,7 +204,7 @@ def _by_rule(what: str, text: str, rule: Callable[[str], str]) -> str:
 
 
 def _must_be_writable(new: NewCollection) -> None:
-    picture = f"ipfs://{CID.raw(bytes(32))}/cover.png"
+    picture = str(IpfsUri(CID.raw(bytes(32)), "cover.png"))
     collection_metadata(new.name, new.symbol, new.description, picture, external_url=new.external_url)
     deploy_data(
         Constructor(

@@ -17,7 +17,7 @@ from typing import TypeVar
 from pipeline.art.artworks import Artworks
 from pipeline.art.source import ArtSource, Work, provenance_of
 from pipeline.base.ahead import Ahead
-from pipeline.base.cid import CID
+from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.crash import crash_point
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch
@@ -323,7 +323,7 @@ class _Flow:
 
     def describe(self, artwork: Artwork, images: CID) -> bytes:
         """A token's metadata: canonical bytes, so that the same artwork has the same CID."""
-        folder, words = f"ipfs://{images}/{artwork.token_id}", artwork.words
+        folder, words = IpfsUri(images, str(artwork.token_id)), artwork.words
         return token_metadata(
             name=words.name or f"{self.collection.name} #{artwork.token_id}",
             description=words.description or self.collection.description,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.base.cid import CID
+from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.limits import MAX_SEED
 from pipeline.base.records import Address, Animation, Attribute, BatchPlan, Determinism, Fingerprint, TokenWords
 
@@ -208,18 +208,18 @@ class Token:
 
     @property
     def token_uri(self) -> str | None:
-        return f"ipfs://{self.metadata_root}/{self.token_id}.json" if self.metadata_root else None
+        return str(IpfsUri(self.metadata_root, f"{self.token_id}.json")) if self.metadata_root else None
 
     @property
     def animation_uri(self) -> str | None:
         """Of the file that moves beside its image."""
         if self.animation is None or self.images_root is None:
             return None
-        return f"ipfs://{self.images_root}/{self.token_id}{self.animation.suffix}"
+        return str(IpfsUri(self.images_root, f"{self.token_id}{self.animation.suffix}"))
 
     @property
     def image(self) -> str | None:
-        return f"ipfs://{self.images_root}/{self.token_id}{self.suffix}" if self.images_root else None
+        return str(IpfsUri(self.images_root, f"{self.token_id}{self.suffix}")) if self.images_root else None
 
 
 def address_or_none(value: str | None) -> Address | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.errors import ChainError, RpcError, RpcUnavailable, WrongChain
-from pipeline.base.records import Address
+from pipeline.base.records import Address, hex_data
 from pipeline.mint.fees import LEAST_PRIORITY_WEI, Fees, market_fees
 from pipeline.mint.refusals import has_no_method, least_tip_wei, wants_fewer_arguments
 from pipeline.mint.rpc import Rpc
@@ -417,10 +417,6 @@ def fixed_bytes(value: Any, length: int = 32) -> bytes:
     if len(data) != length:
         raise ValueError(f"{len(data)} bytes where {length} belong")
     return data
-
-
-def hex_data(data: bytes) -> str:
-    return "0x" + data.hex()
 
 
 def block_id(at: int | str) -> str:

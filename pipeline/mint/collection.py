@@ -12,10 +12,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.base import words
-from pipeline.base.cid import CID
+from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import BadArgument, BadRecipient, RpcError, RpcUnavailable
-from pipeline.base.records import Address
-from pipeline.mint.chain import Chain, Log, Receipt, accepted, checksummed, hex_data
+from pipeline.base.records import Address, hex_data
+from pipeline.mint.chain import Chain, Log, Receipt, accepted, checksummed
 from pipeline.mint.compile import load_artifact
 from pipeline.mint.rpc import Rpc
 
@@ -198,7 +198,7 @@ def predicted_address(sender: Address, nonce: int) -> Address:
 
 def contract_uri(info_digest: bytes) -> str:
     """What contractURI() says for the digest of the directory that holds collection.json."""
-    return f"ipfs://{CID.dag_pb(info_digest)}/collection.json" if any(info_digest) else ""
+    return str(IpfsUri(CID.dag_pb(info_digest), "collection.json")) if any(info_digest) else ""
 
 
 # ── what comes back ──────────────────────────────────────────────────────────────────────────────────────────────

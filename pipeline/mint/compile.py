@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.base.errors import Corrupt, PipelineError
 from pipeline.base.installation import extra
+from pipeline.base.records import hex_data
 from pipeline.mint.programs import find_solc
 
 __all__ = [
@@ -90,8 +91,8 @@ class Artifact:
             "compiler": self.compiler,
             "sourceSha256": self.source_sha256,
             "abi": self.abi,
-            "bytecode": "0x" + self.bytecode.hex(),
-            "deployedBytecode": "0x" + self.deployed_bytecode.hex(),
+            "bytecode": hex_data(self.bytecode),
+            "deployedBytecode": hex_data(self.deployed_bytecode),
             "immutableReferences": [{"start": start, "length": length} for start, length in self.immutables],
             "standardJsonInput": self.standard_json_input,
         }

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.base.errors import RpcError, RpcUnavailable
-from pipeline.base.records import Address
+from pipeline.base.records import Address, hex_data
 from pipeline.ledger import Ledger
 from pipeline.ledger.owners import Owners, Transfer
-from pipeline.mint.chain import Block, Chain, Log, accepted, checksummed, hex_data, log_filter
+from pipeline.mint.chain import Block, Chain, Log, accepted, checksummed, log_filter
 from pipeline.mint.collection import TRANSFER
 
 RANGE = 2_000  # blocks asked for at once: what the strictest of the usual providers allows

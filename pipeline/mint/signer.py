@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.base.errors import BadArgument, KeyRefused, SignerMismatch
 from pipeline.base.files import open_regular
 from pipeline.base.limits import KEYSTORE_BYTES
-from pipeline.base.records import Address
+from pipeline.base.records import Address, hex_data
 from pipeline.base.secrets import KEYSTORE_PASSWORD, PRIVATE_KEY
 from pipeline.base.untrusted import parse_json
-from pipeline.mint.chain import Chain, checksummed, hex_data, plain_bytes
+from pipeline.mint.chain import Chain, checksummed, plain_bytes
 from pipeline.mint.collection import parsed_address
 from pipeline.mint.rpc import READS, Rpc
 

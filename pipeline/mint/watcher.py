@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import ChainError, Corrupt, ForeignTransaction, Reverted, RpcError, WrongChain
-from pipeline.base.records import Address, BatchPlan
+from pipeline.base.records import Address, BatchPlan, hex_data
 from pipeline.ledger import Ledger
 from pipeline.ledger.journal import Attempt, MinedIn, Slot
-from pipeline.mint.chain import Block, Chain, Receipt, Transaction, accepted, expect_chain, hex_data
+from pipeline.mint.chain import Block, Chain, Receipt, Transaction, accepted, expect_chain
 from pipeline.mint.collection import (
     ZERO_ADDRESS,
     Collection,

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from pipeline.base.cid import CID
+from pipeline.base.cid import IpfsUri
 from pipeline.base.errors import BadArgument, PinError
 from pipeline.base.limits import (
     DOCUMENT_BYTES,
@@ -264,7 +264,7 @@ def _url(fields: Mapping[str, Any], name: str, what: str, schemes: tuple[str, ..
     _require(url.isascii() and not re.search(r"[\x00-\x20\x7f\"<>\\^`{|}]", url), what, name, "a URL, percent-encoded")
     if scheme == "ipfs":
         try:
-            CID.parse(url.removeprefix("ipfs://").split("/", 1)[0])
+            IpfsUri.parse(url)
         except BadArgument as error:
             raise BadJson(what=what, reason=f"{name} is {url!r}: {error}") from error
     elif scheme in ("http", "https"):

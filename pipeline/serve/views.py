@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from pipeline.base.cid import IpfsUri
 from pipeline.base.errors import NoSuch
 from pipeline.base.media import ANIMATIONS
+from pipeline.base.records import hex_data
 from pipeline.ledger import Collection, Ledger, Token
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.owners import Transfer
@@ -42,7 +44,7 @@ def collection_detail(ledger: Ledger, collection: Collection, gateway: str | Non
         max_supply=collection.max_supply,
         deploy_tx=_hex(collection.tx_hash),
         contract_page=network.contract_page(collection.contract) if network and collection.contract else None,
-        contract_uri=f"ipfs://{info}/collection.json" if info else None,
+        contract_uri=str(IpfsUri(info, "collection.json")) if info else None,
         cover_root=catalogue.cover_root(collection.id),
         gateway=gateway,
         indexed_block=catalogue.indexed_block(collection.id),
@@ -192,7 +194,7 @@ def _transfer(event: Transfer, network: Network | None) -> doc.TransferEvent:
         sender=event.sender,
         recipient=event.recipient,
         block_number=event.block_number,
-        transaction="0x" + event.tx_hash.hex(),
+        transaction=hex_data(event.tx_hash),
         transaction_page=_transaction_page(network, event.tx_hash),
     )
 
@@ -259,4 +261,4 @@ def _at(gateway: str | None, uri: str | None) -> str | None:
 
 
 def _hex(value: bytes | None) -> str | None:
-    return "0x" + value.hex() if value else None
+    return hex_data(value) if value else None

@@ -13,9 +13,9 @@ import pytest
 from mint.faultproxy import FaultProxy
 from mint.plans import open_plan, sealed_batches
 
-from pipeline.base.records import Address, MintedBatch
+from pipeline.base.records import Address, MintedBatch, hex_data
 from pipeline.ledger import Ledger
-from pipeline.mint.chain import Chain, connect, hex_data
+from pipeline.mint.chain import Chain, connect
 from pipeline.mint.collection import Collection
 from pipeline.mint.devnet import devnet
 from pipeline.mint.fees import Limits

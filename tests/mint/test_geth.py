@@ -17,8 +17,8 @@ from mint.test_kill import run_until_killed
 from nodes import free_port, wait_for
 
 from pipeline.base.errors import RpcError
-from pipeline.base.records import Address
-from pipeline.mint.chain import Chain, connect, hex_data
+from pipeline.base.records import Address, hex_data
+from pipeline.mint.chain import Chain, connect
 from pipeline.mint.fees import Fees, bumped
 from pipeline.mint.watcher import finalize
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.after.verify.steps import Step
-from pipeline.base.cid import CID
+from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import DOCUMENT_BYTES, IMAGE_BYTES
 from pipeline.mint.compile import matches_source
@@ -171,8 +171,8 @@ def ipfs_path(uri: str) -> tuple[CID, str]:
 
     if not uri.startswith("ipfs://"):
         raise _Broken(reason=f"{uri!r} is no ipfs:// URI: what it leads to can change, so nothing can be verified")
-    root, _, path = uri.removeprefix("ipfs://").partition("/")
-    return CID.parse(root), unquote(path, errors="surrogateescape")
+    found = IpfsUri.parse(uri)
+    return found.root, unquote(found.path, errors="surrogateescape")
 
 
 def sample_of(total: int, sample: int | None) -> Sequence[int]:

@@ -8,7 +8,7 @@ from pipeline.after.report import reading
 from pipeline.after.verify.ladder import Ladder, climb
 from pipeline.after.verify.steps import Report, Tally
 from pipeline.after.verify.walk import Found, follow_uri
-from pipeline.base.cid import CID
+from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.observer import Observer
 from pipeline.base.records import BatchPlan
 from pipeline.base.workspace import Workspace
@@ -105,7 +105,7 @@ def _check_batch(
         f"the batch of token {plan.start}",
     )
     for token_id, uri in zip(ids, contract.token_uris(ids), strict=True):
-        uris.expect(uri, f"ipfs://{metadata}/{token_id}.json", f"the URI of token {token_id}")
+        uris.expect(uri, str(IpfsUri(metadata, f"{token_id}.json")), f"the URI of token {token_id}")
     for token_id, owner in zip(ids, contract.owners_of(ids), strict=True):
         owners.expect(owner is not None, True, f"token {token_id}: its having an owner")
 
