@@ -24,8 +24,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.after.export import export as write
+from pipeline.after.report import drawn_report, owners_report, run_report
+from pipeline.after.transfer import transfer as hand_over
+from pipeline.after.verify import verify as verify_workspace
+from pipeline.after.verify import verify_contract
 from pipeline.base.observer import Observer, Silence
 from pipeline.base.workspace import Workspace
+from pipeline.flow.bill import dry_run
+from pipeline.flow.consent import NOBODY
+from pipeline.flow.run import mint_run
+from pipeline.ledger import Ledger
 
 if TYPE_CHECKING:
     from pipeline.after.report import Drawn, Minted, Owners
@@ -57,11 +66,6 @@ def mint(
     `more` adds `count` to the collection, `total` as many as it lacks to that number, `new` begins another. `count` is None where a file of recipients, or a folder, says it.
     `person` is asked for a keystore's password, and before real money is spent: without one, that is refused.
     """
-    from pipeline.after.report import run_report
-    from pipeline.flow.consent import NOBODY
-    from pipeline.flow.run import mint_run
-    from pipeline.ledger import Ledger
-
     workspace = _workspace(settings)
     outcome = mint_run(
         settings, count, workspace, observer or Silence(), more=more, new=new, total=total, person=person or NOBODY
@@ -82,9 +86,6 @@ def draw(
     observer: Observer | None = None,
 ) -> Drawn:
     """Draw the tokens of a run and stop there; `mint` with the same arguments pins and mints what was drawn."""
-    from pipeline.after.report import drawn_report
-    from pipeline.flow.run import mint_run
-
     outcome = mint_run(
         settings,
         count,
@@ -102,8 +103,6 @@ def bill(
     settings: Settings, count: int | None = None, *, more: bool = False, new: bool = False, total: int | None = None
 ) -> Bill:
     """What `mint` with these arguments would cost now. Nothing is planned, signed or sent; raises what `mint` would."""
-    from pipeline.flow.bill import dry_run
-
     return dry_run(settings, count, _workspace(settings), more=more, new=new, total=total)
 
 
@@ -116,9 +115,6 @@ def verify(
     the chain alone: `Scope(regenerate=True)` draws each again, `Scope(contract="0x…", gateway="https://…")` needs no
     workspace.
     """
-    from pipeline.after.verify import verify as verify_workspace
-    from pipeline.after.verify import verify_contract
-
     workspace, name = _workspace(settings), _name(settings)
     if scope is None:
         return verify_workspace(workspace, settings, name, observer or Silence())
@@ -127,8 +123,6 @@ def verify(
 
 def owners(settings: Settings, at: int | None = None) -> Owners:
     """Who owns what now, or after block `at`, read from the chain."""
-    from pipeline.after.report import owners_report
-
     return owners_report(_workspace(settings), settings, _name(settings), at)
 
 
@@ -141,8 +135,6 @@ def transfer(
     ask_password: Callable[[str], str] | None = None,
 ) -> Transferred:
     """Give a token of the signing account to somebody else, exactly once: given again, it finds what was sent."""
-    from pipeline.after.transfer import transfer as hand_over
-
     return hand_over(_workspace(settings), settings, _name(settings), token_id, to, observer or Silence(), ask_password)
 
 
@@ -150,8 +142,6 @@ def export(
     settings: Settings, formats: Sequence[str] = ("car", "csv", "json"), out: Path | str | None = None
 ) -> list[Path]:
     """Write the collection as CARs, a CSV and a JSON manifest; the files, which are replaced when there."""
-    from pipeline.after.export import export as write
-
     return write(_workspace(settings), _name(settings), formats, Path(out) if out else None)
 
 

@@ -16,18 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.cover import Cover
+from pipeline.art.draw import Drawing, phash
+from pipeline.art.draw.encode import encode_png, encoder_id
 from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, ContentMissing, PinError
 from pipeline.base.files import write_whole
 from pipeline.base.records import Artwork, Attribute, Fingerprint, PinnedRoot, TokenSpec, TokenWords
+from pipeline.mint.devnet import devnet
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pipeline.art.cover import Cover
-    from pipeline.art.draw import Drawing, Generator
+    from pipeline.art.draw import Generator
     from pipeline.ledger import Run
     from pipeline.pin import Pinner, Rung
 
@@ -66,8 +70,6 @@ class TinyGenerator:
         self.drawn: list[int] = []
 
     def draw(self, seed: int, size: int) -> Drawing:
-        from pipeline.art.draw import Drawing
-
         self.drawn.append(seed)
         return Drawing(seed, noise(seed, size), (Attribute("Tone", seed % 7),))
 
@@ -99,9 +101,6 @@ class TinyArt:
             yield item if isinstance(item, Artwork) else _made(item, work.run.size, work.image(item.token_id))
 
     def cover(self, work: Work) -> Cover:
-        from pipeline.art.cover import Cover
-        from pipeline.art.draw.encode import encode_png
-
         return Cover(encode_png(noise(0, work.run.size)), ".png")
 
     def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
@@ -120,15 +119,10 @@ class _TinyRedrawer:
 
 
 def _encoder() -> str:
-    from pipeline.art.draw.encode import encoder_id
-
     return encoder_id("pillow")
 
 
 def _made(spec: TokenSpec, size: int, path: Path) -> Artwork:
-    from pipeline.art.draw import phash
-    from pipeline.art.draw.encode import encode_png
-
     drawing = TinyGenerator().draw(spec.seed, size)
     data = encode_png(drawing.pixels)
     write_whole(path, data)
@@ -184,8 +178,6 @@ class MemoryPinner:
         self.pinned.pop(root, None)
 
     def rungs(self, root: PinnedRoot) -> Sequence[Rung]:
-        from pipeline.base.errors import ContentMissing
-
         def climb() -> str:
             if root not in self.pinned:
                 raise ContentMissing(folder=self.name, roots=str(root.cid))
@@ -200,9 +192,6 @@ class MemoryPinner:
 
 def check_pinner(pinner: Pinner, folder: Path) -> None:
     """Try what a run relies on: what is pinned can be proved, twice is as once, and what is let go of is not missed."""
-    from pipeline.base.errors import PinError
-    from pipeline.pin.store import CarStore
-
     store = CarStore(folder)
     root = store.put_directory([("1.json", b'{"name":"one"}'), ("2.json", b'{"name":"two"}')])
     pinner.unpin(root)  # harmless where it is not kept
@@ -225,8 +214,6 @@ def check_pinner(pinner: Pinner, folder: Path) -> None:
 @contextmanager
 def local_chain(folder: Path) -> Iterator[str]:
     """The RPC URL of an embedded chain (Anvil) in `folder`, while the block runs; its accounts have money of their own."""
-    from pipeline.mint.devnet import devnet
-
     with devnet(folder) as url:
         yield url
 

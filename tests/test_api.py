@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,15 @@ def test_mint_is_a_function_whoever_imported_the_room_of_that_name_before(first:
     python(f"{first}; import pipeline; from pipeline import mint; assert callable(mint) and callable(pipeline.mint)")
 
 
-def test_the_examples_of_the_api_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+EXAMPLES = [
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+    for path in sorted((REPOSITORY / "pipeline").rglob("*.py"))
+    if re.search(r"^ *>>> ", path.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_in_docstrings_run_as_they_stand(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    failed, tried = doctest.testmod(pipeline.api)
-    assert tried >= 7 and not failed
+    failed, tried = doctest.testmod(import_module(module))
+    assert tried and not failed

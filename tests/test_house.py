@@ -18,6 +18,18 @@ UPWARD: set[tuple[str, str]] = {
 }
 
 
+# Where our own modules may be imported inside a function: what is behind such a door is heavy, or differs by a name.
+DOORS = {
+    "__init__",  # the API, by `__getattr__`
+    "art.source",  # the sources by their kind
+    "art.draw",  # `load_generator`: the generators by their names
+    "art.voices",  # composed art, which loads numpy
+    "art.drawn",  # what a written composition is called
+    "pin",  # `load_pinners`: the places by their names
+    "api",  # `train`, which loads torch
+}
+
+
 @dataclass(frozen=True)
 class Import:
     """One import of a module of ours by another."""
@@ -26,6 +38,7 @@ class Import:
     line: int
     imported: str
     in_function: bool
+    optional: bool  # behind `with extra(…)`: it stands on a package that need not be there
 
     def __str__(self) -> str:
         return f"pipeline/{self.importer.replace('.', '/')}.py:{self.line} imports {self.imported}"
@@ -43,18 +56,23 @@ MODULES = modules()
 def imports(name: str) -> Iterator[Import]:
     """Every import of our own modules that a module makes."""
 
-    def walk(node: ast.AST, inside: bool) -> Iterator[Import]:
+    def walk(node: ast.AST, inside: bool, optional: bool = False) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.ImportFrom) and child.module and child.module.split(".")[0] == "pipeline":
                 base = child.module.removeprefix("pipeline").lstrip(".")
                 for alias in child.names:
                     longer = f"{base}.{alias.name}".lstrip(".")
-                    yield Import(name, child.lineno, longer if longer in MODULES else base or "__init__", inside)
+                    yield Import(
+                        name, child.lineno, longer if longer in MODULES else base or "__init__", inside, optional
+                    )
             elif isinstance(child, ast.Import):
                 for alias in child.names:
                     if alias.name.split(".")[0] == "pipeline":
-                        yield Import(name, child.lineno, alias.name.partition(".")[2] or "__init__", inside)
-            yield from walk(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+                        yield Import(name, child.lineno, alias.name.partition(".")[2] or "__init__", inside, optional)
+            deeper = inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from walk(
+                child, deeper, optional or (isinstance(child, ast.With) and "extra(" in ast.unparse(child.items[0]))
+            )
 
     return walk(ast.parse(MODULES[name].read_text()), False)
 
@@ -100,6 +118,19 @@ def test_imports_point_down() -> None:
         and (room(found.imported) == "__init__" or floor(room(found.importer)) <= floor(room(found.imported)))
     ]
     assert not upward, "\n".join(map(str, upward))
+
+
+def test_own_modules_are_imported_at_the_top_but_for_the_doors() -> None:
+    """A verb is a door too: `pipeline --help` imports what none of them does."""
+    inside = [
+        found
+        for found in IMPORTS
+        if found.in_function
+        and found.importer not in DOORS
+        and not found.importer.startswith("cli.")
+        and not found.optional
+    ]
+    assert not inside, "\n".join(map(str, inside))
 
 
 def test_no_exception_is_kept_that_nobody_needs() -> None:

@@ -32,6 +32,7 @@ from pipeline.flow.plan import arguments_of
 from pipeline.ledger import Collection, Ledger, NewCollection, RunPlan
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
+from pipeline.mint.collection import Collection as Contract
 from pipeline.mint.collection import parsed_address
 from pipeline.mint.compile import matches_source
 from pipeline.mint.indexer import sync
@@ -43,7 +44,6 @@ from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.mint.chain import Chain
-    from pipeline.mint.collection import Collection as Contract
 
 PINNER = "embedded"  # the CARs of the workspace: nothing else was asked
 
@@ -107,9 +107,7 @@ def _rebuild(
     observer: Observer,
 ) -> Repaired:
     """Enter one collection with all its batches."""
-    from pipeline.mint.collection import Collection
-
-    on_chain, store = Collection(chain, address), CarStore(workspace.cars)
+    on_chain, store = Contract(chain, address), CarStore(workspace.cars)
     batches, info = _found(on_chain, store, config.pin.gateway)
     settings = _settings(config, on_chain, store, batches, info)
     if ledger.collections.named(settings.name) is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pipeline.art.documents import Document, named_file, stated_number, unused
+from pipeline.art.draw.gates import NEAR
 from pipeline.art.layouts import Files
 from pipeline.base.limits import MAX_NAME
 from pipeline.base.media import SVG
@@ -103,8 +104,6 @@ class Telling:
 def twins(found: list[Found], first: int) -> Iterator[str]:
     """Images that look like one before them, though their bytes differ."""
     import numpy as np
-
-    from pipeline.art.draw.gates import NEAR
 
     hashes = np.array([one.phash or 0 for one in found], np.uint64)
     known = np.array([one.phash is not None for one in found])

@@ -1,32 +1,30 @@
 """Generation: from a seed to pixels.
 
-    generator = load_generator("default")
-    for artwork in generate(specs, generator, 512, image_path): ...
+>>> from pipeline.art.draw import Gate, generate, load_generator
+>>> from pipeline.base.records import TokenSpec
+>>> from pathlib import Path
+>>> generator, specs = load_generator("default"), [TokenSpec(1, 7, "0x" + "00" * 20)]
+>>> [artwork.path.name for artwork in generate(specs, generator, 16, Gate(7), lambda token_id: Path(f"{token_id}.png"))]
+['1.png']
 
-A generator is a built-in name, an entry point of the group `pipeline.generators`, a checkpoint file, or a training's folder. Importing this
-package loads neither torch nor numpy.
+A generator is a built-in name, an entry point of the group `pipeline.generators`, a checkpoint file, or a training's
+folder. Importing this package loads neither torch nor numpy.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pipeline.art.draw.gates import Gate, is_blank, phash
+from pipeline.art.draw.generator import BatchGenerator, Drawing, Generator
 from pipeline.art.draw.stage import drawn, generate, provenance
 from pipeline.base.errors import GenerationError
 from pipeline.base.installation import loaded
-from pipeline.base.records import Attribute
 from pipeline.base.seeds import token_seed
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = [
     "BatchGenerator",
@@ -45,48 +43,6 @@ __all__ = [
 
 ENTRY_POINTS = "pipeline.generators"
 COMPOSED = "compose"  # and `compose:VOICE:…`: see composed.py
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Drawing:
-    """What one seed looks like."""
-
-    seed: int
-    pixels: NDArray[np.uint8]  # (H, W, 3)
-    attributes: tuple[Attribute, ...]
-    flaw: str = ""  # what the generator itself finds wrong with it, such as "blank" or "not finite"
-
-
-class Generator(Protocol):
-    """Draws a token from its seed alone: never from its neighbours, their order, or how often the run was restarted."""
-
-    name: str
-    weights_sha256: str  # hex digest of the weights file
-    renderer: str  # changes whenever pixels of the same seed and weights would
-    device: str
-    dtype: str  # of the numbers that pixels are computed with
-    threads: int
-
-    def draw(self, seed: int, size: int) -> Drawing:
-        """Exactly this seed, `size` pixels wide and high, whatever it looks like: choosing is the gate's business.
-
-        Raises BadArgument for a size out of range.
-        """
-        ...
-
-
-@runtime_checkable
-class BatchGenerator(Generator, Protocol):
-    """A generator that may also draw several tokens at once, for the sake of a GPU. No generator needs to be one.
-
-    Where its `batch` is more than one, its pictures are promised to a level or two (class B), and `renderer` says so.
-    """
-
-    batch: int  # how many are meant to be drawn at once; fewer are where they are large, or memory is short
-
-    def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
-        """A drawing for each seed, in their order; see `draw`. An error that says "out of memory" halves the batch."""
-        ...
 
 
 Factory = Callable[[str, int | None], Generator]  # device, threads

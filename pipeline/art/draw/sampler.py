@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.art.draw import Drawing, seeds
+from pipeline.art.draw.artist import Artist, batch_on, open_device, renderer_id
 from pipeline.art.draw.checkpoint import DEFAULT, MODEL_FORMAT, Trained, read_trained, read_weights
 from pipeline.art.draw.stage import check_size
 from pipeline.base.records import Attribute
@@ -44,7 +45,6 @@ def open_checkpoint(path: Path, device: str = "cpu", threads: int | None = None)
     said = read_weights(weights).metadata
     if said.get("format") == MODEL_FORMAT and said.get("model") != DEFAULT:
         return Sampler(read_trained(weights), path.name, device)
-    from pipeline.art.draw.artist import Artist
 
     return Artist(weights, device, threads)
 
@@ -54,8 +54,6 @@ class Sampler:
 
     def __init__(self, trained: Trained, name: str, device: str = "cpu", batch: int | None = None) -> None:
         import PIL
-
-        from pipeline.art.draw.artist import batch_on, open_device, renderer_id
 
         self._device = open_device(device)
         self.name, self.weights_sha256 = name, trained.sha256

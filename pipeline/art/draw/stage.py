@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.art.draw.encode import DEFAULT_ENCODER, encode_png, encoder_id
+from pipeline.art.draw.generator import BatchGenerator
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.files import write_whole
@@ -125,8 +126,6 @@ class _Together:
     """Draws the pictures of several seeds at once, of as many as the device has shown to have memory for."""
 
     def __init__(self, generator: Generator, size: int) -> None:
-        from pipeline.art.draw import BatchGenerator
-
         check_size(size)
         self._generator, self._size = (generator if isinstance(generator, BatchGenerator) else None), size
         self.batch = 1 if self._generator is None else max(1, min(self._generator.batch, BATCH_PIXELS // size**2))

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.art.draw.artist import Artist
 from pipeline.art.draw.checkpoint import write_trained
 from pipeline.art.draw.traits import PROOF, edge_density
 from pipeline.art.models.critic import Critic
@@ -244,8 +245,6 @@ class FamilyGame:
     # ── what is kept ─────────────────────────────────────────────────────────────────────────────────────────
 
     def publish(self, path: Path, average: nn.Module, step: int) -> NDArray[np.uint8]:
-        from pipeline.art.draw.artist import Artist
-
         notes: dict[str, Any] = {"steps": step, "data": DRAWN_HERE, "recipe": asdict(self.recipe)}
         if step == self.recipe.steps:
             notes["detail_cuts"] = detail_cuts(cast(Painter, copy.deepcopy(average).cpu()))
