@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.after.report import Drawn, Holding, Minted, MintedToken, Owners
     from pipeline.after.transfer import Transferred
     from pipeline.after.verify import ContractReport, Report, Scope, Step
-    from pipeline.api import bill, draw, export, mint, owners, train, transfer, verify
+    from pipeline.api import abandon, bill, draw, export, mint, owners, train, transfer, verify
     from pipeline.art.train.runs import Report as Training
     from pipeline.base import errors
     from pipeline.base.errors import (
@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from pipeline.base.observer import Observer
     from pipeline.base.results import as_json
     from pipeline.base.workspace import Workspace
+    from pipeline.flow.abandon import Abandoned, Withdrawn
     from pipeline.flow.bill import Bill
     from pipeline.flow.consent import Person
     from pipeline.settings import Settings
 
 __all__ = [
+    "Abandoned",
     "Bill",
     "ChainError",
     "ContractReport",
@@ -63,9 +65,11 @@ __all__ = [
     "Training",
     "Transferred",
     "UsageError",
+    "Withdrawn",
     "Workspace",
     "WorkspaceError",
     "__version__",
+    "abandon",
     "as_json",
     "bill",
     "draw",
@@ -82,13 +86,14 @@ _PLACES = {
     "pipeline.after.report": ("Drawn", "Holding", "Minted", "MintedToken", "Owners"),
     "pipeline.after.transfer": ("Transferred",),
     "pipeline.after.verify": ("ContractReport", "Report", "Scope", "Step"),
-    "pipeline.api": ("bill", "draw", "export", "owners", "train", "transfer", "verify"),
+    "pipeline.api": ("abandon", "bill", "draw", "export", "owners", "train", "transfer", "verify"),
     "pipeline.base.errors": (
         *("ChainError", "GenerationError", "Interrupted", "PinError", "PipelineError", "UsageError", "WorkspaceError"),
     ),
     "pipeline.base.observer": ("Observer",),
     "pipeline.base.results": ("as_json",),
     "pipeline.base.workspace": ("Workspace",),
+    "pipeline.flow.abandon": ("Abandoned", "Withdrawn"),
     "pipeline.flow.bill": ("Bill",),
     "pipeline.flow.consent": ("Person",),
     "pipeline.settings": ("Settings",),

@@ -41,13 +41,14 @@ if TYPE_CHECKING:
     from pipeline.after.transfer import Transferred
     from pipeline.after.verify import ContractReport, Report, Scope
     from pipeline.art.train.runs import Report as Training
+    from pipeline.flow.abandon import Abandoned
     from pipeline.flow.bill import Bill
     from pipeline.flow.consent import Person
     from pipeline.settings import Settings
 
 DEFAULT_MINUTES = 10.0  # of a training, unless the model has an end of its own
 
-__all__ = ["bill", "draw", "export", "mint", "owners", "train", "transfer", "verify"]
+__all__ = ["abandon", "bill", "draw", "export", "mint", "owners", "train", "transfer", "verify"]
 
 
 def mint(
@@ -124,6 +125,26 @@ def verify(
 def owners(settings: Settings, at: int | None = None) -> Owners:
     """Who owns what now, or after block `at`, read from the chain."""
     return owners_report(_workspace(settings), settings, _name(settings), at)
+
+
+def abandon(
+    settings: Settings,
+    *,
+    observer: Observer | None = None,
+    person: Person | None = None,
+    chain_is_gone: bool = False,
+) -> Abandoned | None:
+    """End the unfinished run of the collection; None when there is none.
+
+    What is neither on the chain nor in flight is let go of, what may still be mined is settled or withdrawn first, and
+    what is on the chain stays. `chain_is_gone`: the chain, a development node's, began anew and will never come back.
+    """
+    from pipeline.flow.abandon import abandon as let_go
+    from pipeline.flow.consent import NOBODY
+
+    who = person or NOBODY
+    workspace = _workspace(settings)
+    return let_go(workspace, settings, _name(settings), observer or Silence(), who, chain_is_gone=chain_is_gone)
 
 
 def transfer(
