@@ -363,7 +363,7 @@ class _Rebuild:
         path = self._workspace.image(self._collection.id, token_id, suffix)
         maker.must_measure(data, what)
         try:
-            seen = look(path, data)
+            seen = look(path, data, is_minted=True)
         except BadArgument as error:
             raise Corrupt(what=what, reason=f"it is not {error.fields['expected']}") from error
         _write(path, data)

@@ -18,6 +18,7 @@ from folders import GLB, MP4, SVG, box, picture, write
 from PIL import Image
 
 from pipeline.art.folder import ImageFolder
+from pipeline.art.formats import look
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument
 from pipeline.base.records import Address, Found
@@ -438,6 +439,13 @@ def test_animations_of_every_kind_are_read(tmp_path: Path) -> None:
     found = ImageFolder(str(art)).read({}, 1, Heard())
     assert [one.animation and one.animation.name for one in found] == list(kinds)
     assert [one.animation_sha256 for one in found] == [bytes.fromhex(sha256(art / name)) for name in kinds]
+
+
+def test_an_svg_that_was_minted_before_a_rule_is_still_its_token(tmp_path: Path) -> None:
+    loads = svg('<rect fill="url(https://example.org/a.svg#g)"/>').encode()
+    with pytest.raises(BadArgument, match="its style has"):
+        look(tmp_path / "1.svg", loads)
+    assert look(tmp_path / "1.svg", loads, is_minted=True).pixel_sha256 == hashlib.sha256(loads).digest()
 
 
 def test_an_svg_is_told_to_be_compared_with_nothing(tmp_path: Path) -> None:
