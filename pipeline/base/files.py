@@ -72,12 +72,10 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 def folder_name(name: str) -> str:
     """A name of anybody's as that of one folder: itself where it is plain, else what is plain of it, and a digest."""
-    plain = re.sub(r"[^\w .()+,'&!-]|^[. ]+|[. ]+$", "", name)[:60]
-    return (
-        name
-        if name and plain == name
-        else f"{plain or 'collection'}-{sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
-    )
+    plain = re.sub(r"[^\w .()+,'&!-]", "", name).strip(". ")[:60]
+    if name and plain == name:
+        return name
+    return f"{plain or 'collection'}-{sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 def sync_folder(folder: Path) -> None:
