@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import html
 import itertools
-import unicodedata
 from urllib.parse import quote
 
 from pipeline.base.cid import CID
+from pipeline.base.untrusted import printable
 from pipeline.pin import unixfs
 from pipeline.pin.gateway.request import Asked, quote_name
 from pipeline.pin.unixfs import GetBlock
 
-LISTING_VERSION = 1  # raised when the page changes: it is a part of the ETag
+LISTING_VERSION = 2  # raised when the page changes: it is a part of the ETag
 MAX_LISTED = 1_000  # entries that a page shows
 _STYLE = (
     ":root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "h1{font-size:1rem;overflow-wrap:anywhere}td{padding-right:2rem;overflow-wrap:anywhere}.ipfs-hash{font:.8rem monospace}"
 )
-_MARKED = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")  # characters that are invisible or turn text around
 
 
 def list_page(asked: Asked, target: CID, get_block: GetBlock) -> bytes:
     """The page of a directory, UTF-8. Raises BadDag."""
     listed = list(itertools.islice(unixfs.entries(target, get_block), MAX_LISTED + 1))
-    title = f"/ipfs/{asked.root}/" + "/".join(map(printable, asked.names))
+    title = f"/ipfs/{asked.root}/" + "/".join(map(shown_name, asked.names))
     rows = [_row(asked, name, cid) for name, cid in listed[:MAX_LISTED]]
     if asked.names:
         rows.insert(0, f'<tr><td><a href="{_url(asked, asked.names)}/..">..</a></td></tr>')
@@ -38,14 +37,13 @@ def list_page(asked: Asked, target: CID, get_block: GetBlock) -> bytes:
     return page.encode()
 
 
-def printable(name: str) -> str:
-    """A name as text that shows what it is: whatever is no text, or would hide or turn around text, becomes U+FFFD."""
-    text = name.encode(errors="surrogateescape").decode(errors="replace")
-    return "".join("\ufffd" if unicodedata.category(character) in _MARKED else character for character in text)
+def shown_name(name: str) -> str:
+    """A name as text that shows what it is: bytes that are no text become U+FFFD, and nothing hides or turns around."""
+    return printable(name.encode(errors="surrogateescape").decode(errors="replace"))
 
 
 def _row(asked: Asked, name: str, cid: CID) -> str:
-    href, shown = _url(asked, (*asked.names, name)), html.escape(printable(name))
+    href, shown = _url(asked, (*asked.names, name)), html.escape(shown_name(name))
     # Encoded twice, as Kubo does and the conformance suite compares.
     block = f"{_root(asked)}/ipfs/{cid}?filename={quote(quote_name(name))}"
     return (
@@ -60,7 +58,7 @@ def _crumbs(asked: Asked) -> str:
     crumbs = [f'<a href="{href}">{asked.root}</a>']
     for name in asked.names:
         href += "/" + quote_name(name)
-        crumbs.append(f'<a href="{html.escape(href)}">{html.escape(printable(name))}</a>')
+        crumbs.append(f'<a href="{html.escape(href)}">{html.escape(shown_name(name))}</a>')
     return "/ipfs/" + "/".join(crumbs)
 
 
