@@ -24,7 +24,7 @@ GOLDEN = {
     "vessel": "d9e014b54e3daf37fb9a1e72da686cd6",
     "town": "b41027cd0195f25283a3cc24fa0fdcce",
     "massif": "e619f2b87c4a6c1f95de2acfc8bd6cfc",
-    "grove": "9c0e4b5f50b6748c01adc587f47a1f98",
+    "grove": "6f6b052f95b501fadce9f1d9bde0a58d",
 }
 GOLDEN_PIXELS = ["e29d93343a471d3a", "b84d24b1c7ef5f48"]  # of two of them, drawn flat
 

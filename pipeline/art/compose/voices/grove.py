@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ MOST = 1300  # nodes of one tree
 @dataclass(frozen=True)
 class Law:
     margin: float
-    crown: str
+    crowns: tuple[str, ...]
+    crown: str  # of this token
     bark: int
     massed: float  # share of tokens whose crowns are bodies
     leaf: str
@@ -36,9 +37,11 @@ class Law:
 
 def law(chance: Chance) -> Law:
     inks = chance.shuffled((1, 2, 3))
+    crowns = tuple(chance.shuffled(("cloud", "disc", "square", "cone", "umbrella"))[:2])
     return Law(
         margin=chance.one(0.06, 0.075),
-        crown=chance.one("cloud", "disc", "square", "cone", "umbrella"),
+        crowns=crowns,
+        crown=crowns[0],
         bark=4,
         massed=chance.one(0.6, 0.9, 1.0),
         leaf=chance.one("leaves", "leaves", "dots", "bare", "needles"),
@@ -63,6 +66,7 @@ class Tree:
 
 def compose(law: Law, chance: Chance) -> Composition:
     sheet, plan = Sheet(), chance.of(law.plans)
+    law = replace(law, crown=chance.of(law.crowns))
     trees = _places(law, chance, plan)
     ground = max(tree.foot for tree in trees)
     _ground(sheet, law, chance, ground, trees)
@@ -88,6 +92,7 @@ def compose(law: Law, chance: Chance) -> Composition:
             number("Branches", branches),
             number("Leaves", leaves),
             number("Fruit", fruit),
+            Attribute("Crown", law.crown.capitalize()),
             Attribute("Plan", plan.capitalize()),
         ]
     )

@@ -94,11 +94,16 @@ def _ranges(law: Law, chance: Chance, plan: str) -> list[Range]:
     low, high = law.margin, 1 - law.margin
     x = np.linspace(low, high, SAMPLES)
     if plan == "peak":
-        middle, wide, base = chance(0.38, 0.62), chance(0.34, 0.48), chance(0.72, 0.88)
-        away = np.abs(x - middle) / wide
-        tall = (base - low) * chance(0.85, 0.97) * (0.6 + 0.3 * law.steep)
-        rise = np.clip(1 - away, 0.0, None) * (0.72 + 0.28 * ridge(chance, SAMPLES, law.rough))
+        base, tall = chance(0.72, 0.88), chance(0.85, 0.97) * (0.6 + 0.3 * law.steep)
+        rise, away = np.zeros(SAMPLES), np.full(SAMPLES, 9.0)
+        for k in range(chance.one(1, 2, 3)):
+            middle, wide = (chance(0.38, 0.62), chance(0.34, 0.48)) if k == 0 else (chance(0.2, 0.8), chance(0.14, 0.3))
+            near = np.abs(x - middle) / wide
+            slope = np.clip(1 - near, 0.0, None) * (0.72 + 0.28 * ridge(chance, SAMPLES, law.rough))
+            rise = np.maximum(rise, slope * (1.0 if k == 0 else chance(0.45, 0.9)))
+            away = np.minimum(away, near)
         rise += 0.1 * ridge(chance, SAMPLES, law.rough) * (away < 1)
+        tall *= base - low
         kept = away < 1.02
         return [Range(x[kept], np.maximum(base - tall * rise[kept], low), np.full(int(kept.sum()), base), 0.9)]
     if plan == "islands":
