@@ -213,16 +213,17 @@ def _group(listing: Listing, media: dict[str, Path], documents: dict[str, Docume
         if still is not None
     }
     lent = _lent(documents, by_stem, media)
+    lent_images = set(lent.values())
     if listing.cover is None:
         listing.cover = _cover(
-            by_stem, documents, taken={*lent.values(), *(path for path in named.values() if path)}, stills=stills
+            by_stem, documents, taken={*lent_images, *(path for path in named.values() if path)}, stills=stills
         )
     for stem in sorted(by_stem.keys() | lent.keys(), key=_natural):
         paths, own = by_stem.get(stem, []), documents.get(stem)
         images, animations = [path for path in paths if not _moves(path)], [path for path in paths if _moves(path)]
         if images and not animations and stem in stills and own is None:
             continue  # the still of an animation, no token
-        if images and own is None and images[0] in lent.values() and stem not in broken:
+        if images and own is None and images[0] in lent_images and stem not in broken:
             continue  # the picture of tokens that name it
         if animations and not images and own is None and animations[0].name in borrowed:
             continue  # the animation of a token that names it
