@@ -27,7 +27,7 @@ _PASSING = re.compile(
     r"|temporar|unavailable|not ready|syncing|overload|busy|bad gateway|upstream|no backend|try again|retry"
 )
 _STANDS = re.compile(
-    r"revert|opcode|out of gas|gas required|exceeds|insufficient|argument|does not exist|not supported"
+    r"revert|opcode|evm error|not.?activated|out of gas|gas required|exceeds|insufficient|argument|does not exist|not supported"
     r"|histor|pruned|archiv|trie"  # what a node has dropped does not come back
 )
 

@@ -55,6 +55,7 @@ def test_too_often_is_known_by_code_or_by_words(code: int, message: str) -> None
         (-32007, "batch limit exceeded: at most 3 requests"),
         (-32016, "The execution failed due to an exception."),
         (-32603, "Error: VM Exception while processing transaction: reverted with custom error"),
+        (-32603, "EVM error NotActivated"),
         (-32000, "missing trie node"),
     ],
 )
