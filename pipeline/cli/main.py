@@ -84,6 +84,8 @@ def main(words: Sequence[str]) -> int:
     told: Callable[[str], str] = str
     try:
         parser = command_line()
+        if words[:1] == ["help"]:  # what people type first
+            words = [*words[1:], "--help"]
         arguments = _parsed(parser, words)
         if arguments.verb is None:
             parser.print_help()

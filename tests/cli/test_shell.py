@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Pipeline
 
-from pipeline.cli.main import VERBS, command_line
+from pipeline.cli.main import VERBS, command_line, main
 from pipeline.cli.tables import ranges, short_uri
 
 HEAVY = ("torch", "web3", "numpy", "PIL", "eth_account", "ipfshttpclient", "solcx", "coincurve")
@@ -49,6 +49,13 @@ def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixt
     text = capsys.readouterr().out
     assert "examples:" in text and f"pipeline {verb}" in text
     assert "--workspace" in text and "--json" in text
+
+
+@pytest.mark.parametrize(("asked", "shown"), [(["help"], "VERB"), (["help", "owners"], "owners --at")])
+def test_help_is_a_word_too(asked: list[str], shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(asked)
+    assert ended.value.code == 0 and shown in capsys.readouterr().out
 
 
 def test_the_readme_names_every_verb() -> None:
