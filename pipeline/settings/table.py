@@ -178,7 +178,7 @@ class ArtSettings(Section):
     section = "art"
     images: str = setting(words("FOLDER"), "", "mint the images of a folder, with JSON beside them or not", Scope.RUN)
     editions: bool = setting(switch(), False, "the folder may hold one picture for several tokens", Scope.RUN)
-    model: str = setting(words("NAME|FILE"), "default", "generator: a built-in name or a checkpoint file", Scope.ART)
+    model: str = setting(words("NAME|FILE"), "compose", "generator: a built-in name or a checkpoint file", Scope.ART)
     voice: str = setting(
         words("NAME"), "", "composed art: its voice, see `pipeline voices`; empty: drawn", Scope.ART, remote=True
     )
@@ -189,7 +189,7 @@ class ArtSettings(Section):
         remote=True,
     )
     size: int = setting(
-        whole(MIN_SIDE, MAX_SIDE, "PX"), 512, "width and height of the artworks in pixels", Scope.ART, remote=True
+        whole(MIN_SIDE, MAX_SIDE, "PX"), 1024, "width and height of the artworks in pixels", Scope.ART, remote=True
     )
     seed: int | None = setting(
         *(or_none(whole(0, MAX_SEED, "INT")), None, "seed of the collection; empty: drawn at random"),

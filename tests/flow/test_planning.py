@@ -92,7 +92,7 @@ def test_an_unfinished_run_continues_with_the_same_arguments(ledger: Ledger, tmp
 @pytest.mark.parametrize(
     ("flags", "count", "told"),
     [
-        ({}, 50, "--size 512 instead of 128"),
+        ({}, 50, "--size 1024 instead of 128"),
         ({"size": "128"}, 60, "--count 60 instead of 50"),
         ({"size": "128", "seed": "3"}, 50, "--seed 3 instead of none"),
         ({"size": "128", "name": "Lino"}, 50, "--name Lino instead of none"),

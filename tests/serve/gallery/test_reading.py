@@ -105,7 +105,7 @@ def test_a_token_tells_its_content_history_and_provenance(client: httpx.Client) 
     (event,) = token["history"]
     assert (event["recipient"], event["sender"]) == (token["owner"], "0x" + "0" * 40)
     assert (event["transaction"], event["block_number"]) == (token["transaction"], token["block_number"])
-    assert token["provenance"]["model"] == "default" and token["provenance"]["size"] == 128
+    assert token["provenance"]["model"].startswith("compose:") and token["provenance"]["size"] == 128
     assert (token["previous"], token["following"], token["ranked"]) == (6, 8, COUNT)
     assert _get(client, f"{C}/tokens/1")["previous"] is None
     assert _get(client, f"{C}/tokens/{COUNT}")["following"] is None
