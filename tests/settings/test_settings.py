@@ -262,7 +262,7 @@ def _take_and_write(words: dict[str, Any]) -> None:
         return
     first = collection_settings(taken, taken.collection.name, OWNER, About())
     again = Settings.of(**{name: taken.value(name) for name in words})
-    assert again.collection == taken.collection and first["name"] == taken.collection.name
+    assert again.collection == taken.collection and first.name == taken.collection.name
 
 
 def test_what_the_settings_take_can_be_written() -> None:
