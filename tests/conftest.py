@@ -31,10 +31,10 @@ QUICK = (
     *("art/test_gates.py", "art/test_load.py", "art/test_losses.py", "art/test_markup.py", "art/test_sampler.py"),
     *("art/test_seeds.py", "art/test_stage.py", "base", "flow/test_planning.py", "flow/test_recipients.py"),
     *("ledger", "mint/test_fees.py", "mint/test_signer.py", "pin/test_car.py", "pin/test_cid.py"),
-    *("pin/test_metadata.py", "pin/test_patience.py", "pin/test_stage.py", "pin/test_store.py", "pin/test_unixfs.py"),
+    *("pin/test_patience.py", "pin/test_stage.py", "pin/test_store.py", "pin/test_unixfs.py"),
     *("serve/gallery/test_index.py", "settings", "test_docs.py", "test_house.py", "test_locks.py"),
 )
-SLOW_PARTS = {"pipeline", "chain", "minted", "browser", "kubo", "anvil"}  # fixtures that start a program
+SLOW_PARTS = {"javascript", "pipeline", "chain", "minted", "browser", "kubo", "anvil"}  # fixtures that start a program
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

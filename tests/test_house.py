@@ -12,12 +12,6 @@ from conftest import REPOSITORY
 
 PACKAGE = REPOSITORY / "pipeline"
 
-# Arrows that point up today. Each is to go; none is to come.
-UPWARD: set[tuple[str, str]] = {
-    ("art.documents", "pin.metadata"),
-}
-
-
 # Where our own modules may be imported inside a function: what is behind such a door is heavy, or differs by a name.
 DOORS = {
     "__init__",  # the API, by `__getattr__`
@@ -114,7 +108,6 @@ def test_imports_point_down() -> None:
         for found in IMPORTS
         if room(found.importer) not in ("__init__", "__main__", "generate")
         and room(found.importer) != room(found.imported)
-        and (found.importer, found.imported) not in UPWARD
         and (room(found.imported) == "__init__" or floor(room(found.importer)) <= floor(room(found.imported)))
     ]
     assert not upward, "\n".join(map(str, upward))
@@ -131,7 +124,3 @@ def test_own_modules_are_imported_at_the_top_but_for_the_doors() -> None:
         and not found.optional
     ]
     assert not inside, "\n".join(map(str, inside))
-
-
-def test_no_exception_is_kept_that_nobody_needs() -> None:
-    assert {pair for pair in UPWARD if pair[0] in MODULES} <= {(found.importer, found.imported) for found in IMPORTS}

@@ -24,6 +24,7 @@ from pipeline.base.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.base.files import sync_folder, write_whole
 from pipeline.base.limits import IMAGE_BYTES, MAX_SEED
 from pipeline.base.media import ANIMATIONS, IMAGES
+from pipeline.base.metadata import check_collection_metadata, check_token_metadata
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Animation, Artwork, Attribute, Pin, TokenWords
 from pipeline.base.workspace import Workspace
@@ -38,7 +39,6 @@ from pipeline.mint.compile import matches_source
 from pipeline.mint.indexer import sync
 from pipeline.mint.watcher import finalize, first_block_with
 from pipeline.pin.fetch import fetch
-from pipeline.pin.metadata import check_collection_metadata, check_token_metadata
 from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 

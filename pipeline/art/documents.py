@@ -19,11 +19,11 @@ from urllib.parse import unquote
 from pipeline.art.formats import refused
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import DOCUMENT_BYTES, MAX_ATTRIBUTES, MAX_DESCRIPTION, MAX_TEXT, TRAIT_CHARACTERS
+from pipeline.base.metadata import BadJson, canonical_json, check_token_metadata
 from pipeline.base.pictures import BadPicture, plain_bytes
 from pipeline.base.records import Attribute
 from pipeline.base.untrusted import parse_json, printable
 from pipeline.base.words import Expected, check_text, tidied
-from pipeline.pin.metadata import BadJson, canonical_json, check_token_metadata
 
 TOGETHER_BYTES = 64 << 20  # of a file with all documents: ten thousand have about ten
 INLINE_BYTES = 4 << 20  # of one document: some hold their picture, which is left out

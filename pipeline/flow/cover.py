@@ -11,9 +11,9 @@ from pipeline.art.cover import read_cover
 from pipeline.art.source import ArtSource, Work
 from pipeline.base.cid import IpfsUri
 from pipeline.base.files import write_whole
+from pipeline.base.metadata import collection_metadata
 from pipeline.base.records import Pin, PinnedRoot
 from pipeline.ledger import Collection, CoverFile
-from pipeline.pin.metadata import collection_metadata
 from pipeline.pin.stage import pin_directory
 from pipeline.pin.store import KnownFile
 

@@ -19,6 +19,7 @@ from pipeline.art.source import ArtSource, Work, provenance_of
 from pipeline.base.ahead import Ahead
 from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.crash import crash_point
+from pipeline.base.metadata import token_metadata
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch
 from pipeline.base.workspace import Workspace
@@ -37,7 +38,6 @@ from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
 from pipeline.mint.stage import mint
 from pipeline.mint.watcher import ChainEvent, look_again
-from pipeline.pin.metadata import token_metadata
 from pipeline.pin.stage import pin
 from pipeline.settings import Settings
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pipeline.base.cid import CID
+from pipeline.base.metadata import check_token_metadata
 from pipeline.base.records import Artwork, BatchPlan, Pin, PinnedBatch, PinnedRoot
-from pipeline.pin.metadata import check_token_metadata
 from pipeline.pin.places import Places
 from pipeline.pin.store import CarStore, KnownFile, Source
 

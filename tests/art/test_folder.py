@@ -21,9 +21,9 @@ from pipeline.art.folder import ImageFolder
 from pipeline.art.formats import look
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument
+from pipeline.base.metadata import check_token_metadata
 from pipeline.base.records import Address, Found
 from pipeline.flow.plan import collection_settings
-from pipeline.pin.metadata import check_token_metadata
 from pipeline.pin.store import CarStore
 from pipeline.settings import load_settings
 

@@ -17,7 +17,7 @@ from typing import Any
 from conftest import REPOSITORY, Pipeline
 
 from pipeline.base.cid import CID
-from pipeline.pin.metadata import check_token_metadata
+from pipeline.base.metadata import check_token_metadata
 from pipeline.pin.store import CarStore
 
 SMALL = ("--size", "32", "--seed", "11")

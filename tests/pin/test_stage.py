@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import Corrupt, DigestMismatch, PinnerUnavailable
+from pipeline.base.metadata import BadJson, token_metadata
 from pipeline.base.records import Artwork, Pin, Provenance
 from pipeline.pin import Pinner
 from pipeline.pin.kubo import KuboPinner
-from pipeline.pin.metadata import BadJson, token_metadata
 from pipeline.pin.patience import TRIES
 from pipeline.pin.places import Places
 from pipeline.pin.stage import pin, pin_directory

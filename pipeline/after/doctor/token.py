@@ -15,11 +15,11 @@ from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, NoSuch, PipelineError, RpcError, RpcUnavailable
 from pipeline.base.limits import DOCUMENT_BYTES
 from pipeline.base.media import sniffed
+from pipeline.base.metadata import canonical_json, check_token_metadata
 from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import checksummed
 from pipeline.mint.collection import ZERO_ADDRESS, word
 from pipeline.pin.http import Caps, HttpFault, request
-from pipeline.pin.metadata import canonical_json, check_token_metadata
 
 if TYPE_CHECKING:
     from pipeline.base.records import Address

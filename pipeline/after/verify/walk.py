@@ -13,8 +13,8 @@ from pipeline.after.verify.steps import Step
 from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import DOCUMENT_BYTES, IMAGE_BYTES
+from pipeline.base.metadata import check_token_metadata
 from pipeline.mint.compile import matches_source
-from pipeline.pin.metadata import check_token_metadata
 
 if TYPE_CHECKING:
     from pipeline.after.verify.pixels import Redraw

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import DOCUMENT_BYTES
-from pipeline.base.records import Artwork, Attribute, Provenance
-from pipeline.pin.metadata import (
+from pipeline.base.metadata import (
     BadJson,
     canonical_json,
     check_token_metadata,
@@ -25,6 +24,7 @@ from pipeline.pin.metadata import (
     parse_json_strict,
     token_metadata,
 )
+from pipeline.base.records import Artwork, Attribute, Provenance
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 IMAGES = CID.dag_pb(bytes(range(32)))
