@@ -37,3 +37,18 @@ def test_a_package_adds_a_generator_by_an_entry_point(monkeypatch: pytest.Monkey
     monkeypatch.setattr("pipeline.art.draw.entry_points", lambda group: [point])
     found = load_generator("other", device="cuda", threads=3)
     assert (found.name, found.device, found.threads) == ("other", "cuda", 3)
+
+
+def test_what_a_plug_in_of_0_1_imports_is_still_there() -> None:
+    import pipeline.base.cid
+    import pipeline.base.errors
+    import pipeline.base.records
+    import pipeline.cid
+    import pipeline.errors
+    import pipeline.generate
+    import pipeline.records
+
+    assert pipeline.records.Attribute is pipeline.base.records.Attribute
+    assert pipeline.errors.GenerationError is pipeline.base.errors.GenerationError
+    assert pipeline.cid.CID is pipeline.base.cid.CID
+    assert pipeline.generate.Drawing is Drawing
