@@ -58,7 +58,6 @@ MEDIA = (
     Media(".woff2", "font/woff2", "part"),
 )
 BY_SUFFIX = {media.suffix: media for media in MEDIA}
-BY_TYPE = {media.type: media for media in reversed(MEDIA)}
 
 SVG = ".svg"
 SVG_TYPE = "image/svg+xml"

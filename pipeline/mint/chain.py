@@ -31,8 +31,6 @@ NO_FINALIZED_TAG_DEPTH = 64  # two epochs of Ethereum, for chains that do not kn
 class Block:
     number: int
     hash: bytes
-    parent_hash: bytes
-    timestamp: int
     gas_limit: int
     base_fee_wei: int
 
@@ -274,8 +272,6 @@ class Chain:
             return Block(
                 quantity(answer["number"]),
                 fixed_bytes(answer["hash"]),
-                fixed_bytes(answer["parentHash"]),
-                quantity(answer["timestamp"]),
                 quantity(answer["gasLimit"]),
                 quantity(answer.get("baseFeePerGas") or "0x0"),
             )

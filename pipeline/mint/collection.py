@@ -17,12 +17,10 @@ from pipeline.base.errors import BadArgument, BadRecipient, RpcError, RpcUnavail
 from pipeline.base.records import Address, hex_data
 from pipeline.mint.chain import Chain, Log, Receipt, accepted, checksummed
 from pipeline.mint.compile import load_artifact
-from pipeline.mint.rpc import Rpc
 
 if TYPE_CHECKING:
     from eth_typing import HexAddress
-    from web3 import Web3
-    from web3.types import Nonce, RPCEndpoint, RPCResponse
+    from web3.types import Nonce
 
 ZERO_ADDRESS = Address("0x" + "0" * 40)
 DELEGATION = bytes.fromhex("ef0100")  # EIP-7702: an account of a person, with code lent to it
@@ -266,28 +264,6 @@ def _received_call(minter: Address) -> bytes:
     from eth_abi.abi import encode
 
     return ON_RECEIVED + encode(["address", "address", "uint256", "bytes"], [minter, ZERO_ADDRESS, 1, b""])
-
-
-# ── web3 over our client ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def web3_over(rpc: Rpc) -> Web3:
-    """web3.py speaking through `rpc`: its own HTTP provider repeats sends and writes whole URLs into its logs."""
-    from web3 import Web3
-    from web3.providers.base import BaseProvider
-
-    class RpcProvider(BaseProvider):
-        def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-            try:
-                return {"jsonrpc": "2.0", "id": 1, "result": rpc.call(str(method), params)}
-            except RpcError as error:
-                data = error.fields["data"]
-                reason = {"code": error.fields["code"], "message": error.fields["message"]}
-                if data is not None:
-                    reason["data"] = hex_data(data)
-                return cast("RPCResponse", {"jsonrpc": "2.0", "id": 1, "error": reason})
-
-    return Web3(RpcProvider())
 
 
 @cache

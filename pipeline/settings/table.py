@@ -279,11 +279,6 @@ SETTINGS: tuple[Setting, ...] = tuple(line for kind in SECTIONS for line in tabl
 OLD_SECTIONS = {"generate": "art"}  # names that a `pipeline.toml` of 0.1 has
 
 
-def names_of(*scopes: Scope) -> tuple[str, ...]:
-    """The settings of these scopes, in the order of the table."""
-    return tuple(line.name for line in SETTINGS if line.scope in scopes)
-
-
 def near(name: str, known: Iterable[str]) -> str:
     """A sentence's end that names what was probably meant, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)

@@ -22,6 +22,10 @@ from pipeline.mint.signer import open_signer, signed
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def latest_time(chain: Chain) -> int:
+    return int(chain.rpc.call("eth_getBlockByNumber", ["latest", False])["timestamp"], 16)
+
+
 def send_one(chain: Chain) -> bytes:
     """A transaction to ourselves, mined."""
     signer = open_signer(chain, environment={})
@@ -88,7 +92,7 @@ def test_yesterdays_transactions_are_there_today_on_the_same_url_and_genesis(tmp
             seen.add((url, chain.genesis_hash, chain.chain_id))
             assert all(chain.receipt(tx_hash) for tx_hash in sent)
             sent.append(send_one(chain))
-            assert abs(chain.head().timestamp - time.time()) < 30
+            assert abs(latest_time(chain) - time.time()) < 30
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(url.rsplit(":", 1)[1]))) != 0, "the node is gone"
     assert len(seen) == 1

@@ -771,11 +771,12 @@ def test_a_monotonic_clock_that_jumps_three_days_raises_a_fee_at_most(house: Hou
 
 
 def test_a_mint_that_the_contract_would_refuse_is_not_sent(house: House) -> None:
-    from pipeline.mint.collection import web3_over
+    from web3 import Web3
+
     from pipeline.mint.compile import load_artifact
 
     house.sender().ensure_deployed(1)
-    eth: Any = web3_over(connect(house.url).rpc).eth
+    eth: Any = Web3().eth
     contract = eth.contract(address=house.contract.address, abi=load_artifact().abi)
     house.node(
         "eth_sendTransaction",
@@ -787,12 +788,13 @@ def test_a_mint_that_the_contract_would_refuse_is_not_sent(house: House) -> None
 
 
 def test_a_mint_that_reverts_on_the_chain_is_told_with_its_reason_and_not_repeated(house: House) -> None:
-    from pipeline.mint.collection import web3_over
+    from web3 import Web3
+
     from pipeline.mint.compile import load_artifact
 
     sender = submitted(house)
     house.node("anvil_dropAllTransactions")
-    eth: Any = web3_over(connect(house.url).rpc).eth
+    eth: Any = Web3().eth
     contract = eth.contract(address=house.contract.address, abi=load_artifact().abi)
     close = transfer(house, nonce=1) | {
         "to": house.contract.address,

@@ -9,13 +9,14 @@ import pytest
 from mint.conftest import House
 from mint.faultproxy import FaultProxy
 from mint.plans import SOMEBODY
+from web3 import Web3
 
 from pipeline.base.errors import RpcError
 from pipeline.base.records import Address
 from pipeline.ledger import Ledger
 from pipeline.mint import indexer
-from pipeline.mint.chain import Chain, connect
-from pipeline.mint.collection import ZERO_ADDRESS, web3_over
+from pipeline.mint.chain import Chain
+from pipeline.mint.collection import ZERO_ADDRESS
 from pipeline.mint.compile import load_artifact
 from pipeline.mint.indexer import sync
 from pipeline.mint.rpc import Rpc
@@ -31,7 +32,7 @@ def own_house(house: House) -> House:
 
 
 def give(house: House, token_id: int, sender: Address, recipient: Address) -> None:
-    eth: Any = web3_over(connect(house.url).rpc).eth
+    eth: Any = Web3().eth
     contract = eth.contract(address=house.contract.address, abi=load_artifact().abi)
     data = contract.encode_abi("transferFrom", [sender, recipient, token_id])
     sent = house.node("eth_sendTransaction", {"from": sender, "to": house.contract.address, "data": data})

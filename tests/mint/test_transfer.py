@@ -145,9 +145,11 @@ def test_a_transfer_that_the_chain_refuses_is_told(house: House) -> None:
 
 def approve_and_take(house: House, owner: Address, operator: Address) -> None:
     """Somebody whom the contract's state says is approved takes token 3; the owner's nonce stays as it is."""
-    from mint.test_indexer import load_artifact, web3_over
+    from web3 import Web3
 
-    eth: Any = web3_over(house.chain.rpc).eth
+    from pipeline.mint.compile import load_artifact
+
+    eth: Any = Web3().eth
     contract = eth.contract(address=house.contract.address, abi=load_artifact().abi)
     nonce = house.chain.nonce(owner)
     for sender, call in (
