@@ -34,14 +34,28 @@ QUICK = (
     *("pin/test_patience.py", "pin/test_stage.py", "pin/test_store.py", "pin/test_unixfs.py"),
     *("serve/gallery/test_index.py", "settings", "test_docs.py", "test_house.py", "test_locks.py"),
 )
-SLOW_PARTS = {"javascript", "pipeline", "chain", "minted", "browser", "kubo", "anvil"}  # fixtures that start a program
+# Fixtures that start a program.
+SLOW_PARTS = {"javascript", "pipeline", "chain", "minted", "browser", "kubo", "kubo_binary", "repos", "oracle", "anvil"}
+LONG = {  # tests of those files that take longer than all the others beside them
+    "test_a_million_lines_are_read",
+    "test_a_storm_of_429_is_got_through_with_few_requests",
+    "test_after_any_nonsense_a_workspace_takes_a_plain_mint",
+    "test_large_pictures_come_through_whole",
+    "test_memory_stays_flat_for_a_file_of_a_gigabyte",
+    "test_wherever_a_run_is_cut_its_tokens_have_the_same_attempts",
+}
+
+
+def _is_quick(item: pytest.Item) -> bool:
+    long = getattr(item, "originalname", item.name) in LONG or "107374182" in item.name  # a file of a gigabyte
+    return not long and not SLOW_PARTS.intersection(getattr(item, "fixturenames", ()))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
     quick = tuple(str(folder / path) for path in QUICK)
     for item in items:
-        if str(item.path).startswith(quick) and not SLOW_PARTS.intersection(getattr(item, "fixturenames", ())):
+        if str(item.path).startswith(quick) and _is_quick(item):
             item.add_marker(pytest.mark.quick)
 
 
