@@ -43,6 +43,17 @@ class MintedToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Fee:
+    """A mined transaction of a run, and what was paid for it."""
+
+    purpose: str  # deploy, mint
+    tx: str
+    block_number: int
+    gas_used: int
+    fee_wei: int
+
+
+@dataclass(frozen=True, slots=True)
 class Minted:
     """The result of `mint`: the tokens of one run, and where their content and transactions are."""
 
@@ -57,6 +68,10 @@ class Minted:
     metadata_roots: tuple[str, ...]
     seconds: dict[str, float]  # each stage's busy time, and `whole`
     tokens: tuple[MintedToken, ...]
+    chain: str = ""  # the chain's name; empty: it has none here
+    fee_wei: int = 0  # paid for this run, the deployment included where it was this run's
+    fees: tuple[Fee, ...] = ()
+    sheets: tuple[Path, ...] = ()  # contact sheet of this run; empty where nothing was minted now
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +197,10 @@ def run_report(ledger: Ledger, outcome: Outcome) -> Minted:
     owners = ledger.owners
     in_run = range(run.start, run.start + run.count)
     network = network_of(collection.chain_id)
+    fees = tuple(
+        Fee(paid.purpose, hex_data(paid.tx_hash), paid.block_number, paid.gas_used, paid.wei)
+        for paid in ledger.journal.paid_in(run.id)
+    )
     roots = [
         (images, metadata) for plan, images, metadata in ledger.batches.sealed(collection.id) if plan.start in in_run
     ]
@@ -207,6 +226,10 @@ def run_report(ledger: Ledger, outcome: Outcome) -> Minted:
             )
             for token in ledger.tokens.of(collection.id, run.start, run.count)
         ),
+        chain=network.name if network else collection.chain_kind if collection.chain_kind != "external" else "",
+        fee_wei=sum(fee.fee_wei for fee in fees),
+        fees=fees,
+        sheets=outcome.sheets,
     )
 
 

@@ -9,12 +9,11 @@ from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
 from pipeline.base.records import hex_data
 from pipeline.cli.art import tell_sheets
 from pipeline.cli.call import Call, Takes, Verb, chosen_name, number, say
-from pipeline.cli.tables import ether, print_json, print_table, short, short_uri
+from pipeline.cli.tables import ether, print_json, print_table
 from pipeline.mint.fees import GWEI
 from pipeline.settings import Scope
 
 if TYPE_CHECKING:
-    from pipeline.after.report import Minted
     from pipeline.flow.abandon import Abandoned
 
 LONG_TABLE = 100  # rows after which nobody reads on
@@ -24,6 +23,7 @@ EVERYTHING: Takes = tuple(scope for scope in Scope if scope is not Scope.WORKSPA
 
 def _mint(call: Call) -> int:
     from pipeline.after.report import run_report
+    from pipeline.cli.minted import tell_minted
     from pipeline.cli.terminal import person_here, progress_on_stderr
     from pipeline.flow.more import idle
     from pipeline.flow.run import mint_run
@@ -53,7 +53,7 @@ def _mint(call: Call) -> int:
         if call.as_json:
             print_json(report)
         else:
-            _print_tokens(report)
+            tell_minted(report, rows=call.arguments.list)
         sys.stdout.flush()
         outcome.mark_reported(ledger)
     if not outcome.fresh:
@@ -64,6 +64,7 @@ def _mint(call: Call) -> int:
             "`--new` (or a new `--name`) starts another collection."
         )
     call.next("proves every token from the chain back to its pixels", "verify")
+    call.next("one of them: traits, CIDs, owner, transaction", "show", outcome.run.start)
     return 0
 
 
@@ -95,18 +96,6 @@ def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
         say(f"{bill.payer} has {ether(bill.balance_wei)} ETH: not enough.")
     say("a rollup's fee for its data on Ethereum comes on top. Nothing was planned, signed or sent.")
     return 0
-
-
-def _print_tokens(report: Minted) -> None:
-    print_table(
-        ("token id", "owner", "token URI", "transaction"),
-        [(t.token_id, short(t.owner), short_uri(t.token_uri), short(t.tx)) for t in report.tokens],
-    )
-    say(f"{len(report.tokens):,} tokens of {report.name!r} at {report.contract} on chain {report.chain_id}")
-    if report.explorer:
-        say(report.explorer)
-    if report.seconds:
-        say("  ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()))
 
 
 def _abandon(call: Call) -> int:
@@ -206,6 +195,7 @@ VERBS = (
                     "help": "generate: draw, write a contact sheet, and wait; nothing is pinned or sent",
                 },
             ),
+            ("--list", {"action": "store_true", "help": "a row for each token before the summary"}),
             ("--dry-run", {"action": "store_true", "help": "tell what it would cost; plan, sign and send nothing"}),
             (
                 "--confirm-name",

@@ -12,9 +12,9 @@ from pipeline.art.draw import Gate, drawn, load_generator, token_seed
 from pipeline.art.draw.encode import encode_png
 from pipeline.art.draw.stage import draw
 from pipeline.art.drawn import is_installed, model_of
-from pipeline.art.sheet import contact_sheets
+from pipeline.art.sheet import COLUMNS, ROWS, contact_sheets
 from pipeline.art.source import ArtSource, Work, installed, open_source, recorded
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, PipelineError
 from pipeline.base.files import write_whole
 from pipeline.base.pictures import decode
 from pipeline.base.records import Address, Artwork, TokenSpec
@@ -110,8 +110,22 @@ def draw_run(source: ArtSource, work: Work) -> list[Path]:
         ensure_cover(source, work)
     for _ in Artworks(source, work):
         pass
-    sheet = work.workspace.export(work.collection.name) / "contact-sheet.png"
-    return contact_sheets(_drawn(work), sheet)
+    return contact_sheets(_drawn(work, range(work.run.start, work.run.start + work.run.count)), _sheet(work))
+
+
+def sheet_of_minted(work: Work) -> list[Path]:
+    """Write one page of a run that is minted: all its tokens, or as many as a page holds, evenly from first to last."""
+    run, page = work.run, COLUMNS * ROWS
+    shown = min(run.count, page)
+    try:
+        return contact_sheets(_drawn(work, [run.start + n * run.count // shown for n in range(shown)]), _sheet(work))
+    except (OSError, PipelineError) as error:  # the tokens are on the chain: no page is worth a failed mint
+        work.observer.notice(f"the contact sheet was not written: {error}")
+        return []
+
+
+def _sheet(work: Work) -> Path:
+    return work.workspace.export(work.collection.name) / "contact-sheet.png"
 
 
 def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -> tuple[Run, list[Path]]:
@@ -164,9 +178,11 @@ def _nothing_to_reject(workspace: Workspace) -> BadArgument:
     )
 
 
-def _drawn(work: Work) -> Iterator[tuple[str, Image]]:
-    run = work.run
+def _drawn(work: Work, token_ids: Sequence[int]) -> Iterator[tuple[str, Image]]:
+    run, wanted = work.run, frozenset(token_ids)
     for token in work.ledger.tokens.of(run.collection, run.start, run.count):
+        if token.token_id not in wanted:
+            continue
         path = work.workspace.image(run.collection, token.token_id, token.suffix)
         if path.exists() and token.suffix != ".svg":
             yield str(token.token_id), decode(path.read_bytes()).image

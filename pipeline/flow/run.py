@@ -30,7 +30,7 @@ from pipeline.flow.cover import ensure_cover, pin_info
 from pipeline.flow.more import must_have_its_weights, wish_of
 from pipeline.flow.open import Need, Step, Tools, needs_of, opened, read_request, step_of
 from pipeline.flow.plan import Add, Begin, Continue, Finished, NewRun, arguments_of, new_run
-from pipeline.flow.preview import draw_run
+from pipeline.flow.preview import draw_run, sheet_of_minted
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run, RunPlan
 from pipeline.mint.collection import check_recipients
@@ -55,7 +55,7 @@ class Outcome:
     collection: Collection
     fresh: bool
     waits: bool = False  # it was to stop once drawn: nothing is pinned yet
-    sheets: tuple[Path, ...] = ()  # its contact sheets then
+    sheets: tuple[Path, ...] = ()  # its contact sheets: all of it where it waits, one page once it is minted
     seconds: dict[str, float] = field(default_factory=dict)  # each stage's busy time, and `whole`
 
     def mark_reported(self, ledger: Ledger) -> None:
@@ -107,7 +107,8 @@ def mint_run(
         ledger.runs.finish(run.id)
         ledger.backup(workspace.backup("after"))
         seconds["whole"] = time.monotonic() - began
-        return Outcome(run, work.collection, fresh=True, seconds=seconds)
+        page = tuple(sheet_of_minted(work))
+        return Outcome(run, work.collection, fresh=True, sheets=page, seconds=seconds)
 
 
 # ── before the run ───────────────────────────────────────────────────────────────────────────────────────────

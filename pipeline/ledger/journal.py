@@ -62,6 +62,17 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """A mined transaction, and what it took."""
+
+    purpose: str
+    tx_hash: bytes
+    block_number: int
+    gas_used: int
+    wei: int
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     id: int
     slot: int
@@ -219,6 +230,19 @@ class Journal:
             (collection,),
         )
         return [row["hash"] for row in rows]
+
+    def paid_in(self, run: int) -> list[Paid]:
+        """The mined transactions of a run and what each took, by nonce: the deployment, where it is this run's, first."""
+        rows = self._db.rows(
+            "SELECT s.purpose, a.hash, a.block_number, a.gas_used, s.spent_wei"
+            "  FROM attempt a JOIN slot s ON s.id = a.slot"
+            " WHERE s.run = ? AND a.state = 'mined' AND s.state IN ('mined', 'final', 'reverted') ORDER BY s.nonce",
+            (run,),
+        )
+        return [
+            Paid(row["purpose"], row["hash"], row["block_number"], row["gas_used"], int(row["spent_wei"] or 0))
+            for row in rows
+        ]
 
     def uncovered(self, batch: int) -> list[range]:
         """The token ranges of a batch that no live, mined or final slot mints, in order. None for an adopted batch."""

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Pipeline
 
+from pipeline.after.report import Fee, Minted, MintedToken
 from pipeline.cli.main import VERBS, command_line, main
+from pipeline.cli.minted import block
 from pipeline.cli.tables import ranges, short_uri
 
 HEAVY = ("torch", "web3", "numpy", "PIL", "eth_account", "ipfshttpclient", "solcx", "coincurve")
@@ -126,3 +128,55 @@ def test_numbers_and_uris_are_folded_for_people() -> None:
         short_uri("ipfs://bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi/7.json")
         == "ipfs://bafybei…bzdi/7.json"
     )
+
+
+def test_a_pipe_gets_a_line_a_token_with_whole_values(pipeline: Pipeline, minted: Path) -> None:
+    words = ("mint", "--count", "4", "--batch", "2", "--size", "32", "--seed", "1")
+    result, piped = pipeline(*words, "--json", cwd=minted).json, pipeline(*words, cwd=minted)
+    lines = [line.split("\t") for line in piped.out.splitlines()]
+    keys = ("token_id", "owner", "token_uri", "image", "tx")
+    assert lines == [[str(token[key]) for key in keys] for token in result["tokens"]]
+    assert (minted / "workspace" / "export" / "Lino" / "contact-sheet.png").exists()
+
+
+def test_what_was_paid_is_what_the_transactions_took(pipeline: Pipeline, minted: Path) -> None:
+    words = ("mint", "--count", "4", "--batch", "2", "--size", "32", "--seed", "1", "--json")
+    result = pipeline(*words, cwd=minted).json
+    assert [fee["tx"] for fee in result["fees"]] == result["transactions"]
+    assert [fee["purpose"] for fee in result["fees"]] == ["deploy", "mint", "mint"]
+    assert result["fee_wei"] == sum(fee["fee_wei"] for fee in result["fees"]) > 0
+
+
+def _minted(*owners: str) -> Minted:
+    """A result of one batch whose tokens go to these."""
+    root, tx = "b" * 59, "0x" + "ab" * 32
+    tokens = (
+        MintedToken(n, owner, f"ipfs://{root}/{n}.json", f"ipfs://{root}/{n}.png", n, tx)
+        for n, owner in enumerate(owners, 1)
+    )
+    fee = Fee("mint", tx, 2, 100_000, 10**15)
+    return Minted(
+        *("Lino", "0x" + "c" * 40, 31337, "", None, None, (tx,), (root,), (root,), {}),
+        tokens=tuple(tokens),
+        chain="anvil",
+        fee_wei=10**15,
+        fees=(fee,),
+    )
+
+
+def test_what_tokens_share_is_told_once_and_whole_at_every_width() -> None:
+    a, b = "0x" + "a" * 40, "0x" + "b" * 40
+    for width in (60, 80, 200):
+        lines = block(_minted(a, a, a), width)
+        assert lines[0] == "Lino   3 tokens   1-3"
+        assert sum(a in line for line in lines) == 1 and sum("b" * 59 in line for line in lines) == 2
+        assert any("0.001000000 ETH" in line for line in lines)
+    told = block(_minted(a, a, b), 80)
+    assert [line.strip() for line in told if line.strip() in ("1-2", "3")] == ["1-2", "3"]
+    assert sum("b" * 59 in line for line in told) == 2  # the roots are of all three
+
+
+def test_a_thousand_recipients_do_not_make_a_thousand_lines() -> None:
+    owners = [f"0x{n:040x}" for n in range(1, 1_001)]
+    lines = block(_minted(*owners), 80)
+    assert len(lines) < 60 and "980 more ranges" in "\n".join(lines)
