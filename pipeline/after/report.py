@@ -71,7 +71,7 @@ class Minted:
     chain: str = ""  # the chain's name; empty: it has none here
     fee_wei: int = 0  # paid for this run, the deployment included where it was this run's
     fees: tuple[Fee, ...] = ()
-    sheets: tuple[Path, ...] = ()  # contact sheet of this run; empty where nothing was minted now
+    sheets: tuple[Path, ...] = ()  # contact sheet of this run
 
 
 @dataclass(frozen=True, slots=True)

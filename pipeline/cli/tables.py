@@ -12,6 +12,7 @@ from pipeline.mint.fees import ETHER, GWEI
 if TYPE_CHECKING:
     from rich.console import Console
 
+MARK_COLOURS = {"✓": "green", "✗": "bold red", "!": "bold yellow"}
 MAX_CELL = 10_000  # characters
 WIDE = 200  # columns of a table that nobody's terminal has to show
 
@@ -49,8 +50,9 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap:
     for heading in headings:
         table.add_column(heading, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
     for row in rows:
-        table.add_row(*(Text("" if cell is None else printable(cell, MAX_CELL, lines=True)) for cell in row))
-    _console().print(table)
+        words = ("" if cell is None else printable(cell, MAX_CELL, lines=True) for cell in row)
+        table.add_row(*(Text(word, style=MARK_COLOURS.get(word, "")) for word in words))
+    _console().print(table)  # in colour on a terminal alone, and never under NO_COLOR
 
 
 def short(text: str | None) -> str:

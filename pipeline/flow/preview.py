@@ -118,10 +118,18 @@ def sheet_of_minted(work: Work) -> list[Path]:
     run, page = work.run, COLUMNS * ROWS
     shown = min(run.count, page)
     try:
-        return contact_sheets(_drawn(work, [run.start + n * run.count // shown for n in range(shown)]), _sheet(work))
+        return contact_sheets(
+            _drawn(work, [run.start + n * run.count // shown for n in range(shown)]), sheet_of_run(work)
+        )
     except (OSError, PipelineError) as error:  # the tokens are on the chain: no page is worth a failed mint
         work.observer.notice(f"the contact sheet was not written: {error}")
         return []
+
+
+def sheet_of_run(work: Work) -> Path:
+    """Where the page of a minted run is: each run of a collection has its own."""
+    first, last = work.run.start, work.run.start + work.run.count - 1
+    return _sheet(work).with_stem(f"contact-sheet-{first}-{last}")
 
 
 def _sheet(work: Work) -> Path:

@@ -30,7 +30,7 @@ from pipeline.flow.cover import ensure_cover, pin_info
 from pipeline.flow.more import must_have_its_weights, wish_of
 from pipeline.flow.open import Need, Step, Tools, needs_of, opened, read_request, step_of
 from pipeline.flow.plan import Add, Begin, Continue, Finished, NewRun, arguments_of, new_run
-from pipeline.flow.preview import draw_run, sheet_of_minted
+from pipeline.flow.preview import draw_run, sheet_of_minted, sheet_of_run
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run, RunPlan
 from pipeline.mint.collection import check_recipients
@@ -94,7 +94,9 @@ def mint_run(
         if isinstance(step.decision, Finished):
             step = replace(step, decision=_still_there(step, step.decision, workspace, ledger, observer))
         if isinstance(step.decision, Finished):
-            return Outcome(step.decision.run, ledger.collections.get(step.decision.run.collection), fresh=False)
+            work = Work(step.decision.run, ledger, workspace, observer)
+            page = tuple(path for path in (sheet_of_run(work),) if path.exists())
+            return Outcome(work.run, work.collection, fresh=False, sheets=page)
         ledger.backup(workspace.backup("before"))
         needs = needs_of(step, ledger, draws_only=stop_after_generate)
         with opened(step, needs, ledger, workspace, observer, person) as tools:
