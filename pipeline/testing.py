@@ -103,6 +103,12 @@ class TinyArt:
     def cover(self, work: Work) -> Cover:
         return Cover(encode_png(noise(0, work.run.size)), ".png")
 
+    def goes_on(self, settings: Settings) -> bool:
+        return True
+
+    def disliked(self) -> str:
+        return "a picture that you do not like stays: a seed has one noise."
+
     def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
         raise BadArgument(name="token id", value=token_ids[0], expected="nothing: a seed has one noise")
 

@@ -75,6 +75,12 @@ class Tiles:
     def cover(self, work: Work) -> Cover:
         return Cover(png(laid(0, work.run.size, self._palette, self._palette.split(",")[0])), ".png")
 
+    def goes_on(self, settings: Settings) -> bool:
+        return True
+
+    def disliked(self) -> str:
+        return "a picture that you do not like stays: tiles are laid once."
+
     def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
         raise BadArgument(name="token id", value=token_ids[0], expected="nothing: tiles are laid once")
 

@@ -76,6 +76,12 @@ class Drawn:
         assert not isinstance(item, Artwork), "a spec is drawn"
         return Cover(encode_png(item[1].pixels), ".png")
 
+    def goes_on(self, settings: Settings) -> bool:
+        return True
+
+    def disliked(self) -> str:
+        return "`reject` with the ids of tokens that you do not like has those drawn again."
+
     def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
         """Every token has as many attempts as anybody likes."""
 

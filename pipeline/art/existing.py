@@ -97,6 +97,20 @@ class Existing:
     def cover(self, work: Work) -> Cover:
         return self._folder.cover()
 
+    def goes_on(self, settings: Settings) -> bool:
+        """A folder has no more than it had: a call names another, or says --model to have the new ones drawn."""
+        if not settings.said_now("model"):
+            raise BadArgument(
+                name="--images",
+                value="",
+                expected="a folder: the tokens of this collection so far are pictures that existed",
+                hint="name the folder of the new ones, or say --model to have them drawn",
+            )
+        return False
+
+    def disliked(self) -> str:
+        return "put another file in the place of a picture that you do not like: `reject` with the token's id takes it again."
+
     def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
         """A picture that is not liked is replaced in the folder, and then taken again."""
         changed = self._changed(work)

@@ -28,7 +28,7 @@ from pipeline.base.records import NOTHING, Artwork, Fingerprint, Provenance, Tok
 from pipeline.base.seeds import token_seed
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger, Run
-from pipeline.settings import Settings, every_setting
+from pipeline.settings import Scope, Settings, every_setting
 from pipeline.settings.table import ArtSettings
 
 if TYPE_CHECKING:
@@ -124,6 +124,15 @@ class ArtSource(Protocol):
     def cover(self, work: Work) -> Cover:
         """The collection's own picture, where nobody gave one."""
 
+    def goes_on(self, settings: Settings) -> bool:
+        """Whether more tokens of a collection are made as its last ones were, which this source made.
+
+        Raises BadArgument where they cannot be, and `settings` do not say what else they are made of.
+        """
+
+    def disliked(self) -> str:
+        """A sentence: what to do with a picture that is drawn, not pinned yet, and not liked."""
+
     def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
         """Raise BadArgument where a token that is not liked cannot have another picture."""
 
@@ -162,6 +171,19 @@ def recorded(run: Run) -> Settings:
     lines = [line.name for line in every_setting() if line.section == ArtSettings.section or line.plugin]
     given = {name: run.arguments[name] for name in lines if run.arguments.get(name, "") != ""}
     return Settings().changed(f"run {run.id}", given)
+
+
+def taken_over(last: Run, settings: Settings) -> dict[str, Any]:
+    """The settings of art, by name, that more tokens have from the last run; none where the call's own art says it all.
+
+    Raises BadArgument where a call has to say what more tokens are made of.
+    """
+    if settings.art.images or not open_source(recorded(last)).goes_on(settings):
+        return {}
+    planned = {"encoder": encoder_of(last)} | last.arguments
+    return {
+        line.name: planned[line.name] for line in every_setting() if line.scope is Scope.ART and line.name in planned
+    }
 
 
 def installed() -> dict[str, EntryPoint]:

@@ -126,16 +126,12 @@ def _reject(call: Call) -> int:
 def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
     """What to look at, and how to go on, once a run is drawn and waits."""
     from pipeline.after.report import drawn_report
+    from pipeline.art.source import open_source, recorded
     from pipeline.flow.plan import words_of
 
     _tell_files(call, drawn_report(run, sheets), sheets)
     say("nothing is pinned or sent yet.")
-    if run.arguments.get("images"):
-        say(
-            "put another file in the place of a picture that you do not like: `reject` with the token's id takes it again."
-        )
-    else:
-        say("`reject` with the ids of tokens that you do not like has those drawn again.")
+    say(open_source(recorded(run)).disliked())
     call.next("pins and mints what was drawn", *words_of(run, call.config))
 
 

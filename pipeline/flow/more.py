@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pipeline.art.source import encoder_of
+from pipeline.art.source import open_source, taken_over
 from pipeline.base.errors import BadArgument, UsageError
 from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
 from pipeline.base.records import NOTHING, Fingerprint
@@ -44,7 +44,7 @@ def wish_of(
     for name, number, most in (("--count", count, MAX_COUNT), ("--total", total, MAX_TOKEN_ID)):
         if number is not None and not (type(number) is int and 1 <= number <= most):
             raise BadArgument(name=name, value=number, expected=f"a whole number from 1 to {most:,}")
-    if total is not None and (count is not None or settings.art.images):
+    if total is not None and (count is not None or open_source(settings).count(None, list) is not None):
         raise BadArgument(
             name="--total", value=total, expected="nothing beside it that says how many: neither --count nor --images"
         )
@@ -97,25 +97,17 @@ def with_its_art(ledger: Ledger, settings: Settings, tell: Callable[[str], None]
     """The settings of a call that adds to a collection: what draws it is taken from its last run, unless this call says it.
 
     What the call says otherwise is told as a warning; so is what the file or the environment says and has no effect.
-    Raises BadArgument where the tokens so far are pictures of a folder and this call names neither folder nor model.
+    Raises BadArgument where what made the tokens so far makes no more, and this call does not say what else does.
     """
     collection = wanted_collection(ledger, settings, more=True)
     runs = ledger.runs.of(collection.id) if collection else []
     if collection is None or not runs:
         return settings
     _tell_what_is_fixed(collection, settings, tell)
-    last, taken = runs[0], dict[str, object]()
-    if settings.art.images:
-        return settings
-    if last.arguments.get("images"):
-        _must_be_said(collection, settings)
-        return settings
-    planned = {"encoder": encoder_of(last)} | last.arguments
+    own_art, taken = taken_over(runs[0], settings), dict[str, object]()
     for line in every_setting():
-        if line.scope is not Scope.ART or line.name not in planned:
-            continue
-        own = planned[line.name]
-        if settings.value(line.name) == own:
+        own = own_art.get(line.name)
+        if line.name not in own_art or settings.value(line.name) == own:
             continue
         if settings.said_now(line.name):
             now = settings.text(line.name)
@@ -143,16 +135,6 @@ def idle(settings: Settings, run: Run) -> list[str]:
     return [
         line.flag for line in said if line.name != "duplicate_bits" or run.duplicate_bits != settings.art.duplicate_bits
     ]
-
-
-def _must_be_said(collection: Collection, settings: Settings) -> None:
-    if not settings.said_now("model"):
-        raise BadArgument(
-            name="--images",
-            value="",
-            expected=f"a folder: the tokens of {collection.name!r} so far are pictures that existed",
-            hint="name the folder of the new ones, or say --model to have them drawn",
-        )
 
 
 def _tell_what_is_fixed(collection: Collection, settings: Settings, tell: Callable[[str], None]) -> None:

@@ -34,7 +34,7 @@ def test_a_source_that_nobody_knows_is_minted_killed_added_to_proved_and_repaire
     minted = pipeline(*MINT, *PALETTE, "--json", env=tiles)
     assert minted.code == 0, minted.err
     assert minted.json["name"] == "Tiles" and len(minted.json["tokens"]) == 4
-    more = ("mint", "--model", "tiles", "--count", "2", "--more", "--size", "32", *PALETTE)
+    more = ("mint", "--count", "2", "--more", *PALETTE)  # the source and its size are the collection's
     assert pipeline(*more, env=tiles).code == 0
 
     proved = pipeline("verify", "--regenerate", env=tiles)
@@ -57,6 +57,7 @@ def test_it_is_drawn_where_no_chain_is_and_minted_where_it_is_not_installed(
 ) -> None:
     drawn = pipeline(*MINT, "--rpc-url", "http://127.0.0.1:9", "--stop-after", "generate", env=tiles)
     assert drawn.code == 0, drawn.err
+    assert "stays: tiles are laid once" in drawn.err and "drawn again" not in drawn.err
     refused = pipeline("reject", "1", env=tiles)
     assert refused.code == 2 and "tiles are laid once" in refused.err
     assert pipeline(*MINT, "--dry-run", env=tiles).code == 0
