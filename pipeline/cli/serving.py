@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_EXACT, MAX_PORT
+from pipeline.base.words import Expected, web_url
 from pipeline.cli.call import CONTENT, Call, Takes, Verb, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
@@ -26,22 +28,36 @@ def _serve(call: Call) -> int:
         from pipeline.serve.server import Wish, running
 
     words = call.arguments
+    if words.public and words.require_token:
+        raise BadArgument(
+            name="--require-token", value=True, expected="not to be there beside --public, which everybody may read"
+        )
     wish = Wish(
         host=words.host,
         port=number("--port", words.port, 0, MAX_PORT),
         gateway_port=number("--gateway-port", words.gateway_port, 0, MAX_PORT),
         require_token=words.require_token,
         allow_hosts=tuple(words.allow_host),
+        public=words.public,
+        url=_site("--url", words.url, whole=True),
+        gateway_url=_site("--gateway-url", words.gateway_url),
         log_level=words.log_level,
     )
     with running(call.workspace, call.config, wish, os.environ) as service:
         if call.as_json:
-            print_json({"url": service.url, "gateway": service.gateway})
+            print_json(
+                {"url": service.url, "gateway": service.gateway} | ({"public_url": wish.url} if wish.url else {})
+            )
         else:
             print(service.url)
         sys.stdout.flush()
         say(f"content by CID at {service.gateway}/ipfs/…; Ctrl-C ends both, and jobs go on when it is started again.")
-        call.next("makes a token for requests that mint", "access", "new", "--scope", "mint")
+        if wish.url:
+            say(f"For others it is {wish.url}, once a proxy or the name leads here.")
+        if wish.public:
+            say("Everybody may read what is minted; nobody writes, and nothing else is shown.")
+        else:
+            call.next("makes a token for requests that mint", "access", "new", "--scope", "mint")
         if words.open:
             import webbrowser
 
@@ -52,6 +68,24 @@ def _serve(call: Call) -> int:
             if service.is_minting:
                 raise
     return 0
+
+
+def _site(flag: str, text: str, *, whole: bool = False) -> str:
+    """An address that others are given, without a slash at its end; `whole`: the service has all of its paths."""
+    address = text.strip().rstrip("/")
+    if not address:
+        return ""
+    try:
+        parts = urlsplit(web_url(address))
+    except Expected as expected:
+        raise BadArgument(name=flag, value=text, expected=str(expected)) from None
+    if parts.username or parts.password or parts.query or parts.fragment or (whole and parts.path):
+        raise BadArgument(
+            name=flag,
+            value=text,
+            expected=f"https://NAME{'' if whole else ' or https://NAME/PATH'}, and nothing else in it",
+        )
+    return address
 
 
 def _access(call: Call) -> int:
@@ -111,6 +145,7 @@ VERBS = (
             "serve --port 0 --json",
             "serve --require-token",
             "serve --host 0.0.0.0 --allow-host art.example.org",
+            "serve --public --url https://art.example.org --gateway-url https://ipfs.example.org",
             "serve --rpc-url https://… --network sepolia --keystore key.json",
         ),
         SERVE_SETTINGS,
@@ -140,6 +175,21 @@ VERBS = (
             (
                 "--allow-host",
                 {"metavar": "NAME", "action": "append", "default": [], "help": "a host name that leads here, as well"},
+            ),
+            (
+                "--public",
+                {
+                    "action": "store_true",
+                    "help": "a show: everybody reads what is minted, nobody what is not, and nobody writes",
+                },
+            ),
+            (
+                "--url",
+                {"metavar": "URL", "default": "", "help": "where others find it, https://NAME: its host is allowed"},
+            ),
+            (
+                "--gateway-url",
+                {"metavar": "URL", "default": "", "help": "the gateway that links to content name, for others"},
             ),
             (
                 "--log-level",

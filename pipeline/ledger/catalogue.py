@@ -15,6 +15,7 @@ from pipeline.ledger.runs import RUNS, run_of
 from pipeline.ledger.tokens import BESIDE
 
 STATES = get_args(TokenState)
+_MINTED = "state IN ('mined', 'final')"  # of a batch, and of a transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,12 @@ class Catalogue:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def entries(self, collection: int) -> list[Entry]:
-        """Every token of the collection, planned ones as well, by token id."""
+    def entries(self, collection: int, *, minted_only: bool = False) -> list[Entry]:
+        """Every token of the collection by token id; planned ones as well, unless only minted ones are wanted."""
         rows = self._db.rows(
-            "SELECT t.token_id, t.recipient, t.attributes, t.image_sha256, b.state IN ('mined', 'final') AS minted,"
+            f"SELECT t.token_id, t.recipient, t.attributes, t.image_sha256, b.{_MINTED} AS minted,"
             f"      COALESCE(f.name, a.name, '') AS name FROM token t JOIN batch b ON b.id = t.batch {BESIDE}"
-            " WHERE t.collection = ? ORDER BY t.token_id",
+            f" WHERE t.collection = ?{f' AND b.{_MINTED}' if minted_only else ''} ORDER BY t.token_id",
             (collection,),
         )
         return [
@@ -83,6 +84,15 @@ class Catalogue:
             )
             for row in rows
         ]
+
+    def has_minted(self, collection: int, token_id: int | None = None) -> bool:
+        """Whether a token of this collection is on the chain: this one, or any."""
+        row = self._db.row(
+            f"SELECT 1 FROM batch WHERE collection = ? AND {_MINTED}"
+            " AND (? IS NULL OR ? BETWEEN start AND start + quantity - 1)",
+            (collection, token_id, token_id),
+        )
+        return row is not None
 
     def image(self, collection: int, token_id: int) -> tuple[bytes, str] | None:
         """The digest of a token's image and its file's suffix; None for a token that is unknown or not drawn."""
@@ -138,11 +148,11 @@ class Catalogue:
         row = self._db.row("SELECT 1 FROM run WHERE collection = ? AND state = 'running'", (collection,))
         return row is not None
 
-    def batches(self, collection: int, after: int, limit: int) -> list[BatchRow]:
+    def batches(self, collection: int, after: int, limit: int, *, minted_only: bool = False) -> list[BatchRow]:
         """Batches that start behind token `after`, in order."""
         rows = self._db.rows(
             "SELECT start, quantity, state, images_root, metadata_root, tx_hash, block_number FROM batch"
-            " WHERE collection = ? AND start > ? ORDER BY start LIMIT ?",
+            f" WHERE collection = ? AND start > ?{f' AND {_MINTED}' if minted_only else ''} ORDER BY start LIMIT ?",
             (collection, after, limit),
         )
         return [
@@ -158,14 +168,16 @@ class Catalogue:
             for row in rows
         ]
 
-    def transactions(self, collection: int, after: int, limit: int) -> list[TransactionRow]:
+    def transactions(
+        self, collection: int, after: int, limit: int, *, mined_only: bool = False
+    ) -> list[TransactionRow]:
         """Transactions of the collection in the order they were planned, behind the one with key `after`."""
         rows = self._db.rows(
             "SELECT s.id, s.purpose, a.hash, s.sender, s.nonce, s.state, s.start, s.quantity, s.recipient,"
             "       a.block_number, a.gas_used, s.spent_wei"
             "  FROM slot s JOIN attempt a ON a.id ="
             "       (SELECT id FROM attempt WHERE slot = s.id ORDER BY state = 'mined' DESC, id DESC LIMIT 1)"
-            " WHERE s.collection = ? AND s.id > ? ORDER BY s.id LIMIT ?",
+            f" WHERE s.collection = ? AND s.id > ?{f' AND s.{_MINTED}' if mined_only else ''} ORDER BY s.id LIMIT ?",
             (collection, after, limit),
         )
         return [

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pipeline.base import __version__
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
-from pipeline.serve.door import Door, Rules
+from pipeline.serve.door import SHOWN, Door, Rules
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.health import health_router
 from pipeline.serve.jobs import jobs_router
@@ -55,8 +55,8 @@ def create_app(
     """The whole service as an ASGI application; `ledger` and `worker` belong to the caller, who closes and stops them."""
     app = FastAPI(title="pipeline", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(jobs_router(ledger, worker))
-    app.include_router(reading_router(workspace, config, gateway=gateway))
-    app.include_router(gallery_router(workspace, config))
+    app.include_router(reading_router(workspace, config, gateway=gateway, public=rules.public))
+    app.include_router(gallery_router(workspace, config, public=rules.public))
     app.include_router(health_router(workspace, worker, lambda: chain_url))
 
     @app.get("/metrics", response_class=PlainTextResponse, tags=["health"], summary="What Prometheus reads")
@@ -67,25 +67,30 @@ def create_app(
     def read_openapi() -> JSONResponse:
         return JSONResponse(app.openapi())
 
-    tell_problems(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    tell_problems(app, public=rules.public)
+    app.openapi = lambda: _openapi(app, rules.public)  # type: ignore[method-assign]
     return Door(app, rules, ledger.access.find, metrics.request_answered)
 
 
 # ── OpenAPI ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, completed by what the door answers and by our form of error."""
+def _openapi(app: FastAPI, public: bool) -> dict[str, Any]:
+    """FastAPI's document, completed by what the door answers and by our form of error; of a public show what it reads."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
         document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        if public:
+            reading = {path: operations.get("get") for path, operations in document["paths"].items()}
+            document["paths"] = {path: {"get": operation} for path, operation in reading.items() if operation}
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _complete(operation, method, path)
+                if public and not path.startswith(("/healthz", *SHOWN)):
+                    operation["security"] = [{"bearer": []}]
         app.openapi_schema = document
     return app.openapi_schema
 

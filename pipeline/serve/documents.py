@@ -67,7 +67,7 @@ class CollectionSummary(Document):
 class CollectionDetail(CollectionSummary):
     owner: AddressText = Field(description="of the contract")
     owners: Count = Field(description="addresses that own a token")
-    seed: int
+    seed: int | None = Field(description="null in a public show: it would draw the tokens that are not minted yet")
     royalty_bps: int
     royalty_receiver: AddressText
     max_supply: int = Field(description="0: no maximum")

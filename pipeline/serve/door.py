@@ -36,6 +36,7 @@ MAX_SECRET = 512  # characters of an Authorization header that are looked at
 SAFE = ("GET", "HEAD")
 ROUTES = ("/v1/collections", "/v1/jobs", "/media/", "/gallery/", "/metrics")  # each with a pace of its own
 ALWAYS_OPEN = ("/healthz", "/")  # says that the process lives; the empty page, which then asks for a token
+SHOWN = ("/v1/collections", "/media/", "/openapi.json", "/readyz")  # all that a public show tells a stranger
 PAGE_FILES = "/gallery/"  # its style and scripts: nothing of the workspace
 
 
@@ -54,6 +55,7 @@ class Rules:
     hosts: frozenset[str]  # names in `Host`, lower case, without port
     any_address: bool = False  # an IP address as Host as well: nobody can rebind that
     open_reads: bool = True  # without a token
+    public: bool = False  # a show: it reads for everybody what is SHOWN, and writes for nobody
     reads: Rate = Rate(1_000, 5_000)  # a page of the grid is a hundred requests
     writes: Rate = Rate(5, 200)
     failures: Rate = Rate(0.5, 20)  # of access, by address
@@ -129,13 +131,18 @@ class Door:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         self._check_host(headers.get(b"host", ""))
         safe = scope["method"] in SAFE
+        if self._rules.public and not safe:
+            self._take((_address(scope), _route(scope)), self._rules.writes)
+            raise Refused(
+                405, "this is a public show: nobody writes here", "GET and HEAD are answered", allow="GET, HEAD"
+            )
         if safe and (scope["path"] in ALWAYS_OPEN or scope["path"].startswith(PAGE_FILES)):
             self._take((_address(scope), _route(scope)), self._rules.reads)
             return
         token = await self._token(headers.get(b"authorization"), _address(scope))
         visit.access = token.id if token else None
         scope["access"] = token
-        if token is None and not (safe and self._rules.open_reads):
+        if token is None and not (safe and self._is_open(scope["path"])):
             self._take(("failure", _address(scope)), self._rules.failures)
             raise _unauthorized("this needs a bearer token")
         if token is not None and not safe and token.scope != "mint":
@@ -144,6 +151,10 @@ class Door:
             )
         who = f"token {token.id}" if token else _address(scope)
         self._take((who, _route(scope)), self._rules.reads if safe else self._rules.writes)
+
+    def _is_open(self, path: str) -> bool:
+        """Whether reading it needs no token."""
+        return path.startswith(SHOWN) if self._rules.public else self._rules.open_reads
 
     def _check_host(self, host: str) -> None:
         """A name that leads here and is not ours is how a stranger's page reaches a loopback service (DNS rebinding)."""

@@ -160,8 +160,11 @@ class Index:
 class Indexes:
     """The indexes of a workspace's collections, kept as long as they are good enough. Safe to ask from many threads."""
 
-    def __init__(self, workspace: Workspace, clock: Callable[[], float] = time.monotonic) -> None:
-        self._workspace = workspace
+    def __init__(
+        self, workspace: Workspace, clock: Callable[[], float] = time.monotonic, *, public: bool = False
+    ) -> None:
+        """`public`: of minted tokens alone, which also rank, count and name no other."""
+        self._workspace, self._public = workspace, public
         self._clock = clock
         self._kept: dict[int, _Kept] = {}
         self._building = threading.Lock()  # one at a time: a mint beside us needs the processor more
@@ -180,7 +183,9 @@ class Indexes:
 
     def _built(self, ledger: Ledger, collection: int, stamp: tuple[int, ...]) -> _Kept:
         began = self._clock()
-        index = Index(ledger.catalogue.entries(collection), ledger.owners.owners_at(collection))
+        index = Index(
+            ledger.catalogue.entries(collection, minted_only=self._public), ledger.owners.owners_at(collection)
+        )
         now = self._clock()
         return _Kept(index, stamp, now + max(LEAST_AGE_S, SHARE_OF_TIME * (now - began)))
 

@@ -43,9 +43,17 @@ class Busy(PipelineError):
     next_step = "try again in a few seconds"
 
 
-def tell_problems(app: FastAPI) -> None:
+def tell_problems(app: FastAPI, *, public: bool = False) -> None:
     """Let every route of `app` answer its errors, our own and those of its parameters, in one form."""
-    app.add_exception_handler(PipelineError, _told)
+
+    async def told(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, PipelineError)
+        status, wait_s = status_of(error), error.fields.get("wait_s") or COME_BACK_S
+        headers = {"Retry-After": str(math.ceil(wait_s))} if status == 503 else None
+        problem = problem_of(error, public=public)
+        return _problem(status, problem.error, problem.hint, headers)
+
+    app.add_exception_handler(PipelineError, told)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -63,20 +71,17 @@ def status_of(error: PipelineError) -> int:
     return 503 if error.retryable else 500
 
 
-def problem_of(error: PipelineError) -> Problem:
+def problem_of(error: PipelineError, *, public: bool = False) -> Problem:
+    """An error as it is told. What is wrong on this machine, its paths and addresses, the `public` does not hear."""
+    if public and status_of(error) >= 500:
+        log.warning("not told to a stranger: %s", error)
+        return Problem(error="this cannot be shown now", hint="try again later")
     return Problem(error=redacted(str(error)), hint=redacted(error.hint))
 
 
 def _problem(status: int, error: str, hint: str, headers: dict[str, str] | None = None) -> JSONResponse:
     document = Problem(error=redacted(error), hint=redacted(hint)).model_dump()
     return JSONResponse(document, status, {"Cache-Control": "no-store"} | (headers or {}))
-
-
-async def _told(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, PipelineError)
-    status, wait_s = status_of(error), error.fields.get("wait_s") or COME_BACK_S
-    headers = {"Retry-After": str(math.ceil(wait_s))} if status == 503 else None
-    return _problem(status, str(error), error.hint, headers)
 
 
 async def _refused(_: Request, refused: Exception) -> JSONResponse:

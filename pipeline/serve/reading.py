@@ -78,10 +78,18 @@ WantedQuery = Annotated[Wanted, Depends(wanted)]
 
 
 def reading_router(
-    workspace: Workspace, config: Settings, *, gateway: str | None = None, verifier: Verifier | None = None
+    workspace: Workspace,
+    config: Settings,
+    *,
+    gateway: str | None = None,
+    verifier: Verifier | None = None,
+    public: bool = False,
 ) -> APIRouter:
-    """The routes below /v1. `gateway` is the address under which content is served, ending in /ipfs/."""
-    routes = ReadingRoutes(Reader(workspace, config, verifier), gateway)
+    """The routes below /v1. `gateway` is the address under which content is served, ending in /ipfs/.
+
+    `public`: for strangers, who learn of a token once it is minted, and how many others there will be.
+    """
+    routes = ReadingRoutes(Reader(workspace, config, verifier, public=public), gateway)
     router = APIRouter(prefix="/v1", responses=PROBLEMS, tags=["reading"])
     one, token = "/collections/{collection_id}", "/collections/{collection_id}/tokens/{token_id}"
     for path, route in (
@@ -114,7 +122,7 @@ class ReadingRoutes:
     def collection(self, collection_id: CollectionId) -> doc.CollectionDetail:
         """One collection: what it is called, where it lives, who owns it, how far it is."""
         with self._reader.open(collection_id) as (ledger, found):
-            return views.collection_detail(ledger, found, self._gateway)
+            return views.collection_detail(ledger, found, self._gateway, public=self._reader.public)
 
     async def progress(self, request: Request, collection_id: CollectionId) -> doc.Progress:
         """How far a collection is; with `Accept: text/event-stream` told again whenever it changes, until it is minted."""
@@ -172,7 +180,8 @@ class ReadingRoutes:
     def token(self, collection_id: CollectionId, token_id: TokenId) -> doc.TokenDetail:
         """Everything about one token: traits, owner, history, content, provenance, rarity."""
         with self._reader.open(collection_id) as (ledger, found):
-            return views.token_detail(ledger, found, token_id, self._reader.indexes.of(ledger, found.id), self._gateway)
+            index, public = self._reader.indexes.of(ledger, found.id), self._reader.public
+            return views.token_detail(ledger, found, token_id, index, self._gateway, public=public)
 
     async def verification(self, request: Request, collection_id: CollectionId, token_id: TokenId) -> doc.Verification:
         """Walk from the chain back to the pixels. With `Accept: text/event-stream` each step is told as it is known."""
@@ -180,7 +189,7 @@ class ReadingRoutes:
             await asyncio.to_thread(self._reader.minted, collection_id, token_id), token_id
         )
         if streams.wants_events(request):
-            return self._reader.streams.respond(_step_events(steps, token_id))  # type: ignore[return-value]
+            return self._reader.streams.respond(_step_events(steps, token_id, self._reader.public))  # type: ignore[return-value]
         return _verification(token_id, [step async for step in steps])
 
     def owners(self, collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.OwnerPage:
@@ -192,22 +201,24 @@ class ReadingRoutes:
     def batches(self, collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None) -> doc.BatchPage:
         """The batches in which the tokens were pinned and minted, with their roots and transactions."""
         with self._reader.open(collection_id) as (ledger, found):
-            return views.batch_page(ledger, found, _number(cursor), limit)
+            return views.batch_page(ledger, found, _number(cursor), limit, public=self._reader.public)
 
     def transactions(
         self, collection_id: CollectionId, limit: Limit = 50, cursor: Cursor = None
     ) -> doc.TransactionPage:
         """The transactions of a collection, in the order in which they were planned."""
         with self._reader.open(collection_id) as (ledger, found):
-            return views.transaction_page(ledger, found, _number(cursor), limit)
+            return views.transaction_page(ledger, found, _number(cursor), limit, public=self._reader.public)
 
 
 class Reader:
     """What the routes share: the workspace, its indexes, the open streams, and the verifications."""
 
-    def __init__(self, workspace: Workspace, config: Settings, verifier: Verifier | None) -> None:
-        self.workspace = workspace
-        self.indexes = Indexes(workspace)
+    def __init__(
+        self, workspace: Workspace, config: Settings, verifier: Verifier | None, *, public: bool = False
+    ) -> None:
+        self.workspace, self.public = workspace, public
+        self.indexes = Indexes(workspace, public=public)
         self.streams = streams.Streams()
         self._config = config
         self._verifier = verifier or _verifier(workspace, config)
@@ -221,7 +232,7 @@ class Reader:
         if not self.workspace.ledger.exists():
             raise NoSuch(what="collection here yet", hint="`pipeline mint --count 50` makes one")
         with Ledger(self.workspace.ledger, readonly=True) as ledger:
-            found = next((one for one in ledger.collections.all() if one.id == collection_id), None)
+            found = next((one for one in self._shown(ledger) if one.id == collection_id), None)
             if found is None:
                 raise NoSuch(what=f"collection {collection_id}", hint="/v1/collections lists them")
             yield ledger, found
@@ -230,7 +241,12 @@ class Reader:
         if not self.workspace.ledger.exists():
             return []
         with Ledger(self.workspace.ledger, readonly=True) as ledger:
-            return [views.collection_summary(ledger, found) for found in reversed(ledger.collections.all())]
+            shown = reversed(self._shown(ledger))
+            return [views.collection_summary(ledger, found, public=self.public) for found in shown]
+
+    def _shown(self, ledger: Ledger) -> list[Collection]:
+        found = ledger.collections.all()
+        return [one for one in found if ledger.catalogue.has_minted(one.id)] if self.public else found
 
     async def progress(self, collection_id: int) -> doc.Progress:
         """How far a collection is. Many who ask within a moment are answered from one look at the ledger."""
@@ -249,7 +265,7 @@ class Reader:
         """The collection of a token that is on the chain. Raises NoSuch, or BadArgument when it is not minted yet."""
         with self.open(collection_id) as (ledger, found):
             token = next(ledger.tokens.of(found.id, token_id, 1), None)
-            if token is None:
+            if token is None or (self.public and not ledger.catalogue.has_minted(found.id, token_id)):
                 raise NoSuch(what=f"token {token_id} in {found.name!r}")
             if token.state not in ("mined", "final"):
                 raise BadArgument(
@@ -312,7 +328,7 @@ def _verifier(workspace: Workspace, config: Settings) -> Verifier:
     return steps
 
 
-async def _step_events(steps: AsyncIterator[doc.VerificationStep], token_id: int) -> AsyncIterator[str]:
+async def _step_events(steps: AsyncIterator[doc.VerificationStep], token_id: int, public: bool) -> AsyncIterator[str]:
     """An event `step` for each step, then `done` with all of them, or `problem` when it could not go on."""
     seen = []
     try:
@@ -320,7 +336,7 @@ async def _step_events(steps: AsyncIterator[doc.VerificationStep], token_id: int
             seen.append(step)
             yield streams.event("step", step)
     except PipelineError as error:
-        yield streams.event("problem", problem_of(error))
+        yield streams.event("problem", problem_of(error, public=public))
     else:
         yield streams.event("done", _verification(token_id, seen))
 

@@ -7,6 +7,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -38,17 +39,30 @@ class Wish:
     gateway_port: int = 0
     require_token: bool = False
     allow_hosts: tuple[str, ...] = ()
+    public: bool = False  # a show for strangers
+    url: str = ""  # where others find it: behind a proxy, or by a name
+    gateway_url: str = ""  # where others find its content; the gateway's own address leads only this machine there
     log_level: str = "info"
 
     def rules(self) -> Rules:
-        """Who may come in: without a token, only to read, and only while nobody but this machine can reach us."""
+        """Who may come in: without a token, only to read, and only while nobody but this machine can reach us.
+
+        A public show is read by everybody, and written by nobody.
+        """
         local = _is_loopback(self.host)
-        names = (*LOOPBACK_NAMES, *self.allow_hosts) if local else (self.host, *self.allow_hosts)
+        known = (*self.allow_hosts, *filter(None, (urlsplit(self.url).hostname,)))
+        names = (*LOOPBACK_NAMES, *known) if local else (self.host, *known)
         return Rules(
             hosts=frozenset(name.lower() for name in names),
             any_address=not local,
             open_reads=local and not self.require_token,
+            public=self.public,
         )
+
+    def content(self, gateway: str) -> str | None:
+        """The address behind which links name a CID; none where it would lead a stranger to his own machine."""
+        base = self.gateway_url.rstrip("/") or (gateway if not self.public else "")
+        return f"{base.removesuffix('/ipfs')}/ipfs/" if base else None
 
 
 class Running:
@@ -94,7 +108,7 @@ def running(workspace: Workspace, config: Settings, wish: Wish, environ: Mapping
             metrics=metrics,
             rules=wish.rules(),
             chain_url=chain,
-            gateway=f"{gateway}/ipfs/",
+            gateway=wish.content(gateway),
         )
         worker.start()
         stack.callback(worker.stop, STOP_S)

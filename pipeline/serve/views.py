@@ -27,18 +27,21 @@ from pipeline.serve.index import VERSION_DIGITS, Index
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def collection_summary(ledger: Ledger, collection: Collection) -> doc.CollectionSummary:
-    return doc.CollectionSummary(**_summary(ledger, collection))
+def collection_summary(ledger: Ledger, collection: Collection, *, public: bool = False) -> doc.CollectionSummary:
+    return doc.CollectionSummary(**_summary(ledger, collection, public))
 
 
-def collection_detail(ledger: Ledger, collection: Collection, gateway: str | None) -> doc.CollectionDetail:
+def collection_detail(
+    ledger: Ledger, collection: Collection, gateway: str | None, *, public: bool = False
+) -> doc.CollectionDetail:
+    """Everything about a collection; for the `public` without what would draw its next tokens."""
     catalogue, network = ledger.catalogue, network_of(collection.chain_id)
     info = collection.info_root
     return doc.CollectionDetail(
-        **_summary(ledger, collection),
+        **_summary(ledger, collection, public),
         owner=collection.owner,
         owners=catalogue.owner_counts(collection.id),
-        seed=collection.seed,
+        seed=None if public else collection.seed,
         royalty_bps=collection.royalty_bps,
         royalty_receiver=collection.royalty_receiver,
         max_supply=collection.max_supply,
@@ -52,7 +55,7 @@ def collection_detail(ledger: Ledger, collection: Collection, gateway: str | Non
     )
 
 
-def _summary(ledger: Ledger, collection: Collection) -> dict[str, Any]:
+def _summary(ledger: Ledger, collection: Collection, public: bool) -> dict[str, Any]:
     catalogue = ledger.catalogue
     cover = catalogue.cover_root(collection.id)
     return {
@@ -63,12 +66,12 @@ def _summary(ledger: Ledger, collection: Collection) -> dict[str, Any]:
         "external_url": web_url(collection.external_url),
         "cover": cover_thumbnail(collection.id, cover, COVER_WIDTH) if cover else None,
         "contract": collection.contract,
-        "chain": _chain(ledger, collection),
+        "chain": _chain(ledger, collection, public),
         "progress": progress(catalogue, collection.id),
     }
 
 
-def _chain(ledger: Ledger, collection: Collection) -> doc.ChainInfo:
+def _chain(ledger: Ledger, collection: Collection, public: bool) -> doc.ChainInfo:
     network = network_of(collection.chain_id)
     return doc.ChainInfo.model_validate(
         {
@@ -80,7 +83,9 @@ def _chain(ledger: Ledger, collection: Collection) -> doc.ChainInfo:
             else "no chain yet",
             "worth": network.worth if network else "unknown",
             "kind": collection.chain_kind,
-            "rpc_url": next((_wallet_url(run.rpc_url) for run in ledger.runs.of(collection.id)), None),
+            "rpc_url": None
+            if public  # it would lead a stranger to his own machine
+            else next((_wallet_url(run.rpc_url) for run in ledger.runs.of(collection.id)), None),
             "explorer": (network.explorer or None) if network else None,
         }
     )
@@ -112,9 +117,9 @@ def token_summary(ledger: Ledger, collection: Collection, index: Index, position
 
 
 def token_detail(
-    ledger: Ledger, collection: Collection, token_id: int, index: Index, gateway: str | None
+    ledger: Ledger, collection: Collection, token_id: int, index: Index, gateway: str | None, *, public: bool = False
 ) -> doc.TokenDetail:
-    """Everything about a token. Raises NoSuch for one that the collection has not."""
+    """Everything about a token; for the `public` without what would draw others. Raises NoSuch for an unknown one."""
     position = index.position(token_id)
     token = next(ledger.tokens.of(collection.id, token_id, 1), None)
     if position is None or token is None:
@@ -154,7 +159,7 @@ def token_detail(
         background_color=token.words.background_color or None,
         provenance=doc.ProvenanceInfo(
             seed=token.seed,
-            model=run.model,
+            model=_without(collection.seed, run.model) if public else run.model,
             weights_sha256=run.weights_sha256,
             renderer=run.renderer,
             encoder=run.encoder,
@@ -199,8 +204,10 @@ def _transfer(event: Transfer, network: Network | None) -> doc.TransferEvent:
     )
 
 
-def batch_page(ledger: Ledger, collection: Collection, after: int, limit: int) -> doc.BatchPage:
-    rows = ledger.catalogue.batches(collection.id, after, limit + 1)
+def batch_page(
+    ledger: Ledger, collection: Collection, after: int, limit: int, *, public: bool = False
+) -> doc.BatchPage:
+    rows = ledger.catalogue.batches(collection.id, after, limit + 1, minted_only=public)
     return doc.BatchPage(
         batches=[
             doc.Batch.model_validate(
@@ -220,9 +227,11 @@ def batch_page(ledger: Ledger, collection: Collection, after: int, limit: int) -
     )
 
 
-def transaction_page(ledger: Ledger, collection: Collection, after: int, limit: int) -> doc.TransactionPage:
+def transaction_page(
+    ledger: Ledger, collection: Collection, after: int, limit: int, *, public: bool = False
+) -> doc.TransactionPage:
     network = network_of(collection.chain_id)
-    rows = ledger.catalogue.transactions(collection.id, after, limit + 1)
+    rows = ledger.catalogue.transactions(collection.id, after, limit + 1, mined_only=public)
     return doc.TransactionPage(
         transactions=[
             doc.Transaction.model_validate(
@@ -258,6 +267,11 @@ def _transaction_page(network: Network | None, tx_hash: bytes) -> str | None:
 
 def _at(gateway: str | None, uri: str | None) -> str | None:
     return gateway + uri.removeprefix("ipfs://") if gateway and uri else None
+
+
+def _without(seed: int, model: str) -> str:
+    """A model's name without the collection's seed, which a composed one has among its choices."""
+    return ":".join("…" if part == str(seed) else part for part in model.split(":"))
 
 
 def _hex(value: bytes | None) -> str | None:

@@ -36,8 +36,8 @@ HEADERS = {
 }
 
 
-def gallery_router(workspace: Workspace, config: Settings) -> APIRouter:
-    """The page at `/`, its files below /gallery, and the images below /media."""
+def gallery_router(workspace: Workspace, config: Settings, *, public: bool = False) -> APIRouter:
+    """The page at `/`, its files below /gallery, and the images below /media; `public`: of minted tokens alone."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -48,7 +48,7 @@ def gallery_router(workspace: Workspace, config: Settings) -> APIRouter:
     def file(request: Request, name: str) -> Response:
         return _static(request, name)
 
-    router.include_router(media_router(workspace), include_in_schema=True)
+    router.include_router(media_router(workspace, public=public), include_in_schema=True)
     return router
 
 

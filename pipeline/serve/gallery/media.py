@@ -52,9 +52,9 @@ Version = Annotated[str, InPath(pattern="^[0-9a-f]{8}$")]
 Root = Annotated[str, InPath(pattern="^[a-zA-Z0-9]{46,100}$")]
 
 
-def media_router(workspace: Workspace) -> APIRouter:
+def media_router(workspace: Workspace, *, public: bool = False) -> APIRouter:
     """Routes below /media. An address names the content, so each answer may be kept for ever."""
-    media = Media(workspace)
+    media = Media(workspace, public=public)
     router = APIRouter(prefix="/media", responses=PROBLEMS, tags=["media"])
 
     @router.get("/{collection_id}/cover/{root}/{width}.webp", response_class=FileResponse)
@@ -86,17 +86,21 @@ def media_router(workspace: Workspace) -> APIRouter:
 
 
 class Media:
-    """Where images are in a workspace: as files that `mint` drew, or else in the CARs."""
+    """Where images are in a workspace: as files that `mint` drew, or else in the CARs; `public`: of what is minted."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, *, public: bool = False) -> None:
+        self.workspace, self._public = workspace, public
         self.store = CarStore(workspace.cars)
         self.thumbnails = Thumbnails(workspace.thumbnails)
 
     def digest(self, collection_id: int, token_id: int, version: str) -> tuple[str, str]:
         """The sha256 and the suffix of a token's image. Raises NoSuch for another version than the address names."""
         with self._ledger() as ledger:
-            found = ledger.catalogue.image(collection_id, token_id)
+            found = (
+                ledger.catalogue.image(collection_id, token_id)
+                if self._shows(ledger, collection_id, token_id)
+                else None
+            )
         if found is None or not found[0].hex().startswith(version):
             raise NoSuch(what=f"image {version} of token {token_id} in collection {collection_id}")
         return found[0].hex(), found[1]
@@ -128,7 +132,7 @@ class Media:
     def animation(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
         """A token's video, sound, model or page. Raises NoSuch for another version than the address names."""
         with self._ledger() as ledger:
-            token = ledger.tokens.get(collection_id, token_id)
+            token = ledger.tokens.get(collection_id, token_id) if self._shows(ledger, collection_id, token_id) else None
         moving = token.animation if token else None
         if moving is None or not moving.sha256.hex().startswith(version):
             raise NoSuch(what=f"animation {version} of token {token_id} in collection {collection_id}")
@@ -147,7 +151,7 @@ class Media:
     def cover(self, collection_id: int, root: str) -> tuple[str, Callable[[], bytes]]:
         """What names the cover in the cache, and what reads it. Raises NoSuch for another root than the collection's."""
         with self._ledger() as ledger:
-            known = ledger.catalogue.cover_root(collection_id)
+            known = ledger.catalogue.cover_root(collection_id) if self._shows(ledger, collection_id) else None
         if known is None or known != root:
             raise NoSuch(what=f"cover {root} of collection {collection_id}")
         return hashlib.sha256(root.encode()).hexdigest(), lambda: self._only_file(CID.parse(root))
@@ -161,6 +165,9 @@ class Media:
             return Response(status_code=304, headers=headers)
         path = await asyncio.wrap_future(self.thumbnails.of(sha256, width, read))
         return FileResponse(path, headers=headers, media_type="image/webp")
+
+    def _shows(self, ledger: Ledger, collection_id: int, token_id: int | None = None) -> bool:
+        return not self._public or ledger.catalogue.has_minted(collection_id, token_id)
 
     def _from_car(self, collection_id: int, token_id: int, sha256: str, suffix: str) -> bytes:
         with self._ledger() as ledger:

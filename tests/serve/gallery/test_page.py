@@ -132,6 +132,15 @@ def test_everything_can_be_done_with_the_keyboard(served: Served, open_page: Any
     expect(page.locator("#keys")).to_be_visible()
 
 
+def test_esc_leads_back_to_the_gallery_as_it_was(served: Served, open_page: Any) -> None:
+    page = open_page(f"{served.url}/#/1?sort=rank")
+    page.locator(".cell").first.click()
+    expect(page.locator("article.token")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page).to_have_url(f"{served.url}/#/1?sort=rank")
+    expect(page.locator(".cell").first).to_be_visible()
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen(served: Served, open_page: Any) -> None:
     page = open_page(served.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     until(page, f"{DRAWN} > 0")

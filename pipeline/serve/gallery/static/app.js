@@ -96,13 +96,14 @@ async function showCollection(mine, id, query) {
 
 async function showToken(mine, id, tokenId) {
   if (!(await openCollection(mine, id))) return;
-  const opened = await openToken(collection.about, tokenId, neighbours(Number(tokenId)));
+  const back = collection.opened ?? `#/${collection.about.id}`;
+  const opened = await openToken(collection.about, tokenId, neighbours(Number(tokenId)), back);
   if (mine !== turn) return;
   leaveToken();
   token = opened;
   const { about } = collection;
   title(token.token.name);
-  trail.replaceChildren(el("a", { href: collection.opened ?? `#/${about.id}` }, "← ", about.name), el("span", { "aria-current": "page" }, `#${token.token.token_id}`));
+  trail.replaceChildren(el("a", { href: back }, "← ", about.name), el("span", { "aria-current": "page" }, `#${token.token.token_id}`));
   if (!collection.element.hidden && collection.opened) places.set(collection.opened, scrollY);
   collection.element.hidden = true;
   view.append(token.element);

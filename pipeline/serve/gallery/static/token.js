@@ -11,9 +11,10 @@ const PIXEL_ART = 128;
 const LONG = 30; // characters of a name, above which it is set smaller
 
 export class TokenView {
-  /** `neighbours` are the tokens before and behind this one where it was opened, or nothing. */
-  constructor(about, token, neighbours) {
+  /** `neighbours` are the tokens before and behind this one where it was opened, or nothing; `back` leads there. */
+  constructor(about, token, neighbours, back) {
     this.about = about;
+    this.back = back;
     this.token = token;
     this.before = neighbours?.before ?? token.previous;
     this.behind = neighbours?.behind ?? token.following;
@@ -176,7 +177,7 @@ export class TokenView {
     if (this.zoomed.open) return;
     const go = { ArrowLeft: this.before, ArrowRight: this.behind }[event.key];
     if (go) location.hash = this.address(go);
-    else if (event.key === "Escape") location.hash = `#/${this.about.id}`;
+    else if (event.key === "Escape") location.hash = this.back;
     else if (event.key === "v") this.verification.start();
     else if (event.key === "z") this.zoom();
     else return;
@@ -184,8 +185,8 @@ export class TokenView {
   }
 }
 
-export async function openToken(about, id, neighbours) {
-  return new TokenView(about, await json(`/v1/collections/${about.id}/tokens/${id}`), neighbours);
+export async function openToken(about, id, neighbours, back) {
+  return new TokenView(about, await json(`/v1/collections/${about.id}/tokens/${id}`), neighbours, back);
 }
 
 /** A name, with the token id that it may end in set apart, or behind it where the name does not tell it. */
