@@ -21,7 +21,7 @@ from pipeline.base import __version__
 if TYPE_CHECKING:
     from pipeline.after.report import Drawn, Holding, Minted, MintedToken, Owners
     from pipeline.after.transfer import Transferred
-    from pipeline.after.verify import ContractReport, Report, Scope, Step
+    from pipeline.after.verify import ContractReport, Proof, Report, Scope, Step
     from pipeline.api import abandon, bill, draw, export, mint, owners, train, transfer, verify
     from pipeline.art.train.runs import Report as Training
     from pipeline.base import errors
@@ -58,6 +58,7 @@ __all__ = [
     "Person",
     "PinError",
     "PipelineError",
+    "Proof",
     "Report",
     "Scope",
     "Settings",
@@ -85,7 +86,7 @@ __all__ = [
 _PLACES = {
     "pipeline.after.report": ("Drawn", "Holding", "Minted", "MintedToken", "Owners"),
     "pipeline.after.transfer": ("Transferred",),
-    "pipeline.after.verify": ("ContractReport", "Report", "Scope", "Step"),
+    "pipeline.after.verify": ("ContractReport", "Proof", "Report", "Scope", "Step"),
     "pipeline.api": ("abandon", "bill", "draw", "export", "owners", "train", "transfer", "verify"),
     "pipeline.base.errors": (
         *("ChainError", "GenerationError", "Interrupted", "PinError", "PipelineError", "UsageError", "WorkspaceError"),

@@ -39,7 +39,7 @@ from pipeline.ledger import Ledger
 if TYPE_CHECKING:
     from pipeline.after.report import Drawn, Minted, Owners
     from pipeline.after.transfer import Transferred
-    from pipeline.after.verify import ContractReport, Report, Scope
+    from pipeline.after.verify import ContractReport, Proof, Scope
     from pipeline.art.train.runs import Report as Training
     from pipeline.flow.abandon import Abandoned
     from pipeline.flow.bill import Bill
@@ -109,10 +109,11 @@ def bill(
 
 def verify(
     settings: Settings, scope: Scope | None = None, *, observer: Observer | None = None
-) -> Report | ContractReport:
+) -> Proof | ContractReport:
     """Check everything from the chain back to the pixels; what fails is in the report, whose `ok` is the verdict.
 
-    Without a scope the collection is checked with all that the workspace remembers of it; with one, tokens are walked from
+    Without a scope every collection of the workspace, or the one that the settings name, is checked with all that the
+    workspace remembers of it; what is not minted yet is no failure, `verdict` and `pending` tell it. With a scope, tokens are walked from
     the chain alone: `Scope(regenerate=True)` draws each again, `Scope(contract="0x…", gateway="https://…")` needs no
     workspace.
     """

@@ -67,6 +67,7 @@ class PipelineError(Exception):
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+    proves_nothing: ClassVar[bool] = False  # whoever was asked gave no answer: it is neither true nor false
     sentence: ClassVar[str] = "{reason}"
     next_step: ClassVar[str] = ""
 
@@ -170,6 +171,7 @@ class KeyReused(UsageError):
 class MissingExtra(UsageError):
     """Something was asked for that belongs to an extra of the package."""
 
+    proves_nothing = True
     sentence = "{what} needs {package}, which is not installed"
     next_step = "pip install 'nft-pipeline[{extra}]'; in a checkout scripts/setup installs all"
 
@@ -272,6 +274,7 @@ class PinnerUnavailable(PinError):
     """A pinning backend did not answer, or not in time."""
 
     retryable = True
+    proves_nothing = True
     sentence = "{pinner} did not take the content: {reason}"
     next_step = "give the same command again: what is pinned stays pinned"
 
@@ -279,6 +282,7 @@ class PinnerUnavailable(PinError):
 class OnlyClaimed(PinError):
     """A service says that it has the content, and it could not be read back yet."""
 
+    proves_nothing = True
     sentence = "{pinner} says that it has {cid}, but it is not yet public: {reason}"
     next_step = "new content can take minutes to be found: `pipeline repin` asks again, and sends nothing that is there"
 
@@ -294,6 +298,7 @@ class GatewayUnavailable(PinError):
     """A gateway did not give content, or not all of it, or not in time."""
 
     retryable = True
+    proves_nothing = True
     sentence = "{gateway} did not give {cid}: {reason}"
     next_step = "new content can take minutes to be found: try again later, or another gateway"
 
@@ -309,6 +314,7 @@ class RpcUnavailable(ChainError):
     """No usable answer from the node: refused, timed out, cut, or not JSON-RPC."""
 
     retryable = True
+    proves_nothing = True
     sentence = "{rpc} gave no usable answer to {method}: {reason}"
     next_step = "check the address and that the node is up, then give the same command again: it continues"
 

@@ -25,6 +25,11 @@ class Expected(ValueError):
     """Raised by a rule: its text completes the sentence «expected …»."""
 
 
+def counted(count: int, unit: str) -> str:
+    """`1 batch`, `2 batches` of the unit `batch(es)`: what stands in brackets is for several."""
+    return f"{count:,} " + re.sub(r"\((e?s)\)", "" if count == 1 else r"\1", unit)
+
+
 def tidied(text: str) -> str:
     """Words as they were meant: a copied line break is one line break, a tab a space, nothing stands around them; in NFC."""
     return unicodedata.normalize("NFC", _BREAKS.sub("\n", text).replace("\t", " ").strip())

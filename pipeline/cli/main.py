@@ -2,7 +2,7 @@
 
 stdout carries the result and nothing else; progress, notices and errors go to stderr. `--json` changes the form of a
 result, never its content, and an error is a result then. Exit codes: 0 all done, 1 error, 2 usage or configuration, 3 some
-tokens failed, 130 interrupted and resumable (143 when terminated).
+tokens failed or something is false, 4 nothing is false and `verify` could not check all of it, 130 interrupted and resumable (143 when terminated).
 """
 
 from __future__ import annotations

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, RpcUnavailable
 from pipeline.base.limits import MAX_TOKEN_ID
+from pipeline.base.words import counted
 from pipeline.cli.call import Call, Verb, chosen_name, number, say
-from pipeline.cli.tables import fields_of, print_json, print_table
+from pipeline.cli.tables import fields_of, print_json, print_line, print_table
 from pipeline.settings import Scope
 
 if TYPE_CHECKING:
-    from pipeline.after.verify import ContractReport, Step
+    from pipeline.after.verify import ContractReport, Proof, Report, Step, Verdict
 
 
 MARKS = {True: "✓", False: "✗", None: "–"}
+NOT_CHECKED = "?"
 MOST_FAILED = 20  # tokens that failed and are shown one by one; --json has all of them
-SOME_FAILED = 3
 
 
 def _verify(call: Call) -> int:
@@ -32,14 +34,40 @@ def _verify(call: Call) -> int:
         return _verify_tokens(call)
     ladder = Ladder(call.config.pin.gateway or None, _sample(arguments)) if arguments.content else None
     with progress_on_stderr() as observer:
-        report = verify(call.workspace, call.config, chosen_name(call), observer, ladder)
-    _write_junit(arguments.junit, report.collection, [("collection", check) for check in report.checks])
+        proof = verify(call.workspace, call.config, chosen_name(call), observer, ladder)
+    _write_junit(arguments.junit, "verify", [case for report in proof.collections for case in report.cases()])
     if call.as_json:
-        print_json(report)
+        print_json(proof)
     else:
-        _print_steps("check", report.checks)
-        say("every check holds." if report.ok else "some checks failed: see ✗ above.")
-    return 0 if report.ok else 1
+        for report in proof.collections:
+            _print_report(report)
+        if len(proof.collections) > 1:
+            print_line(_sum(proof))
+    return _exit_code(proof.verdict)
+
+
+def _exit_code(verdict: Verdict) -> int:
+    return {"false": 3, "not checked": 4}.get(verdict, 0)
+
+
+def _print_report(report: Report) -> None:
+    where = f"{report.contract} on chain {report.chain_id}" if report.contract else "not deployed yet"
+    print_line(f"{report.collection}: {where}")
+    _print_steps("check", report.checks)
+    told = {
+        "holds": "every check holds.",
+        "false": "something is false: see ✗ above.",
+        "not checked": "nothing is false, and not all could be checked: see ? above.",
+        "nothing to prove yet": "",
+    }[report.verdict]
+    print_line(" ".join(filter(None, (told, f"{report.pending}." if report.pending else ""))))
+
+
+def _sum(proof: Proof) -> str:
+    counts = Counter(report.verdict for report in proof.collections)
+    told = {"holds": "proved", "nothing to prove yet": "with nothing to prove yet"}
+    words = ", ".join(f"{count:,} {told.get(verdict, verdict)}" for verdict, count in counts.items())
+    return f"{len(proof.collections):,} collections: {words}."
 
 
 def _walks_tokens(arguments: argparse.Namespace) -> bool:
@@ -76,43 +104,63 @@ def _verify_tokens(call: Call) -> int:
         arguments.kubo,
         arguments.regenerate,
     )
-    with progress_on_stderr() as observer:
-        report = verify_contract(call.workspace, call.config, chosen_name(call), scope, observer)
+    try:
+        with progress_on_stderr() as observer:
+            report = verify_contract(call.workspace, call.config, chosen_name(call), scope, observer)
+    except RpcUnavailable as error:
+        raise ChainSilent(reason=str(error), hint=error.hint) from error
     _write_junit(arguments.junit, report.contract, report.cases())
     if call.as_json:
         print_json(report)
     else:
         _print_steps("step", report.results[0].steps if report.tokens == 1 and report.results else report.sums)
-        if report.failed and report.tokens > 1:
-            _print_failed(report)
-        say(_verdict(report))
-    if report.ok:
-        return 0
-    return SOME_FAILED if 0 < len(report.failed) < report.tokens else 1
+        if not report.ok and report.tokens > 1:
+            _print_broken(report)
+        print_line(_verdict(report))
+    return _exit_code(report.verdict)
+
+
+class ChainSilent(RpcUnavailable):
+    """The node that all of a proof rests on gave no answer."""
+
+    exit_code = 4
+    sentence = "nothing could be checked: {reason}"
 
 
 def _verdict(report: ContractReport) -> str:
     where = f"{report.contract} on chain {report.chain_id}, content from {report.content}"
     if report.ok:
-        return f"every step holds, for {report.tokens:,} of {report.total_supply or '?'} tokens of {where}."
-    return f"{len(report.failed):,} of {report.tokens:,} tokens failed, of {where}: see ✗ above."
+        supply = counted(report.total_supply, "token(s)") if report.total_supply else "? tokens"
+        return f"every step holds, for {report.tokens:,} of {supply} of {where}."
+    tokens = counted(report.tokens, "token(s)")
+    missing = f"{len(report.not_checked):,} of {tokens} could not be checked"
+    if not report.failed:
+        return f"nothing is false, and {missing}, of {where}: see ? above."
+    told = f"{len(report.failed):,} of {tokens} failed" + (f", {missing}" if report.not_checked else "")
+    return f"{told}, of {where}: see ✗ above."
+
+
+def _mark(step: Step) -> str:
+    return NOT_CHECKED if step.not_checked and step.ok is None else MARKS[step.ok]
 
 
 def _print_steps(heading: str, steps: Iterable[Step]) -> None:
-    print_table(("", heading, "found"), [(MARKS[step.ok], step.name, step.detail) for step in steps], wrap=True)
+    print_table(("", heading, "found"), [(_mark(step), step.name, step.detail) for step in steps], wrap=True)
 
 
-def _print_failed(report: ContractReport) -> None:
-    failed = [result for result in report.results if not result.ok]
+def _print_broken(report: ContractReport) -> None:
+    broken = sorted(
+        (result for result in report.results if not result.ok), key=lambda result: result.verdict != "false"
+    )
     rows = [
-        (result.token_id, step.name, step.detail)
-        for result in failed[:MOST_FAILED]
+        (_mark(step), result.token_id, step.name, step.detail)
+        for result in broken[:MOST_FAILED]
         for step in result.steps
-        if step.ok is False
+        if step.ok is False or step.not_checked
     ]
-    print_table(("token id", "failed at", "found"), rows, wrap=True)
-    if len(failed) > MOST_FAILED:
-        say(f"and {len(failed) - MOST_FAILED:,} more; `--json` has all of them.")
+    print_table(("", "token id", "broke off at", "found"), rows, wrap=True)
+    if len(broken) > MOST_FAILED:
+        print_line(f"and {len(broken) - MOST_FAILED:,} more; `--json` has all of them.")
 
 
 def _check_junit(file: str | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.results import as_json
+from pipeline.base.secrets import redacted
 from pipeline.base.untrusted import json_text, printable
 from pipeline.mint.fees import ETHER, GWEI
 
@@ -20,6 +21,11 @@ WIDE = 200  # columns of a table that nobody's terminal has to show
 def print_json(value: Any) -> None:
     """A result, or plain values."""
     print(json_text(as_json(value), 2))
+
+
+def print_line(text: str) -> None:
+    """A sentence of the result."""
+    print(printable(redacted(text), MAX_CELL, lines=True))
 
 
 def _console() -> Console:

@@ -170,9 +170,9 @@ class KuboPinner(Pinner):
             raise PinError(reason=f"{self.name} has {root.cid} not pinned ({error.reason})") from error
         pin = next((pin for text, pin in keys.items() if _is(text, root.cid)), None)
         if pin is None or pin.get("Type") != "recursive":
-            raise PinnerUnavailable(pinner=self.name, reason=f"it does not list the pin of {root.cid}")
+            raise _Unlisted(pinner=self.name, reason=f"it does not list the pin of {root.cid}")
         if name is not None and pin.get("Name") != name:
-            raise PinnerUnavailable(pinner=self.name, reason=f"it lists the pin as {pin.get('Name')!r}, not {name!r}")
+            raise _Unlisted(pinner=self.name, reason=f"it lists the pin as {pin.get('Name')!r}, not {name!r}")
         return str(pin.get("Name", ""))
 
     def _read_back(self, root: PinnedRoot) -> None:
@@ -280,8 +280,16 @@ class NobodyThere(PinnerUnavailable):
     next_step = "start the node (`ipfs daemon`) or name its RPC as --ipfs-api, then give the same command again"
 
 
+class _Unlisted(PinnerUnavailable):
+    """The node answered, and its pins lack ours: a second try may help, and until then it is not kept."""
+
+    proves_nothing = False
+
+
 class _Refused(PinnerUnavailable):
     """The node answered, with an error."""
+
+    proves_nothing = False
 
     @property
     def reason(self) -> str:

@@ -291,7 +291,8 @@ class Reader:
         def walk() -> None:
             try:
                 for step in self._verifier(collection, token_id):
-                    tell(doc.VerificationStep(name=step.name, ok=step.ok, detail=step.detail))
+                    ok = False if step.not_checked else step.ok  # nobody is shown as proved what was not
+                    tell(doc.VerificationStep(name=step.name, ok=ok, detail=step.detail))
                 tell(None)
             except Exception as error:  # for whoever listens: the iterator below raises it there
                 tell(error)

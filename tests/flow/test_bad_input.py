@@ -283,7 +283,7 @@ def test_a_flipped_bit_in_the_ledger(pipeline: Pipeline, copy: Path) -> None:
     path = copy / "workspace" / "ledger.sqlite"
     _flip(path, path.read_bytes().index(b'"royalty_bps":500') + 14)  # in an event
     _refused(pipeline(*MINT), 1, "ledger.sqlite", "damaged")
-    assert pipeline("verify").code == 1
+    assert pipeline("verify").code == 3
 
 
 def test_a_flipped_bit_in_signed_bytes(pipeline: Pipeline, copy: Path) -> None:
@@ -297,8 +297,8 @@ def test_a_flipped_bit_in_a_car(pipeline: Pipeline, copy: Path) -> None:
     car = max((copy / "workspace" / "car").glob("*.car"), key=lambda path: path.stat().st_size)
     _flip(car, car.stat().st_size // 2)
     verified = pipeline("verify", "--json")
-    assert verified.code == 1
-    failed = [check for check in verified.json["checks"] if not check["ok"]]
+    assert verified.code == 3
+    failed = [check for check in verified.json["collections"][0]["checks"] if not check["ok"]]
     assert failed and car.stem in failed[0]["detail"]
     _refused(pipeline("export"), 1, car.name, "damaged")
 
@@ -307,8 +307,8 @@ def test_a_flipped_bit_in_an_image(pipeline: Pipeline, copy: Path) -> None:
     image = next((copy / "workspace" / "images").rglob("2.png"))
     _flip(image, image.stat().st_size // 2)
     verified = pipeline("verify", "--json")
-    assert verified.code == 1
-    assert [check["name"] for check in verified.json["checks"] if not check["ok"]] == ["files"]
+    assert verified.code == 3
+    assert [check["name"] for check in verified.json["collections"][0]["checks"] if not check["ok"]] == ["files"]
 
 
 # ── ended from outside ───────────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.after.report import reading
 from pipeline.after.verify.content import content_from
 from pipeline.after.verify.pixels import Redraw, redraw_with
-from pipeline.after.verify.steps import Step, Tally, all_hold
+from pipeline.after.verify.steps import Step, Tally, Verdict
 from pipeline.after.verify.walk import Source, sample_of, verify_token
 from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
@@ -29,12 +29,12 @@ MAX_TOLD = 10_000  # tokens of which every step is kept; beyond, only of those t
 
 _UNITS = {
     "contract": "contract with the code of this version's source",
-    "owner": "tokens have an owner",
-    "token URI": "token URIs are fixed by a hash",
-    "metadata": "documents hash to their CID and fit the schema",
-    "image": "images hash to their CID",
-    "digest": "images have the sha256 that their metadata says",
-    "pixels": "images drawn again",
+    "owner": "token(s) with an owner",
+    "token URI": "token URI(s) fixed by a hash",
+    "metadata": "document(s) with every block hashed, as the schema wants",
+    "image": "image(s) with every block hashed",
+    "digest": "image(s) with the sha256 that the metadata says",
+    "pixels": "image(s) drawn again",
 }
 
 
@@ -57,7 +57,11 @@ class TokenResult:
 
     @property
     def ok(self) -> bool:
-        return all_hold(self.steps)
+        return self.verdict is Verdict.HOLDS
+
+    @property
+    def verdict(self) -> Verdict:
+        return Verdict.of(self.steps)
 
 
 @dataclass(slots=True)
@@ -70,13 +74,20 @@ class ContractReport:
     content: str  # who gave it
     total_supply: int | None  # None: the contract does not say
     tokens: int = 0  # verified
-    failed: list[int] = field(default_factory=list)  # their token ids
-    results: list[TokenResult] = field(default_factory=list)  # of more than MAX_TOLD tokens, those that failed
+    failed: list[int] = field(default_factory=list)  # their token ids: something of them is false
+    not_checked: list[int] = field(default_factory=list)  # nothing of them is false, and not all could be checked
+    results: list[TokenResult] = field(default_factory=list)  # of more than MAX_TOLD tokens, those that do not hold
     sums: tuple[Step, ...] = ()
 
     @property
     def ok(self) -> bool:
-        return not self.failed and all_hold(self.sums)
+        return self.verdict is Verdict.HOLDS
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.failed:
+            return Verdict.FALSE
+        return Verdict.NOT_CHECKED if self.not_checked else Verdict.of(self.sums)
 
     def cases(self) -> list[tuple[str, Step]]:
         """For JUnit: each step of each token that is kept."""
@@ -177,8 +188,10 @@ def _fill(
         for step in result.steps:
             if step.name != "contract" or not report.tokens:  # the same one for every token
                 tallies[step.name].add(step, f"token {result.token_id}")
-        if not result.ok:
+        if result.verdict is Verdict.FALSE:
             report.failed.append(result.token_id)
+        elif not result.ok:
+            report.not_checked.append(result.token_id)
         if not result.ok or total <= MAX_TOLD:
             report.results.append(result)
         report.tokens += 1

@@ -54,10 +54,10 @@ def climb(
     for done, entry in enumerate(known, 1):
         cid = entry.root.cid
         files = image_files(workspace, ledger, collection.id, images[cid]) if cid in images else []
-        tallies.climb("recompute", "roots cut anew from their files", cid, partial(_recompute, cid, files, store))
+        tallies.climb("recompute", "root(s) cut anew from the files", cid, partial(_recompute, cid, files, store))
         for place in (pin.place for pin in entry.pins if pin.place in pinners):
             for name, rung in pinners[place].rungs(entry.root):
-                tallies.climb(f"{place}: {name}", "roots", cid, rung)
+                tallies.climb(f"{place}: {name}", "root(s)", cid, rung)
         if ladder.gateway and ladder.sample is None:
             _fetch_back(entry, ladder.gateway, tallies)
         observer.progress("verify", done, len(known))
@@ -86,13 +86,13 @@ class _Tallies:
 
 
 def _pinners(known: Iterable[KnownRoot], store: CarStore, config: Settings, tallies: _Tallies) -> dict[str, Pinner]:
-    """Every place that was asked to keep a root. One that cannot be opened, for want of its token, is a failure."""
+    """Every place that was asked to keep a root. One that cannot be opened, for want of its token, is not checked."""
     found: dict[str, Pinner] = {}
     for place in dict.fromkeys(pin.place for entry in known for pin in entry.pins):
         try:
             found |= load_pinners([place], store, config)
         except PipelineError as error:
-            tallies.of(f"{place}: open", "").failures.append(str(error))
+            tallies.of(f"{place}: open", "").unchecked.append(f"{error}; {error.hint}" if error.hint else str(error))
     return found
 
 
@@ -139,7 +139,7 @@ def _cut(data: bytes, size: int) -> Iterator[bytes]:
 def _fetch_back(entry: KnownRoot, gateway: str, tallies: _Tallies) -> None:
     tallies.climb(
         "gateway",
-        "roots came back whole, every block hashed and every link walked",
+        "root(s) back whole, every block hashed and every link walked",
         entry.root.cid,
         within_patience(lambda: read_back(entry.root, gateway)),
     )
@@ -147,15 +147,14 @@ def _fetch_back(entry: KnownRoot, gateway: str, tallies: _Tallies) -> None:
 
 def _fetch_sample(ladder: Ladder, ledger: Ledger, collection: Collection, tallies: _Tallies) -> None:
     assert ladder.gateway is not None
-    tally = tallies.of("gateway", "tokens of the sample came back, document and image, every block hashed")
+    tally = tallies.of("gateway", "token(s) of the sample back, document and image, every block hashed")
     content = GatewayContent(ladder.gateway)
     pinned = [token for token in ledger.tokens.of(collection.id) if token.token_uri]
     for index in sample_of(len(pinned), ladder.sample):
         token = pinned[index - 1]
-        failed = [
-            step for step in follow_uri(content, Found(token.token_id, token.token_uri or "")) if step.ok is False
-        ]
-        if failed:
-            tally.add(failed[0], f"token {token.token_id}")
+        steps = follow_uri(content, Found(token.token_id, token.token_uri or ""))
+        broken = [step for step in steps if step.ok is False or step.not_checked]
+        if broken:
+            tally.add(broken[0], f"token {token.token_id}")
         else:
             tally.passed += 1

@@ -115,9 +115,9 @@ class Redraw:
                 self._opened[key] = error
         redrawer = self._opened[key]
         if isinstance(redrawer, PipelineError):
-            raise NotDrawn(reason=f"{redrawer}")
+            raise NoWeights(reason=f"{redrawer}")
         if redrawer.weights_sha256 != made["weights_sha256"]:
-            raise NotDrawn(
+            raise NoWeights(
                 reason=f"the weights {made['weights_sha256'][:16]}… of {made['model']!r} are not here, "
                 f"only {redrawer.weights_sha256[:16]}…"
             )
@@ -138,7 +138,13 @@ class NotDrawn(PipelineError):
     """An image that could not be drawn again."""
 
     sentence = "not drawn again: {reason}"
-    next_step = "give the weights as --model FILE"
+
+
+class NoWeights(NotDrawn):
+    """The weights, or what draws with them, are not here: another picture is not ruled out, and not found either."""
+
+    proves_nothing = True
+    sentence = "not drawn again: {reason}; give the weights as --model FILE"
 
 
 def _check(made: Any) -> None:

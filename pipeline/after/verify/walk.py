@@ -104,7 +104,7 @@ def _walk(way: Iterable[tuple[str, _Look]]) -> Generator[Step, None, bool]:
         try:
             ok, detail = look()
         except PipelineError as error:
-            yield Step(name, False, str(error))
+            yield Step(name, None if error.proves_nothing else False, str(error), error.proves_nothing)
             return False
         yield Step(name, ok, detail)
     return True

@@ -1,4 +1,4 @@
-"""A collection of a workspace: what the ledger remembers of it, against the chain, the CARs and the image files."""
+"""The collections of a workspace: what the ledger remembers of it, against the chain, the CARs and the image files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import hashlib
 
 from pipeline.after.report import reading
 from pipeline.after.verify.ladder import Ladder, climb
-from pipeline.after.verify.steps import Report, Tally
+from pipeline.after.verify.steps import Proof, Report, Tally, Verdict
 from pipeline.after.verify.walk import Found, follow_uri
 from pipeline.base.cid import CID, IpfsUri
+from pipeline.base.errors import PipelineError, UsageError, WrongChain
 from pipeline.base.observer import Observer
 from pipeline.base.records import BatchPlan
+from pipeline.base.words import counted
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
 from pipeline.ledger import Collection, Ledger, Token
@@ -23,26 +25,66 @@ from pipeline.settings import Settings
 
 def verify(
     workspace: Workspace, config: Settings, name: str | None, observer: Observer, ladder: Ladder | None = None
-) -> Report:
-    """Check a collection of this workspace: ledger, chain, contract, owners, token URIs, CARs, metadata, images; and
-    climb the ladder of proof at every place that was asked to keep its content, where there is one.
+) -> Proof:
+    """Check every collection of this workspace, or the named one: ledger, chain, contract, owners, token URIs, CARs,
+    metadata, images; and climb the ladder of proof at every place that was asked to keep its content, where there is one.
 
-    What fails is in the report. Raises PipelineError only for what makes checking impossible, such as no collection of
-    that name or a chain that gives no answer.
+    What fails, and what could not be checked, is in the report. Raises PipelineError only where no collection is there,
+    or the only one to check lives on another chain than the settings lead to.
     """
-    with reading(workspace, name) as (ledger, collection):
-        tallies = [
-            _check_ledger(ledger),
-            *_check_chain(workspace, config, ledger, collection, observer),
-            *_check_content(workspace, ledger, collection, observer),
-        ]
-        if ladder is not None:
-            tallies += climb(ladder, workspace, config, ledger, collection, observer)
-    return Report(collection.name, tuple(tally.step() for tally in tallies))
+    with reading(workspace, name) as (ledger, found):
+        wanted = [found] if name is not None else ledger.collections.all()
+        return Proof(
+            tuple(_verified(workspace, config, ledger, each, observer, ladder, len(wanted) == 1) for each in wanted)
+        )
+
+
+def _verified(
+    workspace: Workspace,
+    config: Settings,
+    ledger: Ledger,
+    collection: Collection,
+    observer: Observer,
+    ladder: Ladder | None,
+    is_alone: bool,
+) -> Report:
+    tallies = [_check_ledger(ledger)]
+    answers = Tally("chain", "")
+    try:
+        _check_chain(workspace, config, ledger, collection, observer, tallies)
+    except PipelineError as error:
+        # One --rpc-url leads to one chain: collections that live elsewhere are no reason to prove none of them.
+        if not error.proves_nothing and (is_alone or not isinstance(error, WrongChain | UsageError)):
+            raise
+        answers.unchecked.append(f"{error}; {error.hint}" if error.hint else str(error))
+    tallies += [answers, *_check_content(workspace, ledger, collection, observer)]
+    if ladder is not None:
+        tallies += climb(ladder, workspace, config, ledger, collection, observer)
+    checks = tuple(tally.step() for tally in tallies if tally.seen)
+    minted, pending = _unminted(ledger, collection)
+    verdict = Verdict.of(checks)
+    if verdict is Verdict.HOLDS and not minted:
+        verdict = Verdict.NOTHING_YET
+    return Report(collection.name, collection.known_chain_id, collection.contract, pending, verdict, checks)
+
+
+def _unminted(ledger: Ledger, collection: Collection) -> tuple[int, str]:
+    """How many tokens are minted, and what there is to say of those that are not."""
+    counts = ledger.tokens.counts(collection.id)
+    planned, minted = sum(counts.values()), counts.get("mined", 0) + counts.get("final", 0)
+    if not minted:
+        drawn = planned - counts.get("planned", 0)
+        told = (
+            f"{drawn:,} of {counted(planned, 'token(s)')} drawn, none minted yet" if planned else "no token is planned"
+        )
+        return minted, f"{told}: nothing to prove yet"
+    if minted == planned:
+        return minted, ""
+    return minted, f"{minted:,} of {planned:,} tokens minted: nothing to prove yet of the others"
 
 
 def _check_ledger(ledger: Ledger) -> Tally:
-    tally = Tally("ledger", "events chained; plans and sealed batches are as they were written")
+    tally = Tally("ledger", "event(s) chained; plans and sealed batches are as they were written")
     with tally.guarded("ledger"):
         ledger.check()
         tally.passed = ledger.event_count()
@@ -50,23 +92,34 @@ def _check_ledger(ledger: Ledger) -> Tally:
 
 
 def _check_chain(
-    workspace: Workspace, config: Settings, ledger: Ledger, collection: Collection, observer: Observer
-) -> list[Tally]:
-    """What the contract says, against what was planned: code, supply, digests, owners, token URIs."""
+    workspace: Workspace,
+    config: Settings,
+    ledger: Ledger,
+    collection: Collection,
+    observer: Observer,
+    tallies: list[Tally],
+) -> None:
+    """What the contract says, against what was planned: code, supply, digests, owners, token URIs.
+
+    Counts into tallies as it goes: what was seen before a chain fell silent was seen.
+    """
+    if collection.contract is None:
+        return
     code = Tally("contract", "contract with the code of this version's source")
     document = Tally("collection document", "contractURI() that leads to the document planned for it")
     supply = Tally("supply", "witnesses agree on the number of tokens: the chain, the ledger, the finished plans")
-    digests = Tally("digests", "batches committed on the chain to their metadata directory")
-    uris = Tally("token URIs", "token URIs lead to that directory")
-    owners = Tally("owners", "tokens have an owner")
-    if collection.contract is None:
-        code.failures.append("the contract is not deployed yet")
-        return [code]
+    digests = Tally("digests", "batch(es) with the metadata directory committed on the chain")
+    uris = Tally("token URIs", "token URI(s) into that directory")
+    owners = Tally("owners", "token(s) with an owner")
+    tallies += [code, document, supply, digests, uris, owners]
     with open_chain(config, workspace, collection) as chain:
         contract = Contract(chain, collection.contract)
-        code.expect(matches_source(chain.code(collection.contract)), True, "the code's match with its source")
+        found = chain.code(collection.contract)
+        if not found and collection.state in ("planned", "live"):
+            return  # signed, and not mined yet
+        code.expect(matches_source(found), True, "the code's match with its source")
         if code.failures:
-            return [code]
+            return
         state = contract.state()
         planned = contract_uri(collection.info_root.digest) if collection.info_root else ""
         document.expect(state.contract_uri, planned, "contractURI()")
@@ -76,18 +129,18 @@ def _check_chain(
         for plan, _, metadata in minted:
             _check_batch(contract, plan, metadata, digests, uris, owners)
             observer.progress("verify", owners.passed, total)
-    return [code, document, supply, digests, uris, owners]
 
 
 def _compare_witnesses(ledger: Ledger, collection: Collection, on_chain: int, supply: Tally) -> None:
     """Chain, ledger and plan each say how many tokens there are: none of them is compared with itself."""
     counts = ledger.tokens.counts(collection.id)
     by_ledger = counts.get("mined", 0) + counts.get("final", 0)
+    in_flight = counts.get("live", 0)  # sent by a run that is not finished: it has not looked at the chain since
     done = [run.id for run in ledger.runs.of(collection.id) if run.state != "running"]
     missing = sum(batch.plan.quantity for run in done for batch in ledger.batches.unminted(run))
     again = "`pipeline mint` with the same arguments looks at the chain and sends what is missing"
     supply.passed += 3
-    if on_chain != by_ledger:
+    if not by_ledger <= on_chain <= by_ledger + in_flight:
         why = "a reorg took the others, or they never came" if on_chain < by_ledger else "it did not hear of the others"
         told = f"the chain has {on_chain:,} tokens, the ledger has {by_ledger:,} as minted"
         supply.failures.append(f"{told}: {why}. {again}")
@@ -113,13 +166,13 @@ def _check_batch(
 def _check_content(workspace: Workspace, ledger: Ledger, collection: Collection, observer: Observer) -> list[Tally]:
     """What the CARs hold: sound blocks, metadata that says what was planned, images that hash to what it says."""
     store = CarStore(workspace.cars)
-    cars = Tally("CARs", "CARs with every block and every link")
+    cars = Tally("CARs", "CAR(s) with every block and every link")
     steps = {
-        "metadata": Tally("metadata", "documents that say what was planned"),
-        "image": Tally("images", "images are where their metadata says"),
-        "digest": Tally("digests of images", "images that hash to what their metadata says"),
+        "metadata": Tally("metadata", "document(s) with what was planned"),
+        "image": Tally("images", "image(s) where the metadata says"),
+        "digest": Tally("digests of images", "image(s) with the hash that the metadata says"),
     }
-    files = Tally("files", "image files as they were drawn")
+    files = Tally("files", "image file(s) as drawn")
     for root in ledger.collections.roots(collection.id):
         with cars.guarded(str(root)):
             store.verify(root)

@@ -26,11 +26,17 @@ def verified(pipeline: Pipeline, minted: Minted, *words: str, cwd: Path | None =
 
 def failed(ended: Ended) -> dict[int, str]:
     """Token id → the step that it failed at."""
-    return {
-        result["token_id"]: next(step["name"] for step in result["steps"] if step["ok"] is False)
-        for result in ended.json["results"]
-        if not result["ok"]
-    }
+    return _steps_that(ended, lambda step: step["ok"] is False)
+
+
+def not_checked(ended: Ended) -> dict[int, str]:
+    """Token id → the step at which nobody answered."""
+    return _steps_that(ended, lambda step: step["not_checked"])
+
+
+def _steps_that(ended: Ended, stands_out: Callable[[dict[str, Any]], bool]) -> dict[int, str]:
+    steps = ((result["token_id"], step) for result in ended.json["results"] for step in result["steps"])
+    return {token_id: step["name"] for token_id, step in steps if stands_out(step)}
 
 
 @pytest.fixture
@@ -98,7 +104,8 @@ def test_a_gateway_that_has_nothing_proves_nothing(
 ) -> None:
     blocks.clear()
     ended = verified(pipeline, original, "--gateway", gateway, cwd=tmp_path)
-    assert ended.code == 1 and set(failed(ended).values()) == {"metadata"}
+    assert ended.code == 4 and failed(ended) == {} and set(not_checked(ended).values()) == {"metadata"}
+    assert ended.json["failed"] == [] and ended.json["not_checked"] == [1, 2, 3, 4, 5]
 
 
 def test_a_gateway_with_another_document_in_the_place_is_caught(
@@ -110,13 +117,13 @@ def test_a_gateway_with_another_document_in_the_place_is_caught(
     ended = verified(
         pipeline, original, "--gateway", liar(lambda handler: handler.give(car)).url, "--token", "1", cwd=tmp_path
     )
-    assert ended.code == 1 and failed(ended) == {1: "metadata"}
+    assert ended.code == 3 and failed(ended) == {1: "metadata"}
 
 
 def test_a_flipped_bit_in_a_car_fails_its_batch_and_no_other(pipeline: Pipeline, minted: Minted) -> None:
     flip(minted.car(minted.token(3)["token_uri"]), 300)
     table = pipeline("verify", "--contract", minted.contract, "--rpc-url", minted.url, cwd=minted.folder)
-    assert table.code == 3 and "2 of 5 tokens failed" in table.err and "✗" in table.out
+    assert table.code == 3 and "2 of 5 tokens failed" in table.out and "✗" in table.out
     ended = verified(pipeline, minted)
     assert ended.code == 3 and failed(ended) == {3: "metadata", 4: "metadata"}
 
@@ -131,7 +138,7 @@ def test_junit_has_a_case_for_every_step_and_nothing_that_xml_forbids(
 ) -> None:
     flip(minted.car(minted.token(1)["image"]), 500)
     file = tmp_path / "verified.xml"
-    assert verified(pipeline, minted, "--junit", str(file), "--token", "1").code == 1
+    assert verified(pipeline, minted, "--junit", str(file), "--token", "1").code == 3
     suite = ElementTree.parse(file).getroot().find("testsuite")
     assert suite is not None and suite.get("name") == minted.contract
     assert (suite.get("tests"), suite.get("failures")) == ("5", "1")
@@ -150,7 +157,7 @@ def test_one_token_is_shown_step_by_step_and_the_ledgers_contract_is_the_usual_o
     assert [line.split()[1] for line in ended.out.splitlines() if "✓" in line] == [
         *("contract", "owner", "token", "metadata", "image", "digest", "pixels")
     ]
-    assert "equal pixels, equal bytes" in ended.out and "every step holds" in ended.err
+    assert "equal pixels, equal bytes" in ended.out and "every step holds" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -172,5 +179,5 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_asked(
     pipeline: Pipeline, original: Minted, words: tuple[str, ...], told: str
 ) -> None:
     ended = pipeline("verify", "--rpc-url", original.url, *words, cwd=original.folder)
-    assert ended.code == (2 if told else 1) and told in ended.err and "Traceback" not in ended.err
+    assert ended.code == (2 if told else 3) and told in ended.err and "Traceback" not in ended.err
     assert "u:p" not in ended.err

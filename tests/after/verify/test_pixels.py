@@ -144,8 +144,11 @@ def test_an_image_that_nobody_drew_is_not_called_proven(redraw: Redraw, image: b
 
 
 def test_weights_that_are_not_here_are_a_finding(redraw: Redraw, generator: Generator, image: bytes) -> None:
-    with pytest.raises(NotDrawn, match="not drawn again: the weights 0000000000000000… of 'default' are not here"):
+    with pytest.raises(
+        NotDrawn, match="not drawn again: the weights 0000000000000000… of 'default' are not here"
+    ) as told:
         redraw.compare(document(generator, weights_sha256="0" * 64), image)
+    assert told.value.proves_nothing and "--model FILE" in str(told.value)
 
 
 @pytest.mark.parametrize("model", ["someone-elses", "/etc/passwd", "../weights.safetensors", "default.safetensors"])
