@@ -20,6 +20,7 @@ from pipeline.settings import Scope, Setting, Settings, every_setting
 if TYPE_CHECKING:
     from pipeline.mint.accounts import KeyFile
 
+SHOWN_ACCOUNTS = 3  # of a development chain
 MAX_KEY_TEXT = 200  # characters read where a private key of 66 is expected
 
 
@@ -57,15 +58,25 @@ def _made_key_file(call: Call, action: str, file: str) -> KeyFile:
 
 
 def _devnet(call: Call) -> int:
-    from pipeline.mint.devnet import devnet
+    from pipeline.mint.devnet import BALANCE_ETHER, CHAIN_IDS, devnet, funded
 
     kind = call.config.chain.chain
+    accounts = funded(kind, SHOWN_ACCOUNTS)
     with devnet(call.workspace.chain / kind, kind) as url:
         if call.as_json:
-            print_json({"rpc_url": url, "chain": kind})
+            addresses, keys = [address for address, _ in accounts], [key for _, key in accounts]
+            more = {"chain_id": CHAIN_IDS[kind], "currency": "ETH", "accounts": addresses, "private_keys": keys}
+            print_json({"rpc_url": url, "chain": kind, **more})
         else:
             print(url)
+            print(f"chain id  {CHAIN_IDS[kind]}\ncurrency  ETH")
+            for address, key in accounts:
+                print(f"account   {address}\n    key   {key}")
         sys.stdout.flush()
+        say(
+            f"each account began with {BALANCE_ETHER:,} ETH of no worth. These keys are public: never send them anything real."
+        )
+        say("in a wallet: add a network by hand with the address, chain id and currency above, then import a key.")
         say(f"{kind} answers at {url}; its state stays in {call.workspace.chain / kind}. Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()

@@ -50,6 +50,11 @@ Kind = Literal["anvil", "ganache"]
 CHAIN_IDS: dict[Kind, int] = {"anvil": 31337, "ganache": 1337}
 ACCOUNTS = 20
 BALANCE_ETHER = 10_000
+# What Anvil and Ganache derive their accounts from as they are started here: known to everybody, so good for nothing else.
+MNEMONICS: dict[Kind, str] = {
+    "anvil": "test test test test test test test test test test test junk",
+    "ganache": "myth like bonus scare over problem client lizard pioneer submit female collect",
+}
 MAX_STATE = 1 << 30  # bytes of Anvil's state: a chain of this machine's own grows by some kilobytes a batch
 MAX_NOTE = 1 << 10  # bytes of a file that holds a number or a hash
 GAS_LIMIT = 60_000_000  # of Ethereum's blocks today
@@ -71,6 +76,15 @@ ctypes.CDLL(None).prctl(1, 15)
 if os.getppid() != int(sys.argv[1]): sys.exit(1)  # died before the line above
 os.execv(sys.argv[2], sys.argv[2:])
 """
+
+
+def funded(kind: Kind, count: int) -> list[tuple[str, str]]:
+    """The first funded accounts of such a chain: address and private key, which are public everywhere."""
+    from eth_account import Account
+
+    Account.enable_unaudited_hdwallet_features()
+    made = (Account.from_mnemonic(MNEMONICS[kind], account_path=f"m/44'/60'/0'/0/{n}") for n in range(count))
+    return [(account.address, f"0x{account.key.hex().removeprefix('0x')}") for account in made]
 
 
 @contextmanager

@@ -15,8 +15,9 @@ import pytest
 
 from pipeline.base.errors import ChainError, Corrupt
 from pipeline.mint.chain import Chain, connect
-from pipeline.mint.devnet import Kind, devnet
+from pipeline.mint.devnet import Kind, devnet, funded
 from pipeline.mint.programs import find_anvil
+from pipeline.mint.rpc import Rpc
 from pipeline.mint.signer import open_signer, signed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -263,3 +264,9 @@ def test_the_node_listens_on_this_machine_only(tmp_path: Path) -> None:
         # All of 127.0.0.0/8 leads to this machine: a node that listens everywhere would answer here as well.
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", port), 5)
+
+
+@pytest.mark.parametrize("kind", ["anvil", "ganache"])
+def test_the_accounts_that_are_shown_are_the_funded_ones(tmp_path: Path, kind: Kind) -> None:
+    with devnet(tmp_path, kind) as url:
+        assert Rpc(url).call("eth_accounts")[:3] == [address.lower() for address, _ in funded(kind, 3)]
