@@ -159,7 +159,7 @@ def token_detail(
         background_color=token.words.background_color or None,
         provenance=doc.ProvenanceInfo(
             seed=token.seed,
-            model=_without(collection.seed, run.model) if public else run.model,
+            model=run.model,
             weights_sha256=run.weights_sha256,
             renderer=run.renderer,
             encoder=run.encoder,
@@ -267,11 +267,6 @@ def _transaction_page(network: Network | None, tx_hash: bytes) -> str | None:
 
 def _at(gateway: str | None, uri: str | None) -> str | None:
     return gateway + uri.removeprefix("ipfs://") if gateway and uri else None
-
-
-def _without(seed: int, model: str) -> str:
-    """A model's name without the collection's seed, which a composed one has among its choices."""
-    return ":".join("…" if part == str(seed) else part for part in model.split(":"))
 
 
 def _hex(value: bytes | None) -> str | None:

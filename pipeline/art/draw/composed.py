@@ -67,7 +67,8 @@ def written(name: str, **chosen: str) -> str:
 
 
 def choice_of(name: str, seed: int = 0) -> Choice:
-    """The choice that a name stands for; what it leaves open is drawn from `seed`.
+    """The choice that a name stands for; what it leaves open is drawn from `seed`, and does not tell it: the name stands in
+    the metadata of every token, and whoever knew the collection's seed could draw those that nobody has yet.
 
     Raises GenerationError for a voice, a material or a palette that is not there.
     """
@@ -83,7 +84,13 @@ def choice_of(name: str, seed: int = 0) -> Choice:
     chosen = tuple(_palette(one) for one in palettes.split(",") if one)
     suited = VOICES[voice].palettes or tuple(KNOWN)
     drawn = tuple(chance.shuffled(suited)[: chance.whole(FEWEST, MOST)])
-    found = Choice(voice, _known(material or material_drawn, MATERIALS, "material"), int(law or seed), chosen or drawn)
+    law_drawn = Chance(seed, f"{NAME}/law").whole(0, MAX_SEED)
+    found = Choice(
+        voice,
+        _known(material or material_drawn, MATERIALS, "material"),
+        int(law) if law else law_drawn,
+        chosen or drawn,
+    )
     if len(found.name) > LONGEST:
         raise _refused(name, f"written out it has {len(found.name)} characters, {LONGEST} at most; give fewer palettes")
     return found

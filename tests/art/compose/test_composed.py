@@ -27,6 +27,11 @@ def test_what_a_name_leaves_open_is_drawn_from_the_seed() -> None:
     assert all(4 <= len(choice.palettes) <= 6 for choice in found)
 
 
+def test_a_name_does_not_tell_the_seed_that_it_was_drawn_from() -> None:
+    """It stands in every token's metadata, and the seed draws tokens that nobody has yet."""
+    assert not any(str(seed) in choice_of("compose", seed).name for seed in range(10_000, 10_050))
+
+
 def test_a_palette_of_ones_own_colours_every_token() -> None:
     own = "compose:raked:flat:1:Mine=fafafa102030405060708090000000"
     drawing = composer(own).draw(3, 64)
