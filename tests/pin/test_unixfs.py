@@ -124,7 +124,7 @@ def trees(draw: st.DrawFn) -> dict[str, bytes]:
     return {path: data for path, data in files.items() if path not in parents}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=trees(), profile=st.sampled_from(list(PROFILES.values())))
 def test_random_trees_are_what_the_javascript_importer_builds(
     files: dict[str, bytes], profile: unixfs.Profile, oracle: Any, blocks: Any
