@@ -298,7 +298,9 @@ def test_a_grid_of_ten_thousand_keeps_a_handful_of_cells(copied: Workspace, open
         until(page, "[...document.querySelectorAll('.cell')].some(c => /#[45]\\d{3}/.test(c.textContent))")
         assert page.evaluate("document.querySelectorAll('.cell').length") < 100
         page.goto("about:blank")
-        page.complaints[:] = [text for text in page.complaints if not re.search("500|503|404", text)]  # they have no images
+        page.complaints[:] = [
+            text for text in page.complaints if not re.search("500|503|404", text)
+        ]  # they have no images
 
 
 # ── markup in metadata ───────────────────────────────────────────────────────────────────────────────────────────
