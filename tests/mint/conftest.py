@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -134,6 +135,16 @@ def assert_all_known(ledger: Ledger, chain: Chain, account: Address, foreign: in
 
 
 Opener = Callable[..., House]
+
+
+def wait_until_kept(folder: Path) -> None:
+    """Anvil writes its state once a second: the second writing from now on began after what was just mined."""
+    state, deadline = folder / "anvil.json", time.monotonic() + 60
+    for _ in range(2):
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while not state.exists() or state.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline, "Anvil did not write its state"
+            time.sleep(0.02)
 
 
 @pytest.fixture

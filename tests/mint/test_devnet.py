@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from mint.conftest import wait_until_kept
 
 from pipeline.base.errors import ChainError, Corrupt
 from pipeline.mint.chain import Chain, connect
@@ -184,7 +185,7 @@ def test_a_state_cut_while_being_written_is_replaced_by_the_last_whole_copy(
 def test_a_killed_node_comes_back_with_at_most_its_last_second_missing(tmp_path: Path) -> None:
     with devnet(tmp_path) as url:
         tx_hash = send_one(connect(url))
-        time.sleep(2.2)
+        wait_until_kept(tmp_path)
         os.kill(node_of(tmp_path), signal.SIGKILL)
     with devnet(tmp_path) as url:
         assert connect(url).receipt(tx_hash) is not None

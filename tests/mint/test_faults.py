@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mint.conftest import House, Opener
+from mint.conftest import House, Opener, wait_until_kept
 from mint.faultproxy import FaultProxy
 from mint.mutants import TakesStartFromChain
 from mint.plans import root_of, sealed_batches
@@ -590,7 +590,7 @@ def test_a_chain_that_lost_its_last_blocks_gets_the_same_bytes_again(tmp_path: P
         house = open_house(url)
         minted = mint(sealed_batches(house.ledger), house.sender(), 1)
         next(minted)
-        time.sleep(1.5)  # Anvil writes its state each second
+        wait_until_kept(folder)
         shutil.copy(folder / "anvil.json", tmp_path / "old.json")
         list(minted)
     shutil.copy(tmp_path / "old.json", folder / "anvil.json")
