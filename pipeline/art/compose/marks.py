@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -115,8 +116,8 @@ class Sheet:
         self.marks.append(Shape(on_grid(np.asarray(points, np.float64)), ink, grain, load))
 
     def disc(self, x: float, y: float, radius: float, ink: int, squash: float = 1.0) -> None:
-        turn = around(64)
-        self.shape(np.stack([x + radius * cosines(turn), y + radius * squash * sines(turn)], 1), ink)
+        right, down = _round()
+        self.shape(np.stack([x + radius * right, y + radius * squash * down], 1), ink)
 
     def frame(self, margin: float) -> None:
         """Ground over all that lies outside a margin."""
@@ -126,6 +127,12 @@ class Sheet:
 
     def composition(self, attributes: Iterable[Attribute]) -> Composition:
         return Composition(tuple(self.marks), tuple(attributes))
+
+
+@cache
+def _round() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    turn = around(64)
+    return cosines(turn), sines(turn)
 
 
 def on_grid(values: NDArray[np.float64]) -> NDArray[np.float64]:

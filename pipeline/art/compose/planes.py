@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.art.compose.marks import Composition, Shape
-from pipeline.art.compose.raster import Pieces, numbers, pieces
+from pipeline.art.compose.outlines import outline_distances
+from pipeline.art.compose.raster import Pieces, layers, pieces
 from pipeline.base.philox import words
 
 Field = NDArray[np.float32]  # (H, W)
@@ -34,6 +35,8 @@ FEATURES = (
     "hand",  # a number of the stroke's own, 0 to 1
 )
 TEXTURE = 512  # side of the noises, which repeat without a seam
+NEAR, FAR = -0.02, 0.06  # an edge beyond is as good as none
+ROWS = 32
 BRISTLE, GRAIN = TEXTURE * 0.9, TEXTURE * 0.8  # texels for each canvas width
 
 
@@ -49,55 +52,95 @@ class Planes:
 def planes(composition: Composition, size: int, finer: int = FINER) -> Planes:
     """The planes for a picture of `size` pixels."""
     found, side = pieces(composition.marks), size * finer
-    on_top, below = numbers(found, side), numbers(found, side, bodies=True)
+    below, above = layers(found, side)
+    on_top = np.maximum(below, above)
     inks = np.concatenate([np.zeros(1, np.uint8), found.ink])
     return Planes(inks[on_top], inks[below], _features(composition, found, on_top, side))
 
 
 def _features(composition: Composition, found: Pieces, on_top: NDArray[np.int32], side: int) -> Field:
+    features = np.zeros((len(FEATURES), side, side), np.float32)
+    outline = _outlines(composition, found, on_top)
+    told = _Told.of(composition, found)
+    for top in range(0, side, ROWS):  # what some rows need stays in a core's cache
+        rows = slice(top, top + ROWS)
+        _fill(features[:, rows], told, on_top[rows], outline[rows], top)
+    features[FEATURES.index("paper")] = _paper(side)
+    return features
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """What is asked of pieces (P,) and of marks (M,) at every pixel, as 32-bit numbers."""
+
+    mark: NDArray[np.intp]
+    pieces: (
+        Field  # (8, P): heading, origin, how far along it begins, length, width at its begin, and what that grows by
+    )
+    marks: Field  # (4, M): begin, length, pace and load of the long stroke
+    hand: Field  # (2, M)
+
+    @classmethod
+    def of(cls, composition: Composition, found: Pieces) -> _Told:
+        *strokes, hand = (values.astype(np.float32) for values in _of_strokes(composition, found))
+        width = found.width.astype(np.float32)
+        columns = (found.along[:, 0], found.along[:, 1], found.origin[:, 0], found.origin[:, 1], found.reached)
+        values = [*columns, found.length, width[:, 0], width[:, 1] - width[:, 0]]
+        return cls(found.mark.astype(np.intp), np.array(values, np.float32), np.array(strokes), hand)
+
+
+def _fill(features: Field, told: _Told, on_top: NDArray[np.int32], outline: Field, top: int) -> None:
+    """Tell some rows, from `top` on, what lies there."""
+    height, side = on_top.shape
     where = np.flatnonzero(on_top)  # (N,): the painted pixels
-    piece = on_top.ravel()[where] - 1
-    mark = found.mark.astype(np.int32)[piece]
-    start, whole, pace, load, hand = (values.astype(np.float32) for values in _of_strokes(composition, found))
+    piece = on_top.ravel()[where].astype(np.intp) - 1
+    mark = told.mark[piece]
+    ux, uy, x0, y0, reached, length, begin, growth = (np.take(values, piece) for values in told.pieces)
+    start, whole, pace, load = (np.take(values, mark) for values in told.marks)
+    first, second = (np.take(values, mark) for values in told.hand)
 
-    def of(table: NDArray[np.float64]) -> Field:
-        values: Field = np.take(np.ascontiguousarray(table, np.float32), piece)
-        return values
-
-    middles = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
     rows, columns = np.divmod(where, side)
-    x, y = middles[columns], middles[rows]
-    ux, uy = of(found.along[:, 0]), of(found.along[:, 1])
-    rx, ry = x - of(found.origin[:, 0]), y - of(found.origin[:, 1])
+    middles = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
+    rx, ry = middles[columns] - x0, middles[rows + top] - y0
     forward, sideways = rx * ux + ry * uy, ry * ux - rx * uy
-    begin, end = of(found.width[:, 0]), of(found.width[:, 1])
-    half = (begin + (end - begin) * np.clip(forward / of(found.length), 0, 1)) / 2 + np.float32(1e-6)
-    along = start[mark] + (of(found.reached) + forward) * pace[mark]
-    rest = whole[mark] - along
+    half = (begin + growth * np.clip(forward / length, 0, 1)) / 2 + np.float32(1e-6)
+    along = start + (reached + forward) * pace
+    rest = whole - along
     edge = np.minimum(half - np.abs(sideways), np.minimum(along, rest))
-    _shape_edges(composition, mark, x, y, edge)
-
-    bristle = _textures()[0]
-    first, second = hand[:, mark] * np.float32(TEXTURE - 1)
-    features = np.zeros((len(FEATURES), side * side), np.float32)
+    own = outline.ravel()[where]
+    edge = np.where(own < 0, edge, own)
+    bristle, texel = _textures()[0], np.float32(TEXTURE - 1)
     painted = {
         "heading x": ux,
         "heading y": uy,
         "along": along,
         "rest": rest,
         "across": np.clip(sideways / half, -1.2, 1.2),
-        "edge": np.clip(edge, -0.02, 0.06),
+        "edge": np.clip(edge, NEAR, FAR),
         "half width": half,
-        "load": load[mark],
-        "bristle": _read(bristle, sideways * np.float32(BRISTLE) + first, along * np.float32(BRISTLE) + second),
+        "load": load,
+        "bristle": _read(
+            bristle,
+            sideways * np.float32(BRISTLE) + first * texel,
+            along * np.float32(BRISTLE) + second * texel,
+        ),
         "painted": np.float32(1),
-        "hand": hand[0, mark],
+        "hand": first,
     }
     features[FEATURES.index("bristle")] = features[FEATURES.index("hand")] = 0.5
     for name, values in painted.items():
-        features[FEATURES.index(name)][where] = values
-    features[FEATURES.index("paper")] = _paper(side).ravel()
-    return features.reshape(len(FEATURES), side, side)
+        np.put(features[FEATURES.index(name)], where, values)
+
+
+def _outlines(composition: Composition, found: Pieces, on_top: NDArray[np.int32]) -> Field:
+    """How far each pixel of a shape lies from its outline; -1 where none lies on top."""
+    marks = composition.marks
+    shapes = [i for i, mark in enumerate(marks) if isinstance(mark, Shape)]
+    number = np.full(len(marks), -1, np.int32)
+    number[shapes] = np.arange(len(shapes))
+    shape = np.concatenate([np.full(1, -1, np.int32), number[found.mark]])[on_top]
+    distances = outline_distances([marks[i].points for i in shapes], shape, FAR)
+    return np.where(shape < 0, np.float32(-1), distances)
 
 
 @lru_cache(maxsize=2)
@@ -123,29 +166,6 @@ def _of_strokes(composition: Composition, found: Pieces) -> tuple[NDArray[np.flo
             own[:, i] = mark.key * 0.61803 % 1, mark.key * 0.75488 % 1
     load = np.array([mark.load for mark in marks], np.float64)
     return start, whole, pace, load, own
-
-
-def _shape_edges(composition: Composition, mark: NDArray[np.int32], x: Field, y: Field, edge: Field) -> None:
-    """Put the distance to a shape's own outline where a shape lies."""
-    if not any(isinstance(one, Shape) for one in composition.marks):
-        return
-    order = np.argsort(mark, kind="stable")
-    ranges = np.searchsorted(mark[order], np.arange(len(composition.marks) + 1))
-    for i, shape in enumerate(composition.marks):
-        if isinstance(shape, Shape) and ranges[i] < ranges[i + 1]:
-            where = order[ranges[i] : ranges[i + 1]]
-            edge[where] = _to_outline(shape.points.astype(np.float32), x[where], y[where])
-
-
-def _to_outline(points: Field, x: Field, y: Field) -> Field:
-    nearest = np.full(len(x), 4.0, np.float32)
-    for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, 0), strict=True):
-        dx, dy = x1 - x0, y1 - y0
-        along = np.clip(((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy + np.float32(1e-12)), 0, 1)
-        ox, oy = x - x0 - along * dx, y - y0 - along * dy
-        np.minimum(nearest, ox * ox + oy * oy, out=nearest)
-    distance: Field = np.sqrt(nearest)
-    return distance
 
 
 @cache

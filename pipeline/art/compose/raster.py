@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.art.compose.marks import BODY, Mark, Stroke
 
 SUB = 256  # corners per pixel
+LONG = 48  # pixels of a run, on average, from which it is quicker to write one after the other
 ROWS = 512  # painted at a time: bounds memory on large canvases
 MITRE = 2.0  # how much wider than the stroke a bend may be
 Window = tuple[int, int, int, int]  # left, top, width, height
@@ -115,10 +116,15 @@ def pieces(marks: Sequence[Mark]) -> Pieces:
     )
 
 
-def numbers(found: Pieces, side: int, window: Window | None = None, bodies: bool = False) -> NDArray[np.int32]:
-    """The number of the piece on top at each pixel of a canvas of `side` pixels, or of a window of it; 0 is the ground.
+def numbers(found: Pieces, side: int, window: Window | None = None) -> NDArray[np.int32]:
+    """The number of the piece on top at each pixel of a canvas of `side` pixels, or of a window of it; 0 is the ground."""
+    return np.maximum(*layers(found, side, window))
 
-    With `bodies` only opaque pieces are laid down.
+
+def layers(found: Pieces, side: int, window: Window | None = None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The number of the opaque piece on top at each pixel, and of the other piece on top there; see `numbers`.
+
+    Each is rastered for itself: what lies on top of both is the greater number.
     """
     left, top, width, height = window or (0, 0, side, side)
     x0, y0 = np.rint(found.corners * (side * SUB)).astype(np.int64).T
@@ -127,16 +133,16 @@ def numbers(found: Pieces, side: int, window: Window | None = None, bodies: bool
     x0, x1, y0, y1 = np.where(down, x0, x1), np.where(down, x1, x0), np.where(down, y0, y1), np.where(down, y1, y0)
     begin, end = (y0 + SUB // 2 - 1) >> 8, (y1 + SUB // 2 - 1) >> 8  # rows whose middles an edge crosses
     wanted = (begin < end) & (end > top) & (begin < top + height)
-    if bodies:
-        wanted &= found.body[found.of_piece]
-    edges = np.nonzero(wanted)[0]
-    x0, y0, dx, dy = x0[edges], y0[edges], (x1 - x0)[edges], (y1 - y0)[edges]
-    begin, end, piece = begin[edges], end[edges], found.of_piece[edges]
-    canvas = np.zeros((height, width), np.int32)
-    for row in range(top, top + height, ROWS):
-        rows = min(ROWS, top + height - row)
-        _paint(canvas[row - top : row - top + rows], (x0, y0, dx, dy, begin, end, piece), left, row)
-    return canvas
+    body = found.body[found.of_piece]
+    below, above = np.zeros((height, width), np.int32), np.zeros((height, width), np.int32)
+    for canvas, which in ((below, wanted & body), (above, wanted & ~body)):
+        edges = np.nonzero(which)[0]
+        values = (x0, y0, x1 - x0, y1 - y0, begin, end, found.of_piece)
+        some = tuple(value[edges] for value in values)
+        for row in range(top, top + height, ROWS):
+            rows = min(ROWS, top + height - row)
+            _paint(canvas[row - top : row - top + rows], some, left, row)
+    return below, above
 
 
 def _paint(canvas: NDArray[np.int32], edges: tuple[NDArray[np.int64], ...], left: int, top: int) -> None:
@@ -162,6 +168,10 @@ def _paint(canvas: NDArray[np.int32], edges: tuple[NDArray[np.int64], ...], left
 
 def _fill(flat: NDArray[np.int32], begin: NDArray[np.int64], long: NDArray[np.int64], value: NDArray[np.int64]) -> None:
     """Write each run of pixels, in order: later runs cover earlier ones."""
+    if len(long) and long.mean() > LONG:
+        for first, end, number in zip(begin.tolist(), (begin + long).tolist(), value.tolist(), strict=True):
+            flat[first:end] = number
+        return
     step = 1 << 22  # pixels written at a time
     ends = np.cumsum(long)
     done = 0

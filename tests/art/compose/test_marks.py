@@ -7,7 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from pipeline.art.compose import FEATURES, VOICES, Sheet, flat, pieces, planes
+from pipeline.art.compose import FEATURES, VOICES, Shape, Sheet, flat, pieces, planes
+from pipeline.art.compose.outlines import outline_distances
 from pipeline.art.compose.raster import numbers
 from pipeline.art.draw.composed import colours_of
 
@@ -77,6 +78,21 @@ def test_planes_say_where_on_its_stroke_a_pixel_lies() -> None:
     assert (at["along"], at["rest"]) == pytest.approx((0.205, 0.595), abs=1e-4)
     assert (at["across"], at["edge"], at["half width"]) == pytest.approx((0.125, 0.035, 0.04), abs=1e-4)
     assert (at["heading x"], at["load"], at["painted"]) == pytest.approx((1, 0.7, 1))
+
+
+def test_the_nearest_side_of_an_outline_is_found_as_if_every_side_were_asked() -> None:
+    marks = VOICES["massif"].bound(3)(5).marks
+    outlines = [mark.points for mark in marks if isinstance(mark, Shape)][:3]
+    side = 70  # no whole number of blocks
+    shape = np.repeat(np.arange(-1, 3, dtype=np.int32), [10, 20, 20, 20])[:, None].repeat(side, 1)
+    found, middles = outline_distances(outlines, shape, 0.06), (np.arange(side) + 0.5) / side
+    for row, column in ((11, 3), (25, 30), (33, 69), (50, 12), (69, 40)):
+        begin = outlines[shape[row, column]]
+        along, point = np.roll(begin, -1, 0) - begin, np.array([middles[column], middles[row]])
+        share = np.clip(((point - begin) * along).sum(1) / (along * along).sum(1), 0, 1)
+        away = np.sqrt(((point - begin - share[:, None] * along) ** 2).sum(1)).min()
+        assert min(found[row, column], 0.06) == pytest.approx(min(away, 0.06), abs=1e-6)
+    assert (found[:10] == 4).all()
 
 
 def test_the_edge_of_a_shape_is_its_outline() -> None:
