@@ -249,6 +249,9 @@ def _settings(
         max_supply=state.max_supply,
         owner=state.owner,
         seed=_seed(config, store, batches),
+        artist=document.get("artist", ""),
+        statement=document.get("statement", ""),
+        licence=document.get("license", ""),
     )
 
 

@@ -48,7 +48,16 @@ class Drawn:
         return asked
 
     def about(self) -> About:
-        return About(cover="drawn by the generator", idle=("editions",))
+        return About(cover="drawn by the generator", idle=("editions",), drawn_name=self._name)
+
+    def _name(self, seed: int) -> str:
+        """That of what draws it: a voice, or a generator that is known by its name. A file's name is its owner's affair."""
+        art = self._settings.art
+        if is_composed(art.model):
+            return model_of(art, seed).split(":")[1].capitalize()
+        if art.model in BUILT_IN:
+            return "Lino"
+        return art.model.capitalize() if is_installed(art.model) else ""
 
     def plan(self, asked: Asked) -> ArtPlan:
         asked.observer.notice("opening the generator")

@@ -79,7 +79,7 @@ class ImageFolder:
         return About(
             name=self.collection_name,
             symbol=self._said("symbol"),
-            description=self._said("description") or self.collection_name,
+            description=self._said("description"),
             cover=str(next(iter(self._covers()), "none")),
         )
 

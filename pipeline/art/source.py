@@ -47,6 +47,11 @@ class About:
     description: str = ""
     cover: str = ""  # where the collection's own picture comes from, for people
     idle: tuple[str, ...] = ()  # settings of art that have no effect on it
+    drawn_name: Callable[[int], str] | None = None  # the name where the collection's seed decides it
+
+    def name_for(self, seed: int) -> str:
+        """The name of a collection of this seed."""
+        return self.drawn_name(seed) if self.drawn_name else self.name
 
 
 @dataclass(frozen=True, slots=True)

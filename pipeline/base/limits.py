@@ -40,6 +40,7 @@ DOCUMENT_BYTES = 64 << 10  # of a token's or a collection's metadata: wallets fe
 MAX_TEXT = 256  # characters of a name or a trait type: more does not fit on any card
 TRAIT_CHARACTERS = 1_024  # of a trait value: OpenSea documents no limit, and shows the beginning of a long one
 MAX_DESCRIPTION = 10_000  # characters
+MAX_STATEMENT = 5_000  # characters: with a description of the most, in any script, it fits DOCUMENT_BYTES
 MAX_URL = 2_048  # characters: what browsers agree on
 MAX_ATTRIBUTES = 100
 

@@ -23,6 +23,7 @@ from pipeline.base.limits import (
     MAX_ATTRIBUTES,
     MAX_DESCRIPTION,
     MAX_SEED,
+    MAX_STATEMENT,
     MAX_TEXT,
     MAX_URL,
     TRAIT_CHARACTERS,
@@ -53,6 +54,8 @@ def token_metadata(
     background_color: str = "",
     animation_url: str = "",
     youtube_url: str = "",
+    artist: str = "",
+    licence: str = "",
 ) -> bytes:
     """Write the document of one token, whose image is at the URI `image`. The optional fields are left out where empty.
 
@@ -85,11 +88,22 @@ def token_metadata(
         document["animation_url"] = animation_url
     if youtube_url:
         document["youtube_url"] = youtube_url
+    document |= _rights(artist, licence)
     return _written(document, f"metadata of token {artwork.token_id}", _check_token)
 
 
-def collection_metadata(name: str, symbol: str, description: str, image: str, external_url: str = "") -> bytes:
-    """Write the document behind `contractURI()`; `external_url` is left out where empty.
+def collection_metadata(
+    name: str,
+    symbol: str,
+    description: str,
+    image: str,
+    external_url: str = "",
+    *,
+    artist: str = "",
+    statement: str = "",
+    licence: str = "",
+) -> bytes:
+    """Write the document behind `contractURI()`; the optional fields are left out where empty.
 
     Raises BadArgument as `token_metadata` does.
     """
@@ -101,6 +115,9 @@ def collection_metadata(name: str, symbol: str, description: str, image: str, ex
     }
     if external_url:
         document["external_link"] = external_url
+    if statement:
+        document["statement"] = clean_text("statement", statement, MAX_STATEMENT, lines=True)
+    document |= _rights(artist, licence)
     return _written(document, "metadata of the collection", _check_collection)
 
 
@@ -153,6 +170,12 @@ def clean_text(field: str, text: str, limit: int, *, lines: bool = False) -> str
     except Expected as expected:
         raise BadArgument(name=field, value=text[:80], expected=str(expected)) from None
     return text
+
+
+def _rights(artist: str, licence: str) -> dict[str, str]:
+    """Whose work it is, and under which terms; the keys are those that other collections have."""
+    texts = (("artist", artist, MAX_TEXT), ("license", licence, MAX_URL))
+    return {key: clean_text(key, text, limit) for key, text, limit in texts if text}
 
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:

@@ -65,6 +65,21 @@ def paragraphs(text: str, limit: int) -> str:
     return text
 
 
+def licence(text: str) -> str:
+    """The terms of use: an SPDX expression in its own spelling, or a page's address. Raises Expected."""
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    text = tidied(text)
+    if "://" in text:
+        return page_url(text)
+    try:
+        return canonicalize_license_expression(text)
+    except (InvalidLicenseExpression, ValueError):
+        raise Expected(
+            "an SPDX licence such as CC-BY-4.0, CC0-1.0 or LicenseRef-All-Rights-Reserved, or the address of its text"
+        ) from None
+
+
 def address(text: str) -> Address:
     """An account's address with its EIP-55 checksum, from hex digits in any case. Raises Expected.
 

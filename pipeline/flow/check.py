@@ -40,7 +40,7 @@ def check_images(config: Settings, observer: Observer) -> Checked:
         if given:
             read_cover(Path(given), "--cover")
         about = source.about()
-        collection_settings(config, config.collection.name if config.given("name") else about.name, SOMEBODY, about)
+        collection_settings(config, config.collection.name or about.name, SOMEBODY, about)
     except BadArgument as error:
         faults.append((str(error.fields["name"]), f"{error.fields['value']!r}; expected {error.fields['expected']}"))
     return Checked(Path(config.art.images).resolve(), tokens, faults)

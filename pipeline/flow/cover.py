@@ -53,6 +53,9 @@ def pin_info(
         description=collection.description,
         image=str(IpfsUri(images.cid, name)),
         external_url=collection.external_url,
+        artist=collection.artist,
+        statement=collection.statement,
+        licence=collection.licence,
     )
     info, more = pin_directory([("collection.json", document)], f"{collection.name} collection", store, places)
     return images, info, pins + more

@@ -162,10 +162,10 @@ def step_of(request: Request, ledger: Ledger, *, more: bool, new: bool, complete
         decision: Decision = Finished(complete)
     else:
         decision = decide(ledger, config, request.count, request.recipients, more=more, new=new)
-    if isinstance(decision, Begin) and not config.given("name"):
-        decision = named_after(ledger, decision, source.about().name)
     known = collection_of(ledger, decision)
     seed = collection_seed(config) if known is None else known.seed
+    if isinstance(decision, Begin) and not decision.name:
+        decision = named_after(ledger, source.about(), seed)
     return Step(request, decision, known, collection_name(ledger, decision), seed)
 
 

@@ -28,6 +28,7 @@ from pipeline.settings.table import REMEMBERED
 if TYPE_CHECKING:
     from pipeline.art.source import About, ArtPlan
 
+UNTITLED = "Untitled"  # of art that has no name of its own either
 SMALL_RUN = 500  # tokens: up to here batches of 50, so that the first is on the chain early
 
 _PLACES = ("pin", "chain")  # what a run that is only drawn does not hold fast
@@ -58,7 +59,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Plan a new collection of this name."""
+    """Plan a new collection of this name; empty: nobody named it, and its art does."""
 
     name: str
 
@@ -101,8 +102,7 @@ def decide(
         if holds_it or (config.job and run.job == config.job):
             raise _differs(run, arguments, ledger.collections.get(run.collection).name, config)
     if collection is None:
-        name = config.collection.name
-        return Begin(name if config.given("name") else _free_name(ledger, name))
+        return Begin(config.collection.name)
     runs = ledger.runs.of(collection.id)
     if not runs and not new:  # rebuilt from a contract that has minted nothing yet
         _must_fit(collection, config)
@@ -117,7 +117,7 @@ def decide(
                 differences="a new collection of the same name",
                 hint="choose another --name",
             )
-        return Begin(_free_name(ledger, config.collection.name))
+        return Begin("")
     if more:
         _must_fit(collection, config)
         return Add(collection)
@@ -131,9 +131,9 @@ def decide(
     )
 
 
-def named_after(ledger: Ledger, begin: Begin, name: str) -> Begin:
-    """The same, for a collection that nobody named and whose art source has a name for it, where it has one."""
-    return Begin(_free_name(ledger, name)) if name else begin
+def named_after(ledger: Ledger, about: About, seed: int) -> Begin:
+    """A new collection that nobody named: by the name that its art source has for it, with a number where that is taken."""
+    return Begin(_free_name(ledger, about.name_for(seed) or UNTITLED))
 
 
 def collection_of(ledger: Ledger, decision: Decision) -> Collection | None:
@@ -184,13 +184,16 @@ def collection_settings(
     settings = NewCollection(
         name=name,
         symbol=symbol,
-        description=chosen.description or about.description or name,
+        description=chosen.description or about.description or chosen.statement or name,
         external_url=chosen.external_url,
         royalty_bps=chosen.royalty_bps,
         royalty_receiver=Address(chosen.royalty_receiver or owner),
         max_supply=chosen.max_supply,
         owner=owner,
         seed=collection_seed(config) if seed is None else seed,
+        artist=chosen.artist,
+        statement=chosen.statement,
+        licence=chosen.licence,
     )
     _must_be_writable(settings)
     return settings
@@ -205,7 +208,12 @@ def _by_rule(what: str, text: str, rule: Callable[[str], str]) -> str:
 
 def _must_be_writable(new: NewCollection) -> None:
     picture = str(IpfsUri(CID.raw(bytes(32)), "cover.png"))
-    collection_metadata(new.name, new.symbol, new.description, picture, external_url=new.external_url)
+    collection_metadata(
+        *(new.name, new.symbol, new.description, picture, new.external_url),
+        artist=new.artist,
+        statement=new.statement,
+        licence=new.licence,
+    )
     deploy_data(
         Constructor(
             name=new.name,

@@ -240,6 +240,8 @@ def _show_settings(
     observer.notice(
         f"collection  {collection.name} ({collection.symbol}), seed {collection.seed}\n"
         f"  text      {collection.description}\n"
+        f"  artist    {collection.artist or 'not said'}\n"
+        f"  licence   {collection.licence or 'none: all rights stay with the artist'}\n"
         f"  royalty   {collection.royalty_bps / 100:g} % to {_shown(collection.royalty_receiver)}\n"
         f"  link      {collection.external_url or 'none'}\n"
         f"  cover     {step.request.config.collection.cover or step.request.source.about().cover}\n"
@@ -337,6 +339,8 @@ class _Flow:
             background_color=words.background_color,
             animation_url=f"{folder}{artwork.animation.suffix}" if artwork.animation else words.animation_url,
             youtube_url=words.youtube_url,
+            artist=self.collection.artist,
+            licence=self.collection.licence,
         )
 
     def must_hold_content(self) -> None:

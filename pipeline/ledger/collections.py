@@ -13,7 +13,7 @@ from pipeline.ledger.rows import Collection, CoverFile, KnownChain, NewCollectio
 
 _COLLECTIONS = """
     SELECT c.id, c.name, c.symbol, c.description, c.external_url, c.royalty_bps, c.royalty_receiver, c.max_supply,
-           c.owner, c.seed, c.info_root, c.cover_root, c.cover_sha256, c.cover_suffix, c.contract, c.state, c.tx_hash, c.block_number, c.block_hash,
+           c.owner, c.seed, c.artist, c.statement, c.licence, c.info_root, c.cover_root, c.cover_sha256, c.cover_suffix, c.contract, c.state, c.tx_hash, c.block_number, c.block_hash,
            h.id AS chain_key, h.chain_id, h.genesis_hash, h.kind AS chain_kind
       FROM collection c JOIN chain h ON h.id = c.chain
 """
@@ -87,10 +87,11 @@ class Collections:
             key = int(self._db.one("SELECT coalesce(max(id), 0) + 1 AS key FROM collection")["key"])
         self._db.execute(
             "INSERT INTO collection (id, chain, state, name, symbol, description, external_url, royalty_bps,"
-            " royalty_receiver, max_supply, owner, seed) VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " royalty_receiver, max_supply, owner, seed, artist, statement, licence)"
+            " VALUES (?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(key, chain, new.name, new.symbol, new.description, new.external_url, new.royalty_bps),
-                *(new.royalty_receiver, new.max_supply, new.owner, new.seed),
+                *(new.royalty_receiver, new.max_supply, new.owner, new.seed, new.artist, new.statement, new.licence),
             ),
         )
         self._db.log("collection.planned", str(key), **asdict(new))
@@ -115,6 +116,9 @@ class Collections:
             "royalty_bps": one.royalty_bps,
             "max_supply": one.max_supply,
             "seed": one.seed,
+            "artist": one.artist,
+            "statement": one.statement,
+            "licence": one.licence,
         }
 
     def set_cover(self, key: int, cover: CoverFile) -> None:
@@ -160,4 +164,7 @@ def _collection(row: Row) -> Collection:
         tx_hash=row["tx_hash"],
         block_number=row["block_number"],
         block_hash=row["block_hash"],
+        artist=row["artist"],
+        statement=row["statement"],
+        licence=row["licence"],
     )

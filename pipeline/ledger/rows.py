@@ -57,6 +57,9 @@ class Collection:
     tx_hash: bytes | None
     block_number: int | None
     block_hash: bytes | None
+    artist: str = ""
+    statement: str = ""
+    licence: str = ""
 
     @property
     def chain_id(self) -> int:
@@ -99,6 +102,9 @@ class NewCollection:
     max_supply: int
     owner: Address
     seed: int
+    artist: str = ""
+    statement: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

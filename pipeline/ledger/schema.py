@@ -309,6 +309,12 @@ WHEN NEW.collection <> OLD.collection OR NEW.run <> OLD.run OR NEW.start <> OLD.
 BEGIN SELECT RAISE(ABORT, 'a planned batch keeps its range'); END;
 """
 
+V9 = """  -- whose work a collection is, in whose words, and under which terms
+ALTER TABLE collection ADD COLUMN artist    TEXT NOT NULL DEFAULT '';
+ALTER TABLE collection ADD COLUMN statement TEXT NOT NULL DEFAULT '';
+ALTER TABLE collection ADD COLUMN licence   TEXT NOT NULL DEFAULT '';  -- SPDX expression, or a page's address
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     V1,
     V2,
@@ -318,4 +324,5 @@ MIGRATIONS: tuple[str, ...] = (
     V6,
     V7,
     V8,
+    V9,
 )  # index + 1 = the schema version that the script leads to

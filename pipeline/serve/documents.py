@@ -57,6 +57,9 @@ class CollectionSummary(Document):
     name: str
     symbol: str
     description: str
+    artist: str = Field(description="whose work it is; empty: not said")
+    statement: str = Field(description="the artist's own words; empty: none")
+    licence: str = Field(description="an SPDX expression, or the address of the terms; empty: not said")
     external_url: str | None = Field(description="http or https; anything else is left out")
     cover: str | None = Field(description="path of the cover image on this server")
     contract: AddressText | None

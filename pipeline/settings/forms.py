@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pipeline.base.limits import MAX_NAME
-from pipeline.base.words import Expected, address, one_line, page_url, paragraphs, web_url
+from pipeline.base.limits import MAX_NAME, MAX_URL
+from pipeline.base.words import Expected, address, licence, one_line, page_url, paragraphs, web_url
 
 T = TypeVar("T")
 N = TypeVar("N", bound=str)
@@ -40,11 +40,13 @@ def words(hint: str = "TEXT") -> Form[str]:
     return Form(hint, read, {"type": "string", "maxLength": MAX_PATH})
 
 
-def label() -> Form[str]:
-    """A name that the contract can hold."""
-    return Form(
-        "TEXT", lambda value: one_line(value, MAX_NAME), {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
-    )
+def label(limit: int = MAX_NAME) -> Form[str]:
+    """A name on one line, of at most so many bytes; the contract can hold one of the usual limit."""
+    return Form("TEXT", lambda value: one_line(value, limit), {"type": "string", "minLength": 1, "maxLength": limit})
+
+
+def terms() -> Form[str]:
+    return Form("SPDX|URL", licence, {"type": "string", "minLength": 1, "maxLength": MAX_URL})
 
 
 def prose(limit: int) -> Form[str]:

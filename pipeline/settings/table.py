@@ -15,7 +15,17 @@ from enum import Enum
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pipeline.base.errors import BadArgument
-from pipeline.base.limits import MAX_BATCH, MAX_DESCRIPTION, MAX_ROYALTY_BPS, MAX_SEED, MAX_SIDE, MAX_TOKEN_ID, MIN_SIDE
+from pipeline.base.limits import (
+    MAX_BATCH,
+    MAX_DESCRIPTION,
+    MAX_ROYALTY_BPS,
+    MAX_SEED,
+    MAX_SIDE,
+    MAX_STATEMENT,
+    MAX_TEXT,
+    MAX_TOKEN_ID,
+    MIN_SIDE,
+)
 from pipeline.base.secrets import shown_url
 from pipeline.base.words import Expected
 from pipeline.settings.forms import (
@@ -33,6 +43,7 @@ from pipeline.settings.forms import (
     recipient,
     server,
     switch,
+    terms,
     whole,
     words,
 )
@@ -124,6 +135,8 @@ class Section:
     def __post_init__(self) -> None:
         for line in table_of(type(self)):
             value = getattr(self, line.field)
+            if value == line.default:
+                continue  # it may say what nobody can: that a collection has the name of its art
             object.__setattr__(self, line.field, line.read(line.said(value), line.key))
 
 
@@ -149,12 +162,28 @@ class CollectionSettings(Section):
     """What the contract and the collection's metadata say."""
 
     section = "collection"
-    name: str = setting(label(), "Lino", "name of the collection, 1 to 31 bytes", Scope.NAME, remote=True)
+    name: str = setting(
+        label(), "", "name of the collection, 1 to 31 bytes; unless given, its art's own", Scope.NAME, remote=True
+    )
     symbol: str = setting(
         or_empty(label()), "", "ticker, 1 to 31 bytes; empty: made from the name", Scope.COLLECTION, remote=True
     )
     description: str = setting(
-        or_empty(prose(MAX_DESCRIPTION)), "", "text for marketplaces; empty: the name", Scope.COLLECTION, remote=True
+        or_empty(prose(MAX_DESCRIPTION)),
+        "",
+        "text for marketplaces; empty: the statement, or the name",
+        Scope.COLLECTION,
+        remote=True,
+    )
+    artist: str = setting(
+        or_empty(label(MAX_TEXT)), "", "whose work it is; stands in all metadata", Scope.COLLECTION, remote=True
+    )
+    statement: str = setting(
+        *(or_empty(prose(MAX_STATEMENT)), "", "the artist's own words about the collection", Scope.COLLECTION),
+        remote=True,
+    )
+    licence: str = setting(
+        or_empty(terms()), "", "terms of use: SPDX name, or address of the text", Scope.COLLECTION, remote=True
     )
     external_url: str = setting(or_empty(page()), "", "the project's page", Scope.COLLECTION, remote=True)
     royalty_bps: int = setting(

@@ -18,10 +18,14 @@ from folders import MP4, SVG, write
 from galleries import application, serving
 
 from pipeline.base.workspace import Workspace
+from pipeline.ledger import Ledger
 from pipeline.pin.gateway import gateway_app, serve_gateway
 
 BOB = "0x1111111111111111111111111111111111111111"
 MINT = ("mint", "--size", "32", "--batch", "2", "--json")
+
+
+WORDS = ("--artist", "Zoë", "--statement", "By night.", "--licence", "CC0-1.0")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def minted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection of two runs with other sizes; one token was rejected first, and one was given away."""
     folder = tmp_path_factory.mktemp("minted")
     more = ("mint", "--count", "3", "--more", "--size", "48", "--batch", "2")
-    five, reject = (*MINT, "--count", "5", "--seed", "9"), ("reject", "2")
+    five, reject = (*MINT, "--count", "5", "--seed", "9", *WORDS), ("reject", "2")
     for words in ((*five, "--stop-after", "generate"), reject, five, more, ("transfer", "3", "--to", BOB)):
         subprocess.run(
             [sys.executable, "-m", "pipeline", *words],
@@ -77,6 +81,9 @@ def test_a_deleted_ledger_comes_back_with_the_same_tokens_and_goes_on(
     }
     assert told(pipeline, folder) == before
     assert before["tokens"][2]["attempt"] == 1
+    with Ledger(folder / "workspace" / "ledger.sqlite", readonly=True) as ledger:
+        (collection,) = ledger.collections.all()
+    assert (collection.artist, collection.statement, collection.licence) == ("Zoë", "By night.", "CC0-1.0")
     verified = pipeline("verify", cwd=folder)
     assert verified.code == 0, verified.out + verified.err
 

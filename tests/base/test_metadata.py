@@ -84,7 +84,7 @@ def test_moving_pictures_have_a_url_of_their_own() -> None:
 
 def test_optional_fields_are_left_out() -> None:
     fields = json.loads(document(external_url="", background_color=""))
-    assert not {"external_url", "background_color", "animation_url"} & fields.keys()
+    assert not {"external_url", "background_color", "animation_url", "artist", "license"} & fields.keys()
     assert json.loads(collection_metadata("A", "B", "C", "ipfs://" + str(IMAGES))).keys() == {
         "name",
         "symbol",

@@ -18,6 +18,7 @@ from conftest import REPOSITORY, Pipeline
 
 from pipeline.base.cid import CID
 from pipeline.base.metadata import check_token_metadata
+from pipeline.ledger import Ledger
 from pipeline.pin.store import CarStore
 
 SMALL = ("--size", "32", "--seed", "11")
@@ -116,11 +117,22 @@ def test_settings_are_shown_before_the_deployment_and_stand_on_the_chain(pipelin
         "250",
         "--external-url",
         "https://example.org",
+        *("--artist", "Zoë Ħ.", "--statement", "Cut by night.\r\n\r\nPrinted by day.", "--licence", "cc-by-4.0"),
     )
     ended = pipeline("mint", "--count", "1", *words, *SMALL, "--description", "Ünïcode.", "--json")
     assert ended.code == 0, ended.err
-    for shown in ("Night Linos (NITE)", "Ünïcode.", "2.5 %", "https://example.org", "cover"):
+    for shown in ("Night Linos (NITE)", "Ünïcode.", "2.5 %", "https://example.org", "cover", "Zoë Ħ.", "CC-BY-4.0"):
         assert shown in ended.err
+    store = CarStore(tmp_path / "workspace" / "car")
+    token = json.loads(store.read(CID.parse(ended.json["metadata_roots"][0]), "1.json"))
+    assert (token["artist"], token["license"], token["description"]) == ("Zoë Ħ.", "CC-BY-4.0", "Ünïcode.")
+    with Ledger(tmp_path / "workspace" / "ledger.sqlite", readonly=True) as ledger:
+        (collection,) = ledger.collections.all()
+    document = json.loads(store.read(collection.info_root, "collection.json"))
+    assert document["statement"] == collection.statement == "Cut by night.\n\nPrinted by day."
+    assert (
+        (document["artist"], document["license"]) == (collection.artist, collection.licence) == ("Zoë Ħ.", "CC-BY-4.0")
+    )
     assert pipeline("verify").code == 0
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from other_values import OTHER
 
-from pipeline.art.source import About
+from pipeline.art.compose.voices import VOICES
+from pipeline.art.source import About, open_source
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, CollectionExists, ConstraintBroken, Corrupt, RunDiffers, UsageError
 from pipeline.base.records import Address, Artwork, Attribute, BatchPlan, Fingerprint, Pin, PinnedBatch, PinnedRoot
@@ -25,6 +26,7 @@ from pipeline.flow.plan import (
     collection_settings,
     command,
     decide,
+    named_after,
     token_specs,
 )
 from pipeline.ledger import Ledger, RunPlan
@@ -79,7 +81,17 @@ def _decide(ledger: Ledger, config: Settings, count: int, *, more: bool = False,
 
 
 def test_an_empty_workspace_begins_a_collection(ledger: Ledger, tmp_path: Path) -> None:
-    assert _decide(ledger, _config(tmp_path), 50) == Begin("Lino")
+    assert _decide(ledger, _config(tmp_path), 50) == Begin("")
+
+
+def test_what_nobody_named_has_the_name_of_its_art(ledger: Ledger, tmp_path: Path) -> None:
+    def name_of(model: str) -> str:
+        return named_after(ledger, open_source(_config(tmp_path, model=model)).about(), 5).name
+
+    assert name_of("compose:braid") == "Braid" and name_of("compose") in {voice.capitalize() for voice in VOICES}
+    assert name_of("default") == "Lino" and name_of(str(tmp_path / "secret" / "weights.safetensors")) == "Untitled"
+    _plan(ledger, _config(tmp_path), 50, Begin("Braid"), state="reported")
+    assert name_of("compose:braid") == "Braid 2"
 
 
 def test_an_unfinished_run_continues_with_the_same_arguments(ledger: Ledger, tmp_path: Path) -> None:
@@ -124,7 +136,7 @@ def test_a_reported_run_is_told_again_or_added_to_or_followed(ledger: Ledger, tm
     _plan(ledger, config, 50, Begin("Lino"), state="reported")
     assert isinstance(_decide(ledger, config, 50), Finished)
     assert isinstance(_decide(ledger, config, 10, more=True), Add)
-    assert _decide(ledger, config, 50, new=True) == Begin("Lino 2")
+    assert _decide(ledger, config, 50, new=True) == Begin("")
     assert _decide(ledger, _config(tmp_path, name="Other"), 50) == Begin("Other")
 
 
@@ -275,7 +287,7 @@ def test_one_ledger_holds_many_collections_and_one_unfinished_run_of_each(ledger
 
 def test_an_unfinished_run_keeps_nobody_from_another_collection(ledger: Ledger, tmp_path: Path) -> None:
     _plan(ledger, _config(tmp_path), 50, Begin("Lino"))
-    assert _decide(ledger, _config(tmp_path), 3, new=True) == Begin("Lino 2")
+    assert _decide(ledger, _config(tmp_path), 3, new=True) == Begin("")
     assert _decide(ledger, _config(tmp_path, name="Other"), 3) == Begin("Other")
     with pytest.raises(RunDiffers, match="'Lino'"):
         _decide(ledger, _config(tmp_path, name="Lino"), 3, more=True)
@@ -286,7 +298,7 @@ def test_an_unfinished_run_keeps_nobody_from_another_collection(ledger: Ledger, 
 SCOPES = {
     Scope.WORKSPACE: "workspace",
     Scope.NAME: "name",
-    Scope.COLLECTION: "symbol description external_url royalty_bps royalty_receiver cover max_supply seed",
+    Scope.COLLECTION: "symbol description artist statement licence external_url royalty_bps royalty_receiver cover max_supply seed",
     Scope.ART: "model voice material palettes size encoder",
     Scope.RUN: "images editions pin to batch",
     Scope.GATE: "duplicate_bits",
@@ -304,6 +316,9 @@ ASKED_OVER_HTTP = {
     "name",
     "symbol",
     "description",
+    "artist",
+    "statement",
+    "licence",
     "external_url",
     "royalty_bps",
     "royalty_receiver",
