@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -48,7 +49,7 @@ def model(penalty: str) -> Blueprint:
     return Blueprint("tiny", VaeConfig, {"size": 16, "width": 4, "z_dim": 4}, Decoder, critic, recipe)
 
 
-def new_trainer(processes: Processes, penalty: str, **changes: int) -> Trainer:
+def new_trainer(processes: Processes, penalty: str, **changes: Any) -> Trainer:
     images = torch.randint(0, 256, (20, 1, 16, 16), generator=torch.Generator().manual_seed(0)).byte()
     pictures = Pictures(images, tuple(map(str, range(20))), "none")
     found = model(penalty)

@@ -6,15 +6,17 @@ import os
 import random
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from pipeline.art.compose.palettes import PALETTES
 from pipeline.art.draw import Drawing, Generator, is_blank, load_generator, token_seed
 from pipeline.art.draw.artist import SYMMETRIES, Artist, open_device, reflect
-from pipeline.art.draw.palettes import NAMES, PALETTES, palette_colours
+from pipeline.art.draw.palettes import NAMES, palette_colours
 from pipeline.art.models.families import FAMILIES, INKS
 from pipeline.base.errors import BadArgument
 
@@ -181,7 +183,7 @@ def test_when_memory_runs_out_a_picture_is_painted_in_smaller_parts(
 ) -> None:
     expected, tried, whole = generator.draw(SEEDS[0], 64).pixels, list[int](), Artist._band
 
-    def scarce(artist: Artist, token: object, colours: object, size: int, top: int, rows: int) -> object:
+    def scarce(artist: Artist, token: Any, colours: torch.Tensor, size: int, top: int, rows: int) -> object:
         tried.append(rows)
         if rows > 20:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

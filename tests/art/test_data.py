@@ -16,6 +16,7 @@ from pipeline.art.train import data
 from pipeline.art.train.data import FEWEST, read_digits, read_folder, read_pictures
 from pipeline.art.train.training import new_run
 from pipeline.base.errors import GenerationError
+from pipeline.base.limits import IMAGE_BYTES
 
 SIDE = 32
 
@@ -120,7 +121,7 @@ def test_a_picture_that_claims_to_be_huge_is_never_decoded(folder: Path, side: i
 
 def test_a_large_file_is_never_opened(folder: Path) -> None:
     with (folder / "large.png").open("wb") as file:
-        file.truncate(data.IMAGE_BYTES + 1)
+        file.truncate(IMAGE_BYTES + 1)
     assert "more than 100 MiB" in read(folder).refused[0]
 
 

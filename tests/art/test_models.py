@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 import torch
@@ -26,8 +27,9 @@ LEARNERS = [name for name in MODELS if not blueprint(name).draws_its_pictures]
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_model_turns_latents_into_pictures_and_pictures_into_answers(name: str, size: int, channels: int) -> None:
     model = blueprint(name)
-    sizes = model.config(size=size, channels=channels)
-    generator, partner = model.generator(sizes).eval(), model.partner(sizes)
+    sizes: Any = model.config(size=size, channels=channels)
+    generator: Any = model.generator(sizes).eval()
+    partner = model.partner(sizes)
     images = generator(torch.randn(4, generator.latent_dim))
     assert images.shape == (4, channels, size, size) and images.abs().max() <= 1
     answer = partner(images)
@@ -42,7 +44,7 @@ def test_a_model_turns_latents_into_pictures_and_pictures_into_answers(name: str
 def test_a_drawn_picture_does_not_depend_on_its_neighbours(name: str) -> None:
     model = blueprint(name)
     torch.manual_seed(0)
-    generator = model.generator(model.config(size=28, channels=1)).eval()
+    generator: Any = model.generator(model.config(size=28, channels=1)).eval()
     z = torch.randn(3, generator.latent_dim)
     with torch.no_grad():
         assert torch.allclose(generator(z)[1:2], generator(z[1:2]), atol=1e-5)

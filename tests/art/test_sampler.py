@@ -71,7 +71,7 @@ def test_scaling_down_is_by_area() -> None:
 
 
 def test_traits_say_what_can_be_seen() -> None:
-    cuts = {"tone": (0.25, 0.5, 0.75), "detail": (0.02, 0.05, 0.1)}
+    cuts: dict[str, tuple[float, ...]] = {"tone": (0.25, 0.5, 0.75), "detail": (0.02, 0.05, 0.1)}
 
     def traits(*colour: int) -> dict[str, object]:
         pixels = np.broadcast_to(np.array(colour, np.uint8), (8, 8, 3))

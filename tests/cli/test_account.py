@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Ended, Pipeline
 from eth_account import Account
+from eth_typing import HexStr
 from nodes import anvil, fund, typed
 
 PASSWORD = "correct horse battery"
@@ -103,7 +104,7 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(pipeline: Pipelin
 
 def test_a_keystore_file_of_another_program_is_imported_with_its_password(pipeline: Pipeline, tmp_path: Path) -> None:
     source = tmp_path / "UTC--other.json"
-    source.write_text(json.dumps(Account.encrypt(KEY, PASSWORD, kdf="pbkdf2", iterations=1000)))
+    source.write_text(json.dumps(Account.encrypt(HexStr(KEY), PASSWORD, kdf="pbkdf2", iterations=1000)))
     source.chmod(0o600)
     ended = pipeline("account", "import", source, "--json", env=WITH_PASSWORD)
     assert ended.code == 0, ended.err

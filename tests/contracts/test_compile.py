@@ -163,7 +163,7 @@ def test_the_compiler_has_nothing_to_remark() -> None:
 def test_the_shim_answers_slither(tmp_path: Path) -> None:
     (tmp_path / "Base.sol").write_text("pragma solidity ^0.8.37; contract Base { uint256 public x; }")
     (tmp_path / "Top.sol").write_text('pragma solidity ^0.8.37; import "./Base.sol"; contract Top is Base {}')
-    words = [SHIM, "Top.sol", "--combined-json", "abi,ast,bin,srcmap-runtime,hashes", "--allow-paths", "."]
+    words = [str(SHIM), "Top.sol", "--combined-json", "abi,ast,bin,srcmap-runtime,hashes", "--allow-paths", "."]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
     output = json.loads(done.stdout)
     assert output["sourceList"] == ["Base.sol", "Top.sol"]
@@ -174,7 +174,7 @@ def test_the_shim_answers_slither(tmp_path: Path) -> None:
 
 def test_the_shim_fails_as_a_compiler_does(tmp_path: Path) -> None:
     (tmp_path / "Broken.sol").write_text("pragma solidity ^0.8.37; contract Broken { oops }")
-    words = [SHIM, "Broken.sol", "--combined-json", "abi"]
+    words = [str(SHIM), "Broken.sol", "--combined-json", "abi"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert "Broken.sol" in done.stderr

@@ -181,8 +181,9 @@ def test_a_well_known_key_on_a_chain_that_is_not_local(pipeline: Pipeline, tmp_p
 
 def _keystore(path: Path, password: str) -> Path:
     from eth_account import Account
+    from eth_typing import HexStr
 
-    content = Account.encrypt("0x" + "5e" * 32, password, kdf="pbkdf2", iterations=1000)
+    content = Account.encrypt(HexStr("0x" + "5e" * 32), password, kdf="pbkdf2", iterations=1000)
     path.write_text(json.dumps(content))
     path.chmod(0o600)
     return path

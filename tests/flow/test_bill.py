@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY, Ended, Pipeline
 from eth_account import Account
+from eth_typing import HexStr
 from nodes import anvil, fund
 
 from pipeline.mint.alternatives import ALTERNATIVES
@@ -111,7 +112,7 @@ def test_a_mainnet_is_billed_without_a_password_or_a_confirmation(
     pipeline: Pipeline, tmp_path: Path, more: tuple[str, ...]
 ) -> None:
     key = "0x" + "5e" * 32
-    (tmp_path / "key.json").write_text(json.dumps(Account.encrypt(key, "x", kdf="pbkdf2", iterations=1000)))
+    (tmp_path / "key.json").write_text(json.dumps(Account.encrypt(HexStr(key), "x", kdf="pbkdf2", iterations=1000)))
     (tmp_path / "key.json").chmod(0o600)
     with anvil("--chain-id", "1") as url:
         fund(url, Account.from_key(key).address, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Ended, Pipeline
 from eth_account import Account
+from eth_typing import HexStr
 from nodes import anvil, fund, typed
 
 from pipeline.base.errors import BadArgument
@@ -29,7 +30,7 @@ def keystore(tmp_path: Path) -> Path:
     import json
 
     path = tmp_path / "key.json"
-    path.write_text(json.dumps(Account.encrypt(KEY, PASSWORD, kdf="pbkdf2", iterations=1000)))
+    path.write_text(json.dumps(Account.encrypt(HexStr(KEY), PASSWORD, kdf="pbkdf2", iterations=1000)))
     path.chmod(0o600)
     return path
 
@@ -149,7 +150,7 @@ def test_a_chain_without_a_name_counts_as_real_money(pipeline: Pipeline, tmp_pat
 
 
 def test_the_name_is_typed_at_a_terminal(tmp_path: Path, keystore: Path, ethereum: str) -> None:
-    words = [*MINT, "--rpc-url", ethereum, "--keystore", keystore, "--network", "mainnet", "--max-run-eth", "0.25"]
+    words = [*MINT, "--rpc-url", ethereum, "--keystore", str(keystore), "--network", "mainnet", "--max-run-eth", "0.25"]
     refused = typed(tmp_path, words, ["yes"])
     assert "at most 0.25 ETH" in refused.err and "other words than" in refused.err
     _nothing_happened(refused, ethereum, tmp_path)

@@ -186,7 +186,7 @@ def test_a_full_disk_keeps_what_was_acknowledged(path: Path) -> None:
         _log(ledger, "kept")
         pages = ledger.row("PRAGMA page_count")
         assert pages is not None
-        ledger.rows(f"PRAGMA max_page_count = {pages[0] + 1}")
+        ledger.rows(f"PRAGMA max_page_count = {pages['page_count'] + 1}")
         with pytest.raises(WorkspaceUnwritable, match="full"), ledger.atomic():
             ledger.log("test", "too large", data="x" * 100_000)
         assert _refs(path) == ["kept"]

@@ -56,7 +56,7 @@ class House:
     events: list[ChainEvent] = field(default_factory=list)
 
     def sender(self, cls: type[Sender] = Sender, **options: Any) -> Sender:
-        options = {"limits": Limits(), "run_id": 1, "on_event": self.events.append} | options
+        options = {"limits": Limits(), "run_id": 1, "on_event": self.events.append, **options}
         return cls(self.ledger, options.pop("chain", self.chain), options.pop("signer", self.signer), **options)
 
     def mint(self, sender: Sender | None = None, **options: Any) -> list[MintedBatch]:

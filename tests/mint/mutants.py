@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from pipeline.base.crash import crash_point
 from pipeline.ledger.journal import Slot
 from pipeline.mint import sender
 from pipeline.mint.collection import mint_call
 from pipeline.mint.sender import Sender
+from pipeline.mint.signer import signed
 from pipeline.mint.watcher import Watcher
 
 
@@ -19,12 +21,11 @@ class SendsBeforeWriting(Sender):
 
     def _sign(self, *arguments: Any, **options: Any) -> Slot:
         def send_early(signer: Any, tx: Any) -> tuple[bytes, bytes]:
-            raw, tx_hash = sender_signed(signer, tx)
+            raw, tx_hash = signed(signer, tx)
             self.chain.send(raw)
-            sender.crash_point("sent_not_recorded")
+            crash_point("sent_not_recorded")
             return raw, tx_hash
 
-        sender_signed = sender.signed
         with mock.patch.object(sender, "signed", send_early):
             return super()._sign(*arguments, **options)
 

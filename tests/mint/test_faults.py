@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +250,7 @@ def test_a_replacement_the_node_calls_underpriced_leaves_the_old_attempt_watched
     proxy.spoil(SEND, "error", times=1, value=refusal)
     time_.now += 49
     sender.settle()
-    assert [e.text for e in faulty.events if e.kind == "refused"][0].endswith(refusal["message"])
+    assert [e.text for e in faulty.events if e.kind == "refused"][0].endswith(str(refusal["message"]))
     finish(faulty, sender)  # the first attempt is mined
     assert faulty.ledger.rows("SELECT state FROM attempt WHERE slot = 2 ORDER BY id")[0]["state"] == "mined"
     assert faulty.ledger.rows("SELECT state FROM attempt WHERE slot = 2 ORDER BY id")[1]["state"] == "superseded"
@@ -419,13 +419,14 @@ class ReorgsBeforeMinting(Sender):
 
 def test_a_reorg_between_looking_and_minting_does_not_end_the_run(house: House) -> None:
     sender = house.sender(ReorgsBeforeMinting, window=1)  # the second batch waits until the first is mined
+    assert isinstance(sender, ReorgsBeforeMinting)
     sender.recover(1)
     sender.ensure_deployed(1)
     sender.reorg = lambda: house.node("anvil_reorg", 1, [])
     for batch in sealed_batches(house.ledger):
         sender.submit(batch)
     finish(house, sender)
-    assert sender.reorg is None
+    assert not vars(sender)["reorg"]
     house.assert_exact(transactions=4)
 
 
@@ -628,6 +629,7 @@ def test_an_older_ledger_adopts_what_the_chain_has_and_sends_only_the_rest(
     if taken == "half":
         minted = mint(sealed_batches(house.ledger), house.sender(), 1)
         next(minted)
+        assert isinstance(minted, Generator)
         minted.close()
     house.ledger.backup(tmp_path / "older.sqlite")
     house.mint()

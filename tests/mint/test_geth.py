@@ -31,7 +31,16 @@ def geth(folder: Path, period_s: int = 0) -> Iterator[str]:
     built = subprocess.run([REPOSITORY / "scripts/build-tool", "geth"], capture_output=True, text=True, check=True)
     port = free_port()
     node = subprocess.Popen(
-        [built.stdout.strip(), "--dev", "--dev.period", str(period_s), "--datadir", folder, "--http", "--http.port"]
+        [
+            built.stdout.strip(),
+            "--dev",
+            "--dev.period",
+            str(period_s),
+            "--datadir",
+            str(folder),
+            "--http",
+            "--http.port",
+        ]
         + [str(port), "--ipcdisable", "--authrpc.port", str(free_port()), "--port", "0", "--nodiscover"],
         stderr=subprocess.DEVNULL,
     )

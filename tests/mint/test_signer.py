@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from eth_typing import HexStr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mint.faultproxy import FaultProxy
@@ -95,7 +96,7 @@ def test_a_lying_signer_is_found_out(field: str) -> None:
             return {"garbage": b"\x02\xc0garbage", "empty": b"", "cut": raw[:-1]}.get(field, raw)
 
     with pytest.raises(SignerMismatch):
-        signed(Liar(), intent())  # type: ignore[arg-type]
+        signed(Liar(), intent())
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -235,7 +236,7 @@ def test_a_development_account_is_refused_from_any_signer() -> None:
 
 @pytest.fixture(scope="module")
 def content() -> dict[str, Any]:
-    found: dict[str, Any] = Account.encrypt("0x" + SECRET, "right", kdf="scrypt", iterations=2)
+    found: dict[str, Any] = Account.encrypt(HexStr("0x" + SECRET), "right", kdf="scrypt", iterations=2)
     return found
 
 

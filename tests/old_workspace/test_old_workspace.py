@@ -19,9 +19,11 @@ CONTRACTS = {
 }
 # Directories of metadata as 0.1 planned them: any byte of a document that moved would show here.
 TOKEN_5 = "ipfs://bafybeid2iwunewmre3k33f5r5uwnno2xigddj2rszefkoa2bwkwoqxhfxu/5.json"
-TO_RECIPIENTS = ("bafybeif7nkw4rjgcyaswhxqlll7onlecqkis2jfdjsyxwrropdioeilz5u",) * 2
-TO_RECIPIENTS += ("bafybeicha77noyh2oeh5u6kefcuewzzou2kdo7zm2k57gkwastzol4czea",) * 2
-TO_RECIPIENTS += ("bafybeifead2lthl3pdhhsx5weg6pufy2hxncqdjwxkydxbq25tf5dfe4ly",) * 2
+TO_RECIPIENTS = (
+    *("bafybeif7nkw4rjgcyaswhxqlll7onlecqkis2jfdjsyxwrropdioeilz5u",) * 2,
+    *("bafybeicha77noyh2oeh5u6kefcuewzzou2kdo7zm2k57gkwastzol4czea",) * 2,
+    *("bafybeifead2lthl3pdhhsx5weg6pufy2hxncqdjwxkydxbq25tf5dfe4ly",) * 2,
+)
 UNFINISHED = ("--to", "recipients.csv", "--name", "Old Recipients", "--size", "16", "--batch", "2", "--seed", "9")
 
 

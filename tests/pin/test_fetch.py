@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pin.servers import Loopback, Quiet
 
 from pipeline.base.cid import CID, varint
 from pipeline.base.errors import BadArgument, DigestMismatch, GatewayUnavailable
@@ -20,7 +21,6 @@ from pipeline.pin.fetch import Limits, fetch, fetch_file, read_back
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.store import CarStore, Source
 from pipeline.pin.unixfs import NotInDag
-from tests.pin.servers import Loopback, Quiet
 
 QUICK = Limits(whole_s=20, stall_s=2)
 

@@ -38,7 +38,8 @@ def test_scripts_run_only_in_an_origin_of_their_root(
 
     def found(address: str) -> str | None:
         page.goto(address)
-        return page.evaluate("document.documentElement.getAttribute('data-found')")
+        said: str | None = page.evaluate("document.documentElement.getAttribute('data-found')")
+        return said
 
     for root in roots:
         assert found(f"{url}/ipfs/{root}/{name}") is None  # the origin that all content shares

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pin.servers import Loopback, Quiet
 
 from pipeline.base.cid import CID, DAG_PB
 from pipeline.base.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
@@ -20,7 +21,6 @@ from pipeline.pin.kubo import KuboPinner, _address, _authorization
 from pipeline.pin.store import CarStore, Source
 from pipeline.pin.unixfs import PROFILES
 from pipeline.settings import Settings
-from tests.pin.servers import Loopback, Quiet
 
 
 @pytest.fixture
@@ -232,7 +232,11 @@ def replaced(old: str, new: str) -> Callable[..., None]:
 
 
 def constant(data: bytes, status: int = 200) -> Callable[..., None]:
-    return lambda handler, forward: (forward(), handler.answer(data, status))
+    def answer(handler: Any, forward: Callable[[], bytes]) -> None:
+        forward()
+        handler.answer(data, status)
+
+    return answer
 
 
 def twisted(handler: Any, forward: Callable[[], bytes]) -> None:

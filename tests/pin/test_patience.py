@@ -40,7 +40,7 @@ def failing(*errors: PinError) -> list[PinError]:
     return list(errors)
 
 
-def work(failures: list[PinError]) -> str:
+def work(failures: list[PinError] | list[PinnerUnavailable]) -> str:
     if failures:
         raise failures.pop(0)
     return "done"
@@ -122,6 +122,9 @@ def test_a_storm_of_429_is_got_through_with_few_requests() -> None:
     lock, inside, refused, served = threading.Lock(), [0], [0], [0]
     breath = threading.Event()
 
+    def pause(pause_s: float) -> None:
+        breath.wait(random.uniform(0, 0.004))
+
     def service() -> None:
         with lock:
             inside[0] += 1
@@ -134,7 +137,7 @@ def test_a_storm_of_429_is_got_through_with_few_requests() -> None:
         if crowded:
             raise gone()
 
-    patience = Patience(tries=50, budget_s=1e9, pause=lambda pause_s: breath.wait(random.uniform(0, 0.004)) and None)
+    patience = Patience(tries=50, budget_s=1e9, pause=pause)
     threads = [threading.Thread(target=lambda: [patience.call(service) for _ in range(20)]) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pin.servers import Server, forward
 
 from pipeline.base.errors import BadArgument, Corrupt, DigestMismatch, OnlyClaimed, PinnerUnavailable
 from pipeline.base.records import Pin, PinnedRoot
@@ -17,7 +18,6 @@ from pipeline.pin.places import Places
 from pipeline.pin.services import S3Service
 from pipeline.pin.store import CarStore
 from pipeline.testing import MemoryPinner
-from tests.pin.servers import Server, forward
 
 
 @pytest.fixture

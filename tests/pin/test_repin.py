@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Pipeline
+from pin.servers import Server
 
 from pipeline.pin.gateway import gateway_app, serve_gateway
-from tests.pin.servers import Server
 
 MINT = ("mint", "--count", "2", "--size", "32", "--seed", "1", "--json")
 
@@ -88,9 +88,9 @@ def test_no_token_reaches_the_screen_the_ledger_or_any_file(pipeline: Pipeline, 
     refusing = Server(lambda ask: (401, {}, json.dumps({"error": {"reason": str(ask.headers)}}).encode()))
     url = refusing.url
     places = ("--pin", "embedded,psa,pinata,filebase,kubo", "--gateway", url, "--psa-url", url)
-    places += ("--pinata-url", url, "--s3-endpoint", url, "--s3-bucket", "art", "--ipfs-api", url)
+    more = ("--pinata-url", url, "--s3-endpoint", url, "--s3-bucket", "art", "--ipfs-api", url)
     try:
-        minted = pipeline(*MINT, *places, "--quorum", "1", env=secrets)
+        minted = pipeline(*MINT, *places, *more, "--quorum", "1", env=secrets)
     finally:
         refusing.close()
     assert minted.code == 0, minted.err

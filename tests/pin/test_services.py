@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pin.servers import Ask, Reply, Server, forward
 
 from pipeline.base.errors import (
     BadArgument,
@@ -33,7 +34,6 @@ from pipeline.pin.services import PinataService, PinningService, S3Service
 from pipeline.pin.store import CarStore
 from pipeline.pin.tokens import token
 from pipeline.settings import Settings
-from tests.pin.servers import Ask, Reply, Server, forward
 
 SECRET = "canary-5ecret"
 SERVICE = Path(__file__).parents[2] / "hardhat-free-env/pinning-service"
@@ -105,7 +105,7 @@ def psa(serve: Callable[..., Server], mock_service: str) -> Server:
 
 
 def service_of(psa: Server, gateway: Server, secret: str = SECRET, **options: Any) -> PinningService:
-    options = {"pause": lambda pause_s: None, "public_s": 5, "pinning_s": 5, "caps": Caps(20, 2)} | options
+    options = {"pause": lambda pause_s: None, "public_s": 5, "pinning_s": 5, "caps": Caps(20, 2), **options}
     return PinningService(psa.url, secret, gateway.url, **options)
 
 
@@ -307,7 +307,7 @@ def s3(serve: Callable[..., Server], moto: str) -> Server:
 
 
 def bucket(s3: Server, gateway: Server, **options: Any) -> S3Service:
-    options = {"pause": lambda pause_s: None, "public_s": 5, "read_s": 2} | options
+    options = {"pause": lambda pause_s: None, "public_s": 5, "read_s": 2, **options}
     return S3Service(s3.url, "art", "key", SECRET, gateway.url, **options)
 
 
@@ -420,10 +420,10 @@ def _multipart(ask: Ask) -> dict[str, bytes]:
 
     head = f"Content-Type: {ask.headers['Content-Type']}\r\n\r\n".encode()
     message = BytesParser().parsebytes(head + ask.body)
-    assert isinstance(message.get_payload(), list)
+    assert message.is_multipart()
     return {
         str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)  # type: ignore[misc]
-        for part in message.get_payload()  # type: ignore[union-attr]
+        for part in list(message.walk())[1:]
     }
 
 
@@ -503,7 +503,7 @@ def test_a_token_comes_from_the_keyring_and_the_environment_wins(monkeypatch: py
     from keyring.backend import KeyringBackend
 
     class Memory(KeyringBackend):
-        priority = 1  # type: ignore[assignment]
+        priority = 1
 
         def get_password(self, service: str, username: str) -> str | None:
             return "from the ring".replace(" ", "-") if (service, username) == ("nft-pipeline", "psa_token") else None

@@ -358,8 +358,9 @@ def test_an_empty_child_linked_over_and_over_costs_nothing(blocks: Any) -> None:
 
 def test_identity_cids_are_read_without_a_block() -> None:
     cid = CID(1, RAW, b"inline", 0)
-    assert unixfs.read_bytes(cid, {}.__getitem__, 10) == b"inline"
-    assert list(unixfs.walk(cid, {}.__getitem__)) == [(cid, b"inline")]
+    nothing: dict[CID, bytes] = {}
+    assert unixfs.read_bytes(cid, nothing.__getitem__, 10) == b"inline"
+    assert list(unixfs.walk(cid, nothing.__getitem__)) == [(cid, b"inline")]
 
 
 def test_names_that_hash_alike_to_the_last_bit_are_refused(blocks: Any, monkeypatch: pytest.MonkeyPatch) -> None:

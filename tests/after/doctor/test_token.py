@@ -53,7 +53,7 @@ def odd_token(chain: Chain) -> Callable[..., Address]:
     def deploy(uri: str, announced: tuple[str, ...] = ALL, owner: str = w3.eth.accounts[0]) -> Address:
         ids = [bytes.fromhex(INTERFACES[name]) for name in announced]
         sent = factory.constructor(uri, ids, owner).transact({"from": w3.eth.accounts[0]})
-        return Address(w3.eth.wait_for_transaction_receipt(sent)["contractAddress"])
+        return Address(w3.eth.wait_for_transaction_receipt(sent)["contractAddress"] or "")
 
     return deploy
 

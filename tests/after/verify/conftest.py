@@ -39,7 +39,8 @@ class Minted:
 
     def token(self, token_id: int) -> dict[str, Any]:
         """What the ledger says of a token."""
-        return as_json(token_report(self.workspace, None, token_id))
+        said: dict[str, Any] = as_json(token_report(self.workspace, None, token_id))
+        return said
 
     def car(self, uri: str) -> Path:
         """The CAR that a URI leads into."""
@@ -60,7 +61,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minted]:
             text=True,
         )
         assert ended.returncode == 0, ended.stderr
-        contract = Address(token_report(Workspace(folder / "workspace"), None, 1).contract)
+        contract = Address(token_report(Workspace(folder / "workspace"), None, 1).contract or "")
         yield Minted(folder, url, contract)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from galleries import COUNT, Served, application, mint_in, serving
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
 
 from pipeline.base.workspace import Workspace
 from pipeline.mint.devnet import devnet
@@ -53,14 +53,22 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
     complaints: list[str] = []
     contexts = []
 
+    def complain(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    def dismiss(dialog: Dialog) -> None:
+        complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
     def opened(address: str, *, init: str = "", expose: Any = None, **options: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 1600}, **options})
         contexts.append(context)
         context.set_default_timeout(WAIT_MS)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-        page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("console", complain)
+        page.on("dialog", dismiss)
         if expose is not None:
             page.expose_function("toTheChain", expose)
         if init:

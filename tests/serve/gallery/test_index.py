@@ -105,9 +105,13 @@ def test_the_rarest_comes_first_and_what_is_not_drawn_last() -> None:
 def test_an_index_is_kept_until_the_ledger_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And never built more often than a tenth of the time allows."""
     now, built = [100.0], []
-    monkeypatch.setattr(
-        Catalogue, "entries", lambda *_, **__: built.append(now[0]) or now.__setitem__(0, now[0] + 2) or []
-    )
+
+    def entries(*_: object, **__: object) -> list[object]:
+        built.append(now[0])
+        now[0] += 2
+        return []
+
+    monkeypatch.setattr(Catalogue, "entries", entries)
     workspace = Workspace(tmp_path)
     with Ledger(workspace.ledger) as ledger:
         indexes = Indexes(workspace, lambda: now[0])

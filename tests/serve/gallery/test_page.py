@@ -222,8 +222,8 @@ def test_what_does_not_exist_is_told_in_words(served: Served, open_page: Any) ->
 
 
 def test_a_run_is_followed_live_while_it_mints(copied: Workspace, open_page: Any) -> None:
-    with sqlite3.connect(copied.ledger) as ledger:
-        rows = ledger.execute(
+    with sqlite3.connect(copied.ledger) as connection:
+        rows = connection.execute(
             "SELECT token_id, image_sha256, pixel_sha256, attributes FROM token WHERE token_id > 6"
         ).fetchall()
     with Ledger(copied.ledger) as ledger, ledger.atomic():

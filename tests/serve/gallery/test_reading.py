@@ -284,6 +284,7 @@ def test_streams_beyond_the_most_are_refused() -> None:
     first = some.respond(nothing())
     with pytest.raises(Busy):
         some.respond(nothing())  # also before the first one has begun
+    assert isinstance(first, streams._Stream)
     first._ended()
     some.respond(nothing())
 
