@@ -22,7 +22,19 @@ from pipeline.base.errors import Interrupted, PipelineError
 from pipeline.base.secrets import know_environment, shown_value
 from pipeline.base.untrusted import json_text, printable
 from pipeline.base.workspace import Workspace
-from pipeline.cli import art, collection, content, doctor, installation, minting, pins, proof, serving, training
+from pipeline.cli import (
+    art,
+    beginning,
+    collection,
+    content,
+    doctor,
+    installation,
+    minting,
+    pins,
+    proof,
+    serving,
+    training,
+)
 from pipeline.cli.call import CONTINUES, Call, described, invoked, say
 from pipeline.settings import Scope, every_setting, load_settings
 from pipeline.settings.table import near
@@ -30,6 +42,7 @@ from pipeline.settings.table import near
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
 VERBS = (
+    *beginning.VERBS,
     *minting.VERBS,
     *art.VERBS,
     *training.VERBS,
@@ -181,6 +194,7 @@ def command_line() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="From seed to pixels to CID to token, and back.",
         epilog="examples:\n"
+        "  pipeline init                        asks what it is called and whose it is; writes pipeline.toml\n"
         "  pipeline mint --count 50             draw, pin and mint 50 artworks on the embedded chain\n"
         "  pipeline mint --count 10 --more      ten more of the same collection\n"
         "  pipeline show 7                      one token\n"
