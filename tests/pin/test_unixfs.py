@@ -124,8 +124,13 @@ def trees(draw: st.DrawFn) -> dict[str, bytes]:
     return {path: data for path, data in files.items() if path not in parents}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(files=trees(), profile=st.sampled_from(list(PROFILES.values())))
+# The importer takes `\/` for a slash that belongs to the name (its toPathComponents), so that `a\/b` is one file there.
+# To Kubo and to a disk a backslash is a letter: the trees below, which Kubo adds, have directories that end with one.
+without_escapes = trees().filter(lambda files: not any("\\/" in path for path in files))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(files=without_escapes, profile=st.sampled_from(list(PROFILES.values())))
 def test_random_trees_are_what_the_javascript_importer_builds(
     files: dict[str, bytes], profile: unixfs.Profile, oracle: Any, blocks: Any
 ) -> None:
@@ -198,6 +203,8 @@ def test_a_nested_tree_with_unicode_names_is_what_kubo_builds(
         "1.png": random_bytes("png", 1_300_000),
         "ü/né # % ?/🎨.txt": b"art",
         "ü/empty": b"",
+        "escape\\/a": b"in a directory that ends with a backslash",
+        "escape/a": b"beside one that does not",
         **{f"many/{index}": b"%d" % index for index in range(6_500)},
     }
     for name, data in files.items():
