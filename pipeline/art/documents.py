@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from pipeline.art.formats import refused
+from pipeline.art.formats import Faults, refused
 from pipeline.base.errors import BadArgument
 from pipeline.base.limits import DOCUMENT_BYTES, MAX_ATTRIBUTES, MAX_DESCRIPTION, MAX_TEXT, TRAIT_CHARACTERS
 from pipeline.base.metadata import BadJson, canonical_json, check_token_metadata
@@ -95,28 +95,26 @@ def _kept(fields: dict[str, Any]) -> dict[str, Any]:
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def words(document: Document, *, moves: bool) -> dict[str, Any]:
+def words(document: Document, faults: Faults, *, moves: bool) -> dict[str, Any]:
     """All that a token's document says and its metadata carries, by the fields of `Found`. With `moves` a file of the
     folder is its animation, and `animation_url` names it.
 
-    Raises BadArgument for what our own metadata would refuse, so that nothing is refused once a run is planned.
+    What our own metadata would refuse is put into `faults`, all of it, so that nothing is refused once a run is planned.
     """
-    found: dict[str, Any] = {}
+    found, before = dict[str, Any](), len(faults)
     for field, limit in (("name", MAX_TEXT), ("description", MAX_DESCRIPTION)):
         value = document.fields.get(field)
-        if value is not None and not isinstance(value, str):
-            raise document.refused("text", f"{field} is something else")
-        if text := tidied(value or ""):
-            found[field] = _clean(document, field, text, limit)
-    listed = document.fields.get("attributes") or []
-    if not isinstance(listed, list):
-        raise document.refused("a list of attributes", "attributes is something else")
-    read = (_attribute(document, entry) for entry in listed)
-    found["attributes"] = tuple(attribute for attribute in read if attribute is not None)
+        with faults.kept():
+            if value is not None and not isinstance(value, str):
+                raise document.refused("text", f"{field} is something else")
+            if text := tidied(value or ""):
+                found[field] = _clean(document, field, text, limit)
+    found["attributes"] = tuple(_attributes(document, faults))
     for field in ("external_url", "background_color", "youtube_url", *(() if moves else ("animation_url",))):
-        if value := document.text(field):
-            found[field] = value.removeprefix("#") if field == "background_color" else value
-    _must_suit(document, found)
+        with faults.kept():
+            if value := document.text(field):
+                found[field] = value.removeprefix("#") if field == "background_color" else value
+    _must_suit(document, found, faults, before)
     return found
 
 
@@ -141,6 +139,17 @@ def stated_number(document: Document) -> int | None:
         if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _LONGEST_NUMBER:
             return int(value)
     return None
+
+
+def _attributes(document: Document, faults: Faults) -> Iterator[Attribute]:
+    listed = document.fields.get("attributes") or []
+    if not isinstance(listed, list):
+        faults.append(document.refused("a list of attributes", "attributes is something else"))
+        return
+    for entry in listed:
+        with faults.kept():
+            if (attribute := _attribute(document, entry)) is not None:
+                yield attribute
 
 
 def _attribute(document: Document, entry: Any) -> Attribute | None:
@@ -179,24 +188,38 @@ def _clean(document: Document, field: str, text: str, limit: int) -> str:
     return text
 
 
-def _must_suit(document: Document, found: Mapping[str, Any]) -> None:
-    """Hold fields to the rules of our own metadata, before anything is planned."""
+def _must_suit(document: Document, found: Mapping[str, Any], faults: Faults, before: int) -> None:
+    """Hold fields to the rules of our own metadata, before anything is planned; `before` faults are others' words."""
     attributes = [
         {key: part for key, part in asdict(attribute).items() if part is not None}
         for attribute in found.get("attributes", ())
     ]
     if len(attributes) > MAX_ATTRIBUTES:
-        raise document.refused(f"at most {MAX_ATTRIBUTES} attributes", f"it has {len(attributes)}")
-    whole = {"name": "x", "image": "https://example.org/x.png"} | dict(found) | {"attributes": attributes}
+        faults.append(document.refused(f"at most {MAX_ATTRIBUTES} attributes", f"it has {len(attributes)}"))
+        attributes = []
+    fields = {**found, "attributes": attributes}
+    if not _fault_of(document, fields):
+        return
+    alone = [{field: value} for field, value in found.items() if field != "attributes"]
+    for part in [*alone, *({"attributes": [attribute]} for attribute in attributes)]:
+        faults += _fault_of(document, part)
+    if len(faults) == before:  # each is sound by itself
+        faults += _fault_of(document, fields)
 
+
+def _fault_of(document: Document, fields: Mapping[str, Any]) -> list[BadArgument]:
+    """What keeps a token's metadata from having these fields: one fault, or none."""
     try:
-        data = canonical_json(whole)
+        data = canonical_json({"name": "x", "image": "https://example.org/x.png"} | dict(fields))
         check_token_metadata(data, document.shown)
     except (BadJson, ValueError) as error:
         reason = error.fields["reason"] if isinstance(error, BadJson) else error
-        raise document.refused("words that wallets can show", str(reason)) from error
+        return [document.refused("words that wallets can show", str(reason))]
     if len(data) > DOCUMENT_BYTES - ROOM:
-        raise document.refused(f"at most {(DOCUMENT_BYTES - ROOM) >> 10} KiB of words", f"it has {len(data):,} bytes")
+        return [
+            document.refused(f"at most {(DOCUMENT_BYTES - ROOM) >> 10} KiB of words", f"it has {len(data):,} bytes")
+        ]
+    return []
 
 
 # ── parsing ──────────────────────────────────────────────────────────────────────────────────────────────────

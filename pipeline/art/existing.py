@@ -56,9 +56,7 @@ class Existing:
         folder, observer = self._folder, asked.observer
         number = len(folder.tokens)
         observer.notice(f"reading {number:,} image{'s' if number != 1 else ''} in {folder.path}")
-        found = folder.read(asked.digests(), asked.first, observer)
-        if asked.needs_cover:
-            folder.cover()
+        found = folder.read(asked.digests(), asked.first, observer, covers=asked.needs_cover)
 
         def enter(ledger: Ledger, collection: int) -> None:
             ledger.tokens.plan_found(collection, dict(enumerate(found, asked.first)))

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.art.cover import Cover, read_cover
 from pipeline.art.documents import Document, named_file, words
-from pipeline.art.formats import check_animation, content, look, refused
-from pipeline.art.layouts import Faults, Files, listed
+from pipeline.art.formats import Faults, check_animation, content, look, refused
+from pipeline.art.layouts import Files, listed
 from pipeline.art.source import About
 from pipeline.art.telling import Telling
 from pipeline.base.crash import crash_point
@@ -94,25 +95,32 @@ class ImageFolder:
             )
         return len(self.tokens)
 
-    def read(self, known: Mapping[bytes, int], first: int, observer: Observer) -> list[Found]:
+    def read(self, known: Mapping[bytes, int], first: int, observer: Observer, *, covers: bool = False) -> list[Found]:
         """Look into every file, check it, and return what is to be planned for tokens `first`, `first + 1`, ….
 
-        `known` has the token ids of the collection's images so far, by digest. What a gate would refuse of a drawing, what
+        `known` has the token ids of the collection's images so far, by digest; with `covers` its picture has to be one. What a gate would refuse of a drawing, what
         the JSON says otherwise than the files do, and what is left out is told. Raises BadArgument for a file that is
         broken, too large, doubled, or not what it is called; BadFiles, which names each, where there are several.
         """
         faults, telling = Faults(self._listing.faults), Telling(self._listing.unused)
         found, seen = list[Found](), dict(known)
         for token_id, files in enumerate(self.tokens, first):
-            with faults.kept():
-                one, address = _read(files)
+            one, address = _read(files, faults)
+            if one is not None:
                 if one.sha256 in seen and not (self._editions or files.shared):
-                    raise _doubled(files.image, seen[one.sha256])
+                    faults.append(_doubled(files.image, seen[one.sha256]))
                 seen[one.sha256] = token_id
                 telling.token(token_id, files, one, address)
                 found.append(one)
             observer.progress("read", token_id - first + 1, len(self.tokens))
+        for document in self._listing.astray:
+            words(document, faults, moves=True)
+        if covers and self._cover is not None:
+            with faults.kept():
+                read_cover(self._cover)
         self._raise(faults)
+        if covers:
+            self.cover()
         if self._listing.about:
             telling.collection(self._listing.about)
         if self._cover:
@@ -132,8 +140,10 @@ class ImageFolder:
             if (was := planned.get(token_id)) is None or not files.image.exists():
                 continue
             with faults.kept():
-                if _digests(files) != (was.sha256, was.animation_sha256) or not _says_the_same(was, files):
-                    anew[token_id] = _read(files)[0]
+                if _digests(files) == (was.sha256, was.animation_sha256) and _says_the_same(was, files):
+                    continue
+                if (one := _read(files, faults)[0]) is not None:
+                    anew[token_id] = one
         self._raise(faults)
         return anew
 
@@ -198,29 +208,34 @@ def _copy(source: Path, sha256: bytes, target: Path) -> None:
 _EDITIONS = "give --editions where one picture is meant for several tokens; nothing was planned, pinned or sent"
 
 
-def _read(files: Files) -> tuple[Found, str]:
-    """What is planned of a token, and an address that its page's scripts name."""
-    said = words(files.document, moves=files.animation is not None) if files.document else {}
+def _read(files: Files, faults: Faults) -> tuple[Found | None, str]:
+    """What is planned of a token, and an address that its page's scripts name; None where one of its files is no picture.
+    Everything that is wrong with it is in `faults`.
+    """
+    said = words(files.document, faults, moves=files.animation is not None) if files.document else {}
     if files.document and not files.shared:
-        _must_name(files.document, files.image)
-    data = content(files.image)
-    seen = look(files.image, data)
-    animation_sha256, address = None, ""
+        with faults.kept():
+            _must_name(files.document, files.image)
+    one, address = None, ""
+    with faults.kept():
+        data = content(files.image)
+        seen = look(files.image, data)
+        one = Found(
+            source=files.image,
+            sha256=hashlib.sha256(data).digest(),
+            suffix=files.image.suffix.lower(),
+            pixel_sha256=seen.pixel_sha256,
+            phash=seen.phash,
+            blank=seen.blank,
+            **said,
+        )
     if files.animation is not None:
-        moving = content(files.animation)
-        address = check_animation(files.animation, moving)
-        animation_sha256 = hashlib.sha256(moving).digest()
-    return Found(
-        source=files.image,
-        sha256=hashlib.sha256(data).digest(),
-        suffix=files.image.suffix.lower(),
-        pixel_sha256=seen.pixel_sha256,
-        phash=seen.phash,
-        blank=seen.blank,
-        animation=files.animation,
-        animation_sha256=animation_sha256,
-        **said,
-    ), address
+        with faults.kept():
+            moving = content(files.animation)
+            address = check_animation(files.animation, moving)
+            if one is not None:
+                one = replace(one, animation=files.animation, animation_sha256=hashlib.sha256(moving).digest())
+    return one, address
 
 
 def _digests(files: Files) -> tuple[bytes, bytes | None]:
@@ -229,8 +244,9 @@ def _digests(files: Files) -> tuple[bytes, bytes | None]:
 
 
 def _says_the_same(was: Found, files: Files) -> bool:
-    said = words(files.document, moves=files.animation is not None) if files.document else {}
-    return all(
+    faults = Faults()
+    said = words(files.document, faults, moves=files.animation is not None) if files.document else {}
+    return not faults and all(
         said.get(name, empty) == getattr(was, name)
         for name, empty in (("attributes", ()), *((name, "") for name in _WORDS))
     )

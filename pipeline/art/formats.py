@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,18 @@ def look(path: Path, data: bytes, *, is_minted: bool = False) -> Look:
         return Look(hashlib.sha256(data).digest(), None, False)
     seen = np.asarray(shown(_decoded(path, data)))
     return Look(hashlib.sha256(seen.tobytes()).digest(), phash(seen), is_blank(seen))
+
+
+class Faults(list[BadArgument]):
+    """What is wrong with a folder, told all at once."""
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep a refusal of the block instead of letting it out."""
+        try:
+            yield
+        except BadArgument as fault:
+            self.append(fault)
 
 
 def check_animation(path: Path, data: bytes) -> str:

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.art.documents import Document, named_file, read_document, read_documents
-from pipeline.art.formats import refused
-from pipeline.base.errors import BadArgument
+from pipeline.art.formats import Faults, refused
 from pipeline.base.media import ANIMATIONS, BY_SUFFIX, DECODED, IMAGES
 from pipeline.base.untrusted import printable
 
@@ -44,18 +42,6 @@ class Files:
     shared: bool = False  # its JSON names the image, which other tokens may have too
 
 
-class Faults(list[BadArgument]):
-    """What is wrong with a folder."""
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep a refusal of the block instead of letting it out."""
-        try:
-            yield
-        except BadArgument as fault:
-            self.append(fault)
-
-
 @dataclass(slots=True)
 class Listing:
     """A folder's files by what they are."""
@@ -64,6 +50,7 @@ class Listing:
     about: Document | None = None
     cover: Path | None = None
     unused: list[str] = field(default_factory=list)
+    astray: list[Document] = field(default_factory=list)  # of tokens that have no image: their words are looked at too
     faults: Faults = field(default_factory=Faults)
 
 
@@ -80,7 +67,7 @@ def listed(folder: Path) -> Listing:
             read[stem] = read_document(path)
     if together is not None and not read.keys() - {COLLECTION}:
         with listing.faults.kept():
-            read |= _by_stem(read_documents(together), media)
+            read |= _by_stem(read_documents(together), media, listing)
     elif together is not None:
         listing.unused.append(f"{together.name} (each token has a document of its own)")
     _group(listing, media, read, broken=documents.keys() - read.keys())
@@ -170,19 +157,20 @@ def _sorted_out(
     return media, documents
 
 
-def _by_stem(documents: list[Document], media: Mapping[str, Path]) -> dict[str, Document]:
-    """Documents that stand in one file, by the stems of the images that they are about. Raises BadArgument."""
+def _by_stem(documents: list[Document], media: Mapping[str, Path], listing: Listing) -> dict[str, Document]:
+    """Documents that stand in one file, by the stems of the images that they are about."""
     found: dict[str, Document] = {}
     stems = {_stem(name) for name in media}
     for document in documents:
         named = named_file(str(document.fields.get("image") or ""))
         edition = document.fields.get("edition")
         stem = _stem(named) if named in media else str(edition)
-        if stem not in stems:
-            raise document.refused("one document for each image", "it names no image of the folder")
-        if stem in found:
-            raise document.refused("one document for each image", f"{found[stem].shown} is about the same")
-        found[stem] = document
+        if stem in stems and stem not in found:
+            found[stem] = document
+            continue
+        why = f"{found[stem].shown} is about the same" if stem in found else "it names no image of the folder"
+        listing.faults.append(document.refused("one document for each image", why))
+        listing.astray.append(document)
     return found
 
 
@@ -198,12 +186,13 @@ def _group(listing: Listing, media: dict[str, Path], documents: dict[str, Docume
         pictures = by_stem.pop(COLLECTION, [])
         listing.cover = next((path for path in pictures if path.suffix.lower() in DECODED), None)
         listing.unused += [path.name for path in pictures if path != listing.cover]
-    named, known = dict[str, Path | None](), documents.keys()
+    named = dict[str, Path | None]()
     for stem, document in documents.items():
         with listing.faults.kept():
             named[stem] = _named_animation(document, media)
-    documents = {stem: document for stem, document in documents.items() if stem in named}
-    broken = broken | (known - documents.keys())
+        if stem not in named:  # told; the rest of what it says is looked at as if it had named none
+            named[stem] = None
+            documents[stem] = replace(document, fields={**document.fields, "animation_url": None})
     borrowed = {name for stem, path in named.items() if path is not None and _stem(name := path.name) != stem}
     stills = {
         _stem(still.name)
@@ -228,14 +217,18 @@ def _group(listing: Listing, media: dict[str, Path], documents: dict[str, Docume
         if animations and not images and own is None and animations[0].name in borrowed:
             continue  # the animation of a token that names it
         documents.pop(stem, None)
+        if len(images) > 1 or len(animations) > 1:
+            listing.faults.append(refused(paths[0], "one image of that name", "beside it lies " + paths[1].name))
+        before = len(listing.tokens)
         with listing.faults.kept():
-            if len(images) > 1 or len(animations) > 1:
-                raise refused(paths[0], "one image of that name", "beside it lies " + paths[1].name)
             listing.tokens.append(_token(stem, images, animations, own, named.get(stem), media, lent.get(stem)))
+        if own is not None and len(listing.tokens) == before:
+            listing.astray.append(own)
     for document in documents.values():
         listing.faults.append(
             document.refused("an image of the same name beside it", "there is none, and it names none")
         )
+        listing.astray.append(document)
 
 
 def _cover(

@@ -25,7 +25,7 @@ def _check(call: Call) -> int:
     from pipeline.flow.check import check_images
 
     with progress_on_stderr() as observer:
-        found = check_images(call.config, observer)
+        found = check_images(call.config, call.workspace, observer, more=call.arguments.more)
     if call.as_json:
         faults = [{"file": file, "expected": expected} for file, expected in found.faults]
         print_json({"folder": str(found.folder), "tokens": found.tokens, "sound": not faults, "faults": faults})
@@ -35,7 +35,8 @@ def _check(call: Call) -> int:
         say(
             f"{found.tokens:,} token{'s' if found.tokens != 1 else ''}: nothing in {found.folder} keeps them from being minted"
         )
-        call.next("pins and mints them", "mint", "--images", call.config.art.images)
+        more = ["--more"] if call.arguments.more else []
+        call.next("pins and mints them", "mint", "--images", call.config.art.images, *more)
     return 2 if found.faults else 0
 
 
@@ -168,8 +169,9 @@ VERBS = (
         "check",
         _check,
         "look at a folder of images as `mint` would, and tell all of its faults",
-        ("check --images my-art", "check --images my-art --json"),
+        ("check --images my-art", "check --images my-art --json", "check --images more-art --more --name Cats"),
         (Scope.NAME, Scope.COLLECTION, "images", "editions"),
+        (("--more", {"action": "store_true", "help": "as further tokens of the last (or --name'd) collection"}),),
     ),
     Verb(
         "generate",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.art.cover import read_cover
 from pipeline.art.source import Asked, open_source
-from pipeline.base.errors import BadArgument, BadFiles
+from pipeline.base.errors import BadArgument, BadFiles, CollectionExists
 from pipeline.base.observer import Observer
+from pipeline.base.workspace import Workspace
 from pipeline.flow.open import SOMEBODY
-from pipeline.flow.plan import collection_settings
+from pipeline.flow.plan import collection_settings, must_fit, must_have_room, nothing_to_add_to, wanted_collection
+from pipeline.ledger import Collection, Ledger
 from pipeline.settings import Settings
 
 
@@ -23,15 +26,19 @@ class Checked:
     faults: list[tuple[str, str]]  # a file's name, and what was expected of it
 
 
-def check_images(config: Settings, observer: Observer) -> Checked:
-    """Read the folder of `images` as a new collection's. Raises BadArgument where there is none, or nothing in it."""
+def check_images(config: Settings, workspace: Workspace, observer: Observer, *, more: bool = False) -> Checked:
+    """Read the folder of `images` as a new collection's; with `more` as further tokens of the last (or named) collection,
+    held against those that it has. Raises BadArgument where there is no folder, nothing in it, or no such collection.
+    """
     if not config.art.images:
         raise BadArgument(name="--images", value="not given", expected="a folder of images to look at")
     source, faults = open_source(config), list[tuple[str, str]]()
     tokens = source.count(None, list) or 0
+    earlier = _earlier(config, workspace) if more else _Earlier()
     given = config.collection.cover
+    needs_cover = not (given or earlier.has_cover)
     try:
-        source.plan(Asked(config.art.seed or 0, 1, tokens, not given, dict, observer))
+        source.plan(Asked(config.art.seed or 0, earlier.next, tokens, needs_cover, lambda: earlier.digests, observer))
     except BadFiles as error:
         faults += error.fields["faults"]
     except BadArgument as error:
@@ -39,8 +46,37 @@ def check_images(config: Settings, observer: Observer) -> Checked:
     try:
         if given:
             read_cover(Path(given), "--cover")
-        about = source.about()
-        collection_settings(config, config.collection.name or about.name, SOMEBODY, about)
+        if earlier.collection is not None:
+            must_fit(earlier.collection, config)
+            must_have_room(earlier.collection.max_supply, earlier.next, tokens)
+        else:
+            about = source.about()
+            collection_settings(config, config.collection.name or about.name, SOMEBODY, about)
+    except CollectionExists as error:
+        faults.append((config.art.images, str(error)))
     except BadArgument as error:
         faults.append((str(error.fields["name"]), f"{error.fields['value']!r}; expected {error.fields['expected']}"))
     return Checked(Path(config.art.images).resolve(), tokens, faults)
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What a collection has already; nothing, where one begins."""
+
+    collection: Collection | None = None
+    next: int = 1
+    digests: Mapping[bytes, int] = field(default_factory=dict)
+
+    @property
+    def has_cover(self) -> bool:
+        known = self.collection
+        return known is not None and (known.cover is not None or known.info_root is not None)
+
+
+def _earlier(config: Settings, workspace: Workspace) -> _Earlier:
+    if not workspace.ledger.exists():
+        raise nothing_to_add_to()
+    with Ledger(workspace.ledger, readonly=True) as ledger:
+        known = wanted_collection(ledger, config, more=True)
+        assert known is not None, "`more` is refused where there is none"
+        return _Earlier(known, ledger.runs.next_token(known), ledger.tokens.digests(known.id))

@@ -105,7 +105,7 @@ def decide(
         return Begin(config.collection.name)
     runs = ledger.runs.of(collection.id)
     if not runs and not new:  # rebuilt from a contract that has minted nothing yet
-        _must_fit(collection, config)
+        must_fit(collection, config)
         return Add(collection)
     if runs and runs[0].state == "done" and not _differences(runs[0], arguments):
         return Finished(runs[0])  # ended, but the caller never heard of it
@@ -119,7 +119,7 @@ def decide(
             )
         return Begin("")
     if more:
-        _must_fit(collection, config)
+        must_fit(collection, config)
         return Add(collection)
     for run in runs:
         if not run.abandoned and not _differences(run, arguments):
@@ -281,9 +281,7 @@ def new_run(
     settings = None if isinstance(decision, Add) else collection_settings(config, decision.name, payer, about, seed)
     start = ledger.runs.next_token(known)
     planned = known or settings
-    most = planned.max_supply if planned else 0
-    if most and start + count - 1 > most:
-        raise BadArgument(name="--count", value=count, expected=f"at most {most - start + 1}, the rest of max supply")
+    must_have_room(planned.max_supply if planned else 0, start, count)
     to = parsed_address(config.mint.to, "--to") if config.mint.to and recipients is None else payer
     return NewRun(
         known=known,
@@ -296,6 +294,13 @@ def new_run(
         recipient=to,
         art=art,
     )
+
+
+def must_have_room(max_supply: int, start: int, count: int) -> None:
+    """Raise BadArgument where `count` tokens from `start` on are more than a collection may ever have; 0: no limit."""
+    if max_supply and start + count - 1 > max_supply:
+        expected = f"at most {max_supply - start + 1}, the rest of max supply"
+        raise BadArgument(name="--count", value=count, expected=expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,11 +359,16 @@ def wanted_collection(ledger: Ledger, config: Settings, *, more: bool) -> Collec
     others = {run.collection for run in ledger.runs.all_unfinished() if run.job != config.job}
     collections = [collection for collection in ledger.collections.all() if collection.id not in others]
     if not collections and more:
-        raise UsageError(
-            reason="there is no collection to add to in this workspace yet",
-            hint="leave --more out, or name another --workspace",
-        )
+        raise nothing_to_add_to()
     return collections[-1] if collections else None
+
+
+def nothing_to_add_to() -> UsageError:
+    """The refusal of more tokens in a workspace without a collection."""
+    return UsageError(
+        reason="there is no collection to add to in this workspace yet",
+        hint="leave --more out, or name another --workspace",
+    )
 
 
 def _disagreements(run: Run, arguments: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -374,7 +384,7 @@ def _differs(run: Run, arguments: dict[str, Any], collection: str, settings: Set
     return RunDiffers(collection=collection, differences=told, command=f"`{command(run, settings)}`")
 
 
-def _must_fit(collection: Collection, settings: Settings) -> None:
+def must_fit(collection: Collection, settings: Settings) -> None:
     """Refuse what was said with this call of settings that were fixed when the collection was deployed."""
     for line in every_setting():
         if line.scope is Scope.COLLECTION and settings.said_now(line.name):

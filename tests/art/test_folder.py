@@ -20,7 +20,7 @@ from PIL import Image
 from pipeline.art.folder import ImageFolder
 from pipeline.art.formats import look
 from pipeline.base.cid import CID
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, BadFiles
 from pipeline.base.metadata import check_token_metadata
 from pipeline.base.records import Address, Found
 from pipeline.flow.plan import collection_settings
@@ -334,6 +334,56 @@ def test_all_faults_are_told_at_once_and_check_finds_what_mint_finds(pipeline: P
     assert all(fault["file"] in minted.err for fault in checked.json["faults"])
     sound = pipeline("check", "--images", write(tmp_path / "sound", {"1.png": 1, "2.png": 2}))
     assert sound.code == 0 and "--images" in sound.err
+
+
+def test_check_knows_the_tokens_that_a_collection_has(pipeline: Pipeline, tmp_path: Path) -> None:
+    write(tmp_path / "first", {"1.png": 1, "2.png": 2})
+    assert pipeline("mint", "--images", "first", "--name", "Cats", "--max-supply", "4").code == 0
+    write(tmp_path / "second", {"1.png": 3, "2.png": 2, "3.png": b"no"})
+    checked = pipeline("check", "--images", "second", "--more", "--name", "Cats", "--json")
+    told = [f"{fault['file']}: {fault['expected']}" for fault in checked.json["faults"]]
+    assert checked.code == 2 and len(told) == 3
+    assert "the same as token 2" in told[0] and "sound PNG" in told[1] and "at most 2" in told[2]
+    sound = pipeline("check", "--images", write(tmp_path / "third", {"7.png": 3, "9.png": 4}), "--more")
+    assert sound.code == 0 and "token 3 is 7.png" in sound.err and "--more" in sound.err.partition("next:")[2]
+    nobody = pipeline("check", "--images", "third", "--more", "--name", "Dogs")
+    assert nobody.code == 2 and "'Cats'" in nobody.err
+
+
+def test_every_fault_of_a_token_is_told_in_one_report(tmp_path: Path) -> None:
+    bad = {
+        "name": 5,
+        "description": "hidden \u202e order",
+        "image": "../2.png",
+        "external_url": "javascript:x()",
+        "background_color": "red",
+        "animation_url": "gone.mp4",
+        "attributes": ["lone", {"trait_type": "a", "value": [1]}, {"trait_type": "b", "value": 3, "display_type": "x"}],
+    }
+    write(
+        tmp_path, {"1.png": b"no", "1.json": bad, "1.html": "<script>", "2.json": {"youtube_url": 1}, "9.mp4": MP4[:-9]}
+    )
+    with pytest.raises(BadFiles) as caught:
+        ImageFolder(str(tmp_path)).read({}, 1, Heard())
+    faults = [f"{name} {expected}" for name, expected in caught.value.fields["faults"]]
+    for told in (
+        "1.json text (name is something else)",
+        "1.json description to be text without U+202E",
+        "'../2.png'",
+        "external_url is not a URL",
+        "background_color is not 6 hex digits",
+        "'gone.mp4' is not there",
+        "one is lone",
+        "'a' has another",
+        "display_type is not one of",
+        "1.png a sound PNG",
+        "1.html an HTML page",
+        "2.json an image of the same name",
+        "2.json text (youtube_url is something else)",
+        "9.mp4 an image that stands for it",
+    ):
+        assert sum(told in fault for fault in faults) == 1, (told, faults)
+    assert len(faults) == 14
 
 
 # ── what is refused, by name ─────────────────────────────────────────────────────────────────────────────────
