@@ -125,3 +125,50 @@ def test_own_modules_are_imported_at_the_top_but_for_the_doors() -> None:
         and not found.optional
     ]
     assert not inside, "\n".join(map(str, inside))
+
+
+# Where a file is opened otherwise than by `base.files`, which takes plain files alone, up to a limit: by module and call.
+PLAIN = {
+    "base.files": {"partial.open": "ours, to be written", "os.open": "the door itself, and folders to be synced"},
+    "base.workspace": {"os.open": "the lock, read and written: a pipe would not be waited for"},
+    "base.pictures": {"Image.open": "bytes in memory"},
+    "art.draw.encode": {"Image.open": "bytes in memory"},
+    "art.train.runs": {"(self.folder / 'log.jsonl').open": "to be written, after it was read through the door"},
+    "cli.main": {"open": "/dev/null", "os.open": "/dev/null"},
+    "mint.accounts": {"os.open": "a new file, to be written"},
+    "mint.compile": {"path.read_bytes": "a file of the package"},
+    "mint.devnet": {
+        "(folder / 'lock').open": "read and written: a pipe would not be waited for",
+        "(folder / 'node.log').open": "read and written: a pipe would not be waited for",
+        "Path(f'/proc/{pid}/cmdline').read_bytes": "the kernel's",
+        "Path(f'/proc/{pid}/stat').read_text": "the kernel's",
+    },
+    "pin.store": {"open": "a handle of os.open", "os.open": "read and written: a pipe would not be waited for"},
+    "serve.gallery": {"file.read_bytes": "files of the package"},
+}
+OURS = {
+    "self._reader",
+    "self.store",
+    "self",
+    "store",
+    "unixfs",
+    "webbrowser",
+}  # whose `open` and `read_bytes` open no path
+
+
+def test_files_are_read_through_the_one_door() -> None:
+    found = {
+        (name, ast.unparse(call.func))
+        for name, path in MODULES.items()
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and (
+            (isinstance(call.func, ast.Name) and call.func.id == "open")
+            or (
+                isinstance(call.func, ast.Attribute)
+                and call.func.attr in ("open", "read_text", "read_bytes")
+                and ast.unparse(call.func.value) not in OURS
+            )
+        )
+    }
+    assert found == {(name, call) for name, calls in PLAIN.items() for call in calls}

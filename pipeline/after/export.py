@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.after.report import reading
 from pipeline.base.errors import BadArgument
-from pipeline.base.files import whole_file, write_whole
+from pipeline.base.files import open_regular, whole_file, write_whole
 from pipeline.base.records import hex_data
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
@@ -42,7 +42,7 @@ def _export_cars(workspace: Workspace, ledger: Ledger, collection: Collection, f
     for root in ledger.collections.roots(collection.id):
         store.verify(root)
         target = folder / "car" / f"{root}.car"
-        with whole_file(target) as file, store.path(root).open("rb") as car:
+        with whole_file(target) as file, open_regular(store.path(root)) as car:
             shutil.copyfileobj(car, file)
         written.append(target)
     return written

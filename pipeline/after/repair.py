@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Collection as Group
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.artworks import is_intact
 from pipeline.art.formats import look
 from pipeline.art.recovered import Maker, maker_of, words_of
 from pipeline.base.cid import CID, IpfsUri
@@ -205,7 +207,9 @@ def _document(store: CarStore, metadata: CID, token_id: int) -> dict[str, Any]:
     what = f"metadata of token {token_id}"
     document = check_token_metadata(store.read(metadata, f"{token_id}.json"), what)
     image = PurePosixPath(document["image"])
-    if image.stem != str(token_id) or image.suffix not in IMAGES or not isinstance(document.get("image_sha256"), str):
+    digest = document.get("image_sha256")
+    states_its_image = isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)
+    if image.stem != str(token_id) or image.suffix not in IMAGES or not states_its_image:
         raise Corrupt(what=what, reason="it does not name an image of ours")
     return document
 
@@ -263,7 +267,7 @@ def _key(workspace: Workspace, store: CarStore, batches: list[_Batch], taken: Gr
         if first is None:
             return False
         path = workspace.image(key, 1, PurePosixPath(first["image"]).suffix)
-        return path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() != first["image_sha256"]
+        return path.exists() and not is_intact(path, bytes.fromhex(first["image_sha256"]))
 
     key = 1
     while key in taken or is_another(key):
@@ -406,5 +410,5 @@ class _Rebuild:
 
 
 def _write(path: Path, data: bytes) -> None:
-    if not path.exists() or path.read_bytes() != data:
+    if not is_intact(path, hashlib.sha256(data).digest()):
         write_whole(path, data)

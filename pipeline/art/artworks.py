@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.art.source import ArtSource, Work
+from pipeline.base.files import open_regular
 from pipeline.base.records import Artwork, BatchPlan, TokenSpec
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
@@ -61,8 +62,9 @@ def image_files(workspace: Workspace, ledger: Ledger, collection: int, plan: Bat
 
 
 def is_intact(path: Path, sha256: bytes) -> bool:
-    """Whether a file is there and hashes to what was recorded of it."""
-    if not path.exists():
+    """Whether a plain file is there and hashes to what was recorded of it."""
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").digest() == sha256
+    except OSError:  # gone, or something else lies there: what was recorded is not there
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest() == sha256

@@ -44,9 +44,8 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-@contextmanager
-def open_regular(path: Path) -> Iterator[BufferedReader]:
-    """Give a regular file for reading. Raises OSError, with its reason in `strerror`, for what is missing or none.
+def open_regular(path: Path) -> BufferedReader:
+    """A regular file for reading, to be closed. Raises OSError, with its reason in `strerror`, for what is missing or none.
 
     A pipe would be waited for and a device read for ever, whatever their size is said to be.
     """
@@ -54,10 +53,10 @@ def open_regular(path: Path) -> Iterator[BufferedReader]:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
     except ValueError as error:  # a name with a zero byte in it
         raise FileNotFoundError(errno.ENOENT, "it cannot be the name of a file", str(path)) from error
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(path))
-        yield file
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def read_regular(path: Path, limit: int) -> bytes:

@@ -16,7 +16,8 @@ from pipeline.art.sheet import COLUMNS, ROWS, contact_sheets
 from pipeline.art.source import ArtSource, Work, installed, open_source, recorded
 from pipeline.base.errors import BadArgument, PipelineError
 from pipeline.base.files import write_whole
-from pipeline.base.pictures import decode
+from pipeline.base.limits import IMAGE_BYTES
+from pipeline.base.pictures import decode, plain_bytes
 from pipeline.base.records import Address, Artwork, TokenSpec
 from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
@@ -193,7 +194,7 @@ def _drawn(work: Work, token_ids: Sequence[int]) -> Iterator[tuple[str, Image]]:
             continue
         path = work.workspace.image(run.collection, token.token_id, token.suffix)
         if path.exists() and token.suffix != ".svg":
-            yield str(token.token_id), decode(path.read_bytes()).image
+            yield str(token.token_id), decode(plain_bytes(path, IMAGE_BYTES)).image
 
 
 def _as_its_run(config: Settings, seed: int) -> Settings:

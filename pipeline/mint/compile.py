@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.errors import Corrupt, PipelineError
+from pipeline.base.files import read_regular
 from pipeline.base.installation import extra
 from pipeline.base.records import hex_data
 from pipeline.mint.programs import find_solc
@@ -36,6 +37,7 @@ CONTRACT = "contracts/Collection.sol", "Collection"
 
 # This version and no other: a later one may order the same code differently, and the artifact is compared byte by byte.
 SOLC_VERSION = "0.8.37"
+SOURCE_BYTES = 1 << 20  # far above what either has
 
 SETTINGS: dict[str, Any] = {
     "evmVersion": "shanghai",  # the newest that Ganache runs
@@ -141,7 +143,7 @@ def compile_contracts(root: Path | None = None) -> Artifact:
 
 def compile_with_metadata(root: Path | None = None) -> tuple[Artifact, str]:
     """Compile as `compile_contracts` does; beside the artifact, solc's metadata: what Sourcify compares."""
-    sources = {path: {"content": (root / path).read_text()} for path in SOURCES} if root else None
+    sources = {path: {"content": _source(root / path)} for path in SOURCES} if root else None
     compiler_input = {
         "language": "Solidity",
         "sources": sources or standard_json_input()["sources"],
@@ -160,6 +162,16 @@ def compile_with_metadata(root: Path | None = None) -> tuple[Artifact, str]:
         standard_json_input=compiler_input,
     )
     return artifact, compiled["metadata"]
+
+
+def _source(path: Path) -> str:
+    try:
+        return read_regular(path, SOURCE_BYTES).decode()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PipelineError(
+            reason=f"{path} cannot be read: {reason}", hint="check the folder of the sources"
+        ) from error
 
 
 def _solc(compiler_input: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from pipeline.base.errors import ChainError, Corrupt, RpcError, RpcUnavailable, WorkspaceUnwritable
-from pipeline.base.files import read_regular, write_whole
+from pipeline.base.files import open_regular, read_regular, write_whole
 from pipeline.base.limits import MAX_PORT
 from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import BEGAN_ANEW, quantity
@@ -121,7 +121,7 @@ def devnet(folder: Path, kind: Kind = "anvil") -> Iterator[str]:
 @contextmanager
 def _starting(folder: Path) -> Iterator[None]:
     """One process at a time looks at the folder and starts a node."""
-    with (folder / "lock").open("w") as lock:
+    with (folder / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -142,7 +142,7 @@ def _start(folder: Path, kind: Kind, url: str, port: int) -> subprocess.Popen[by
 
 
 def _started(folder: Path, kind: Kind, url: str, port: int) -> subprocess.Popen[bytes]:
-    with (folder / "node.log").open("wb") as output:
+    with (folder / "node.log").open("w+b") as output:
         node = _spawn(_command(folder, kind, port), output)
     write_whole(folder / "pid", f"{node.pid} {os.getpid()}\n".encode())
     try:
@@ -206,7 +206,7 @@ def _wait_until_up(node: subprocess.Popen[bytes], folder: Path, url: str, known:
                 hint="its state was replaced: put it back. " + BEGAN_ANEW,
             )
         if node.poll() is not None:
-            said = (folder / "node.log").read_text("utf-8", "replace").strip()[-500:]
+            said = _tail(folder / "node.log")
             raise _Ended(
                 reason=f"the embedded chain ended while starting: {said or node.returncode}",
                 hint=f"what it said is in {folder / 'node.log'}; where nothing helps, use another --workspace",
@@ -440,6 +440,13 @@ def _whole_state(path: Path) -> bytes | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(state, dict) and STATE_PARTS <= state.keys() else None
+
+
+def _tail(path: Path) -> str:
+    """The last words of a log."""
+    with open_regular(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - 2000))
+        return file.read(2000).decode("utf-8", "replace").strip()[-500:]
 
 
 def _read(path: Path) -> str | None:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from pipeline.base.errors import ChainError, PipelineError
+from pipeline.base.files import open_regular
 from pipeline.base.installation import checkout, extra, in_checkout, tools
 
 TOOL_S = 20.0  # for a program to say its version: Node.js on a busy machine takes seconds
@@ -98,5 +99,5 @@ def _executable(path: str, source: str) -> Path:
 
 
 def _is_script(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(2) == b"#!"

@@ -206,7 +206,7 @@ class Car:
         """Open a CAR; without an index made before, all of it is hashed first. Raises BadCar, FileNotFoundError."""
         self.path = path
         self._places = (index or index_car(path)).places
-        self._file = path.open("rb", buffering=0)
+        self._file = open_regular(path)
 
     def get_block(self, cid: CID) -> bytes:
         """Read one block; it is hashed again. Raises BadCar when it is missing or has changed."""

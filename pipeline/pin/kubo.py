@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, BadCar, DigestMismatch, PinError, PinnerUnavailable
+from pipeline.base.files import open_regular
 from pipeline.base.limits import BLOCK_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.base.secrets import IPFS_TOKEN, know, know_url, shown_url
@@ -65,7 +66,7 @@ class KuboPinner(Pinner):
         What the node has already is not sent again. Raises BadCar before anything is sent, PinnerUnavailable when the
         node does not answer (try again), DigestMismatch when it holds something else, PinError when it refuses.
         """
-        with car.open("rb") as file:
+        with open_regular(car) as file:
             local = check_car(file, car)
         if local != root:
             raise BadCar(path=car, reason=f"it holds {local.cid}, not what was recorded for {root.cid}")

@@ -30,6 +30,7 @@ from pipeline.base.errors import (
     PinError,
     PinnerUnavailable,
 )
+from pipeline.base.files import open_regular
 from pipeline.base.installation import extra
 from pipeline.base.records import PinnedRoot
 from pipeline.base.secrets import know, redacted, shown_url
@@ -244,7 +245,7 @@ class PinataService(WebService):
     def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
         """Upload the CAR unless the service lists its root, and read it back. Raises as Pinner says."""
         if not self._files(root):
-            with car.open("rb") as file:
+            with open_regular(car) as file:
                 _check_local(car, root)
                 try:
                     answer = self._upload(file, car, name)
@@ -327,7 +328,7 @@ class S3Service(Service):
         """PUT the CAR unless the bucket has its root, and read it back. Raises as Pinner says."""
         if self._stored(root) is None:
             _check_local(car, root)
-            with car.open("rb") as file, self._translated("PUT"):
+            with open_regular(car) as file, self._translated("PUT"):
                 answer = self._client.put_object(
                     Bucket=self._bucket,
                     Key=_key(root),
@@ -419,7 +420,7 @@ def _check_local(car: Path, root: PinnedRoot) -> None:
     """Nothing is sent that is not whole and what was recorded. Raises BadCar."""
     if root.block_bytes > MAX_PUT:
         raise BadCar(path=car, reason=f"it has {root.block_bytes:,} bytes, and services take {MAX_PUT:,} at once")
-    with car.open("rb") as file:
+    with open_regular(car) as file:
         if check_car(file, car) != root:
             raise BadCar(path=car, reason=f"it is not what was recorded for {root.cid}")
 

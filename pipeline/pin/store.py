@@ -280,7 +280,7 @@ def _chunks(source: Source, size: int) -> Iterator[bytes]:
     path = source.path if isinstance(source, KnownFile) else source
     known = hashlib.sha256() if isinstance(source, KnownFile) else None
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except OSError as error:
         raise Corrupt(what=path, reason=error.strerror) from error
     with file:

@@ -173,6 +173,18 @@ def test_a_damaged_run_is_refused(tmp_path: Path, text: str) -> None:
         read_settings(tmp_path)
 
 
+def test_a_pipe_or_a_device_in_the_place_of_a_run_or_a_state_is_refused(digits: Pictures, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.json")
+    (tmp_path / "state.pt").symlink_to("/dev/zero")
+    for read in (read_settings, lambda folder: read_state(folder / "state.pt")):
+        with pytest.raises(GenerationError):
+            read(tmp_path)
+    (tmp_path / "begun").mkdir()
+    os.mkfifo(tmp_path / "begun" / "log.jsonl")
+    with pytest.raises(WorkspaceUnwritable, match="no plain file"):
+        run(tmp_path / "begun", trainer(digits), 1)
+
+
 class Bomb:
     def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
         return os.mkdir, ("/tmp/nft-pipeline-a-state-was-run",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,15 @@ def test_a_source_that_does_not_compile_gives_the_compilers_words(tmp_path: Path
     for path in module.SOURCES:
         (tmp_path / path).write_text("pragma solidity ^0.8.37; contract Collection { nonsense }")
     with pytest.raises(PipelineError, match="do not compile"):
+        compile_contracts(tmp_path)
+
+
+def test_sources_that_are_no_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    with pytest.raises(PipelineError, match="Collection.sol cannot be read"):
+        compile_contracts(tmp_path)
+    os.mkfifo(tmp_path / module.SOURCES[0])
+    with pytest.raises(PipelineError, match="no plain file"):
         compile_contracts(tmp_path)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from pipeline.after.doctor.finding import Finding, State
 from pipeline.art.source import open_source
 from pipeline.base.errors import ChainError, PipelineError
+from pipeline.base.files import open_regular, read_regular
 from pipeline.base.installation import in_checkout
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import reach
@@ -224,12 +225,12 @@ def _lock(workspace: Workspace) -> Answer:
     """Whether a run holds the workspace now; the lock is only tried, on the file that a run made."""
     path = workspace.folder / "lock"
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return "ok", "no run has been here", ""
     except BlockingIOError:
-        holder = path.read_text(errors="replace")[:20].strip()
+        holder = read_regular(path, 4 << 10).decode(errors="replace")[:20].strip()
         return "warning", f"process {holder} is working here", "wait for it to end, or use another --workspace"
     return "ok", "nobody is working here", ""
 

@@ -20,6 +20,7 @@ from pipeline.after.verify.steps import Tally
 from pipeline.after.verify.walk import Found, follow_uri, sample_of
 from pipeline.art.artworks import image_files
 from pipeline.base.errors import Corrupt, DigestMismatch, PipelineError
+from pipeline.base.files import open_regular
 from pipeline.base.limits import FILE_BYTES
 from pipeline.base.observer import Observer
 from pipeline.base.workspace import Workspace
@@ -125,7 +126,7 @@ def _drop(cid: CID, block: bytes) -> None:
 
 def _chunks(path: Path, size: int) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while chunk := file.read(size):
                 yield chunk
     except OSError as error:

@@ -31,7 +31,7 @@ from pipeline.art.train.memorisation import Memorised
 from pipeline.art.train.trainer import Trainer, write_state
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError, Interrupted, WorkspaceUnwritable
-from pipeline.base.files import write_whole
+from pipeline.base.files import read_regular, write_whole
 from pipeline.base.installation import extra
 from pipeline.base.untrusted import parse_json
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 FORMAT = "nft-pipeline/run/v1"
+SETTINGS_BYTES, LOG_BYTES = 1 << 20, 1 << 30
 GRID = 36  # pictures of a grid
 SAVE_EVERY_S = 60.0  # what a kill may cost
 
@@ -117,7 +118,7 @@ def read_settings(folder: Path) -> Settings:
     """The settings of the run in `folder`. Raises GenerationError where there is none, or a damaged one."""
     path = folder / "run.json"
     try:
-        found = parse_json(path.read_bytes())
+        found = parse_json(read_regular(path, SETTINGS_BYTES))
         if found.pop("format") != FORMAT:
             raise ValueError("it is no run of this program")
         return Settings(**found)
@@ -266,13 +267,14 @@ class _Diary:
     def _write(self, record: dict[str, Any]) -> None:
         if not self.writes:
             return
-        with _full_disk(self.folder), (self.folder / "log.jsonl").open("a") as log:
+        with _full_disk(self.folder), (self.folder / "log.jsonl").open("a+") as log:
             log.write(json.dumps(record) + "\n")
 
     def _drop_later_records(self) -> None:
         """A kill may leave records of steps that are about to be taken again, and half a line."""
         path = self.folder / "log.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
+        with _full_disk(self.folder):
+            lines = read_regular(path, LOG_BYTES).decode(errors="replace").splitlines() if path.exists() else []
         kept = [line for line in lines if _step_of(line) <= self.trainer.step and '"copies"' not in line]
         if kept != lines or not path.exists():
             write_whole(path, "".join(line + "\n" for line in kept).encode())

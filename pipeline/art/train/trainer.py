@@ -23,7 +23,7 @@ from pipeline.art.train.alarms import Alarm, Watch
 from pipeline.art.train.memorisation import Memorised
 from pipeline.art.train.processes import MemoryElsewhere, Processes
 from pipeline.base.errors import GenerationError
-from pipeline.base.files import whole_file
+from pipeline.base.files import open_regular, whole_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -291,10 +291,11 @@ def read_state(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_STATE_BYTES:
             raise _damaged(path, f"more than {MAX_STATE_BYTES >> 30} GB")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if file.read(2) != b"PK":  # what `write_state` writes is an archive; a bare pickle is not even parsed
                 raise _damaged(path, "it is cut short, or no state at all")
-        state = torch.load(path, weights_only=True, map_location="cpu")
+            file.seek(0)
+            state = torch.load(file, weights_only=True, map_location="cpu")
     except FileNotFoundError as error:
         raise GenerationError(reason=f"there is no training at {path.parent}", hint="check the path") from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:

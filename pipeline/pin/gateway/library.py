@@ -82,11 +82,8 @@ class IndexedCar:
         """Read one block. Raises Corrupt when its bytes have changed or are gone."""
         place = self.places[cid.digest]
         try:
-            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                block = os.pread(file, place & 0xFFFFFF, place >> 24)
-            finally:
-                os.close(file)
+            with open_regular(self.path) as file:
+                block = os.pread(file.fileno(), place & 0xFFFFFF, place >> 24)
         except OSError as error:
             raise Corrupt(what=self.path, reason=error.strerror or str(error)) from error
         if not cid.matches(block):

@@ -17,6 +17,7 @@ from fastapi.responses import FileResponse, Response
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadCar, Corrupt, NoSuch, PinError
+from pipeline.base.files import open_regular, read_regular
 from pipeline.base.limits import IMAGE_BYTES, MAX_EXACT
 from pipeline.base.media import BY_SUFFIX, SVG, SVG_TYPE, picture_type
 from pipeline.base.workspace import Workspace
@@ -112,7 +113,7 @@ class Media:
             return Response(status_code=304, headers=headers)
         path = self.workspace.image(collection_id, token_id, suffix)
         if _holds(path, sha256):
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 kind = SVG_TYPE if suffix == SVG else picture_type(file.read(12))
             return FileResponse(
                 path, headers=headers | _attachment(kind), media_type=kind or "application/octet-stream"
@@ -126,7 +127,7 @@ class Media:
         _, suffix = self.digest(collection_id, token_id, sha256)
         path = self.workspace.image(collection_id, token_id, suffix)
         if _holds(path, sha256):
-            return path.read_bytes()
+            return read_regular(path, IMAGE_BYTES)
         return self._from_car(collection_id, token_id, sha256, suffix)
 
     def animation(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
@@ -204,7 +205,7 @@ def _holds(path: Path, sha256: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _hash(path: Path, inode: int, size: int, changed_ns: int) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
