@@ -134,6 +134,7 @@ PLAIN = {
     "base.pictures": {"Image.open": "bytes in memory"},
     "art.draw.encode": {"Image.open": "bytes in memory"},
     "art.train.runs": {"(self.folder / 'log.jsonl').open": "to be written, after it was read through the door"},
+    "cli.beginning": {"path.open": "a new file, to be written"},
     "cli.main": {"open": "/dev/null", "os.open": "/dev/null"},
     "mint.accounts": {"os.open": "a new file, to be written"},
     "mint.compile": {"path.read_bytes": "a file of the package"},
