@@ -21,6 +21,7 @@ from pipeline.art.draw import (
     token_seed,
 )
 from pipeline.art.draw.encode import encode_png
+from pipeline.art.draw.layouts import WINDOW, layouts_of
 from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work, encoder_of
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec
@@ -73,7 +74,7 @@ class Drawn:
         items = iter(todo)
         for item in items:
             if isinstance(item, TokenSpec):
-                yield from self._drawn(chain([item], items), work)
+                yield from self._drawn(item.token_id, chain([item], items), work)
             else:
                 yield item
 
@@ -97,10 +98,12 @@ class Drawn:
     def redrawer(self, device: str, threads: int | None) -> Redrawer:
         return FromSeed(_load(model_of(self._settings.art), device, threads))
 
-    def _drawn(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
-        run, collection = work.run, work.collection
-        gate = Gate(collection.seed, work.ledger.tokens.hashes(run.collection), run.duplicate_bits)
-        return generate(todo, self._for(run), run.size, gate, work.image, encoder_of(run))
+    def _drawn(self, first: int, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
+        run, collection, tokens = work.run, work.collection, work.ledger.tokens
+        generator = self._for(run)
+        layouts = layouts_of(generator, tokens.drawn_from(run.collection, first - WINDOW))
+        gate = Gate(collection.seed, tokens.hashes(run.collection), run.duplicate_bits, layouts)
+        return generate(todo, generator, run.size, gate, work.image, encoder_of(run))
 
     def _for(self, run: Run) -> Generator:
         """The generator that a run began with, on its device, or on one that was asked for and draws the same."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.art.artworks import Artworks
 from pipeline.art.draw import Gate, drawn, load_generator, token_seed
 from pipeline.art.draw.encode import encode_png
+from pipeline.art.draw.layouts import layouts_of
 from pipeline.art.draw.stage import draw
 from pipeline.art.drawn import is_installed, model_of
 from pipeline.art.sheet import COLUMNS, ROWS, contact_sheets
@@ -90,7 +91,8 @@ def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: O
 
     check_png("--sheet", sheet)
     near = config.art.duplicate_bits
-    generator, gate, told = _generator(config, seed), Gate(seed, near=near), list[OnSheet]()
+    generator, told = _generator(config, seed), list[OnSheet]()
+    gate = Gate(seed, near=near, layouts=layouts_of(generator))
 
     def pictures() -> Iterator[tuple[str, Image.Image]]:
         specs = (TokenSpec(token_id, token_seed(seed, token_id), NOBODY) for token_id in range(1, count + 1))

@@ -97,6 +97,14 @@ class Tokens:
         )
         return {row["token_id"]: row["phash"] for row in rows}
 
+    def drawn_from(self, collection: int, first: int) -> dict[int, tuple[int, int]]:
+        """Attempt and seed of the collection's drawn tokens from `first` on, by token id."""
+        rows = self._db.rows(
+            "SELECT token_id, attempt, seed FROM token WHERE collection = ? AND token_id >= ? AND state = 'generated'",
+            (collection, first),
+        )
+        return {row["token_id"]: (row["attempt"], row["seed"]) for row in rows}
+
     # ── of one batch ─────────────────────────────────────────────────────────────────────────────────────────
 
     def specs(self, plan: BatchPlan) -> list[TokenSpec]:

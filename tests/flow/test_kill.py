@@ -186,3 +186,24 @@ def test_content_that_is_gone_since_it_was_sealed_is_not_minted(pipeline: Pipeli
     assert ended.returncode == 1 and car.name in ended.stderr and "pipeline repin" in ended.stderr
     car.write_bytes(content)
     assert _mint(tmp_path).returncode == 0
+
+
+def test_killed_while_it_chooses_among_layouts_the_same_command_draws_the_same_tokens(tmp_path: Path) -> None:
+    """A collection whose law leaves little room: tokens have other attempts where earlier ones are not remembered."""
+    draw = ("mint", "--count", "7", "--size", "48", "--seed", "21", "--voice", "grove", "--stop-after", "generate")
+
+    def drawn(folder: Path, **environment: str) -> int:
+        folder.mkdir(exist_ok=True)
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline", *draw],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=120,
+        ).returncode
+
+    assert drawn(tmp_path / "whole") == 0
+    assert drawn(tmp_path / "cut", PIPELINE_CRASH_AT="artwork_recorded:5") == -signal.SIGKILL
+    assert drawn(tmp_path / "cut") == 0
+    assert _images(tmp_path / "cut") == _images(tmp_path / "whole")

@@ -1,7 +1,7 @@
 """What a composition must be before it is drawn: neither bare nor choked, in inks that can be told apart.
 
-Judged on a raster of PROOF pixels, so that it costs little and does not depend on the picture's size. The same seed always
-gets the same answer: nothing of other tokens is asked here.
+Judged on a raster of inks, PROOF pixels wide and high, so that it costs little and does not depend on the picture's size.
+The same seed always gets the same answer: nothing of other tokens is asked here.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.art.compose.flat import Colours, inks
+from pipeline.art.compose.flat import Colours
 from pipeline.art.compose.marks import INKS
-from pipeline.art.compose.raster import Pieces
 
 PROOF = 96
 CELLS = 8  # across and down, of the picture's coarse map
@@ -22,9 +21,8 @@ SEEN = 0.1  # spread of colours over the picture, in OKLab: below it nothing sta
 APART, STANDS = 0.14, 0.16  # distance of the two largest areas, and the spread that makes up for a small one
 
 
-def flaw_of(found: Pieces, colours: Colours) -> str:
+def flaw_of(proof: NDArray[np.uint8], colours: Colours) -> str:
     """What is wrong with a layout in these colours, in a word or two; empty where nothing is."""
-    proof = inks(found, PROOF)
     share = np.bincount(proof.ravel(), minlength=INKS) / proof.size  # (INKS,)
     if not BARE <= 1 - share[0] <= CHOKED:
         return "bare" if share[0] > 1 - BARE else "choked"
@@ -38,6 +36,14 @@ def flaw_of(found: Pieces, colours: Colours) -> str:
     spread = float(np.sqrt((share[:, None] * away * away).sum()))
     between = float(np.sqrt(((lab[first] - lab[second]) ** 2).sum()))
     return "pale" if spread < SEEN or (between < APART and spread < STANDS) else ""
+
+
+def layout_of(proof: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much of each cell each ink covers, (INKS, CELLS, CELLS)."""
+    side = PROOF // CELLS
+    cells = (proof[None] == np.arange(INKS)[:, None, None]).reshape(INKS, CELLS, side, CELLS, side)
+    shares: NDArray[np.float32] = (cells.sum((2, 4)) / (side * side)).astype(np.float32)
+    return shares
 
 
 def deserted(proof: NDArray[np.uint8]) -> float:

@@ -11,19 +11,25 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipeline.art.compose.chance import Chance
-from pipeline.art.compose.flat import Colours, flat
-from pipeline.art.compose.judge import flaw_of
+from pipeline.art.compose.flat import Colours, flat, inks
+from pipeline.art.compose.judge import PROOF, flaw_of, layout_of
 from pipeline.art.compose.palettes import KNOWN
 from pipeline.art.compose.raster import pieces
 from pipeline.art.compose.voices import VOICES
 from pipeline.art.draw import COMPOSED as NAME
 from pipeline.art.draw import Drawing
+from pipeline.art.draw.gates import is_blurred
 from pipeline.art.draw.stage import check_size
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.limits import MAX_SEED
 from pipeline.base.records import Attribute
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MATERIALS = ("flat",)
 RENDERER = "compose-1"  # goes up whenever this code gives other pixels for the same choice and seed
@@ -128,9 +134,14 @@ class Composer:
         palette, colours = Chance(seed, "palette").of(self._palettes)
         composition = self._compose(seed)
         found = pieces(composition.marks)
-        pixels = flat(found, colours, size)
+        pixels, proof = flat(found, colours, size), inks(found, PROOF)
         attributes = (Attribute("Palette", palette), *composition.attributes)
-        return Drawing(seed, pixels, attributes, flaw_of(found, colours))
+        flaw = flaw_of(proof, colours) or ("blurred" if is_blurred(pixels) else "")
+        return Drawing(seed, pixels, attributes, flaw, layout_of(proof))
+
+    def layout(self, seed: int) -> NDArray[np.float32]:
+        """What `draw` says of it, without a picture."""
+        return layout_of(inks(pieces(self._compose(seed).marks), PROOF))
 
 
 def colours_of(palette: str) -> Colours:

@@ -1,5 +1,7 @@
 """What a drawing must be before it becomes a token: finite, not blank, and like no other token of its collection.
 
+Alike are pictures whose hashes are near, and layouts that are one picture in other colours (`layouts.py`).
+
 A refused drawing costs an attempt: the token's next seed is drawn instead, until one passes. What was drawn before is
 known from the ledger, and tokens are drawn in the order of their ids, so a token's attempt depends on neither restarts
 nor on how far other stages have come. Tokens that passed are unlike each other both ways round: drawn again, alone or
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pipeline.art.draw import Drawing
+    from pipeline.art.draw.layouts import Layouts
 
 ATTEMPTS = 16  # of one token; a model that draws one blank in three fails once in 43 million tokens
 BLANK = 0.35  # nats; two flat colours at nine to one have 0.33
 NEAR = 4  # bits of 63: below it people see one picture; pictures that have nothing in common differ in about 31
 HASH_BITS = 63
+PART, CONTRAST, BLURRED = 16, 48, 0.2  # pixels, levels of green, share of the contrast
 STILL = 64.0  # of a frequency: a quarter of a grey level. Symmetric pictures lack half of them, and noise is no sign
 MIRROR = 3.0  # grey levels, on average, by which a picture and its mirror image may differ: edges fall on other pixels
 GRID, LOW = 32, 8  # side of the grey picture that is hashed, and of the corner of its frequencies that counts
@@ -40,11 +44,19 @@ class Gate:
     """Lets drawings of one collection through, or their next attempts, and remembers them.
 
     `drawn` has the hashes of the tokens that are drawn already, by token id. Tokens whose hashes differ in at most
-    `near` bits are duplicates; with None nothing is compared.
+    `near` bits are duplicates, and so are those whose layouts are one; with None nothing is compared.
     """
 
-    def __init__(self, collection_seed: int, drawn: Mapping[int, int] | None = None, near: int | None = NEAR) -> None:
+    def __init__(
+        self,
+        collection_seed: int,
+        drawn: Mapping[int, int] | None = None,
+        near: int | None = NEAR,
+        layouts: Layouts | None = None,
+    ) -> None:
         import numpy as np
+
+        self._layouts = None if near is None else layouts
 
         self._collection_seed, self._near = collection_seed, near
         known = drawn or {}
@@ -62,18 +74,22 @@ class Gate:
             seed = spec.seed if attempt == spec.attempt else token_seed(self._collection_seed, spec.token_id, attempt)
             drawing = draw(seed)
             hashed = phash(drawing.pixels)
-            flaw = drawing.flaw or self._flaw(spec.token_id, drawing, hashed)
+            flaw = drawing.flaw or self._flaw(spec.token_id, attempt, drawing, hashed)
             if not flaw:
                 self._remember(spec.token_id, hashed)
+                if self._layouts and drawing.layout is not None:
+                    self._layouts.remember(spec.token_id, attempt, drawing.layout)
                 return TokenSpec(spec.token_id, seed, spec.recipient, attempt), drawing, hashed
             refused[flaw] = refused.get(flaw, 0) + 1
         told = ", ".join(f"{count} {flaw}" for flaw, count in refused.items())
         raise NothingPasses(token_id=spec.token_id, attempts=ATTEMPTS, first=spec.attempt, told=told)
 
-    def _flaw(self, token_id: int, drawing: Drawing, hashed: int) -> str:
+    def _flaw(self, token_id: int, attempt: int, drawing: Drawing, hashed: int) -> str:
         if is_blank(drawing.pixels):
             return "blank"
         twin = self.twin(token_id, hashed)
+        if twin is None and self._layouts and drawing.layout is not None:
+            twin = self._layouts.twin(token_id, attempt, drawing.layout)
         return f"like token {twin}" if twin is not None else ""
 
     def twin(self, token_id: int, hashed: int) -> int | None:
@@ -145,6 +161,25 @@ def distance(one: int, other: int) -> int:
 def is_blank(pixels: NDArray[np.uint8]) -> bool:
     """Whether there is next to nothing to see: one colour, or nearly so."""
     return colour_entropy(pixels) < BLANK
+
+
+def is_blurred(pixels: NDArray[np.uint8]) -> bool:
+    """Whether the edges of (H, W, 3) pixels are smears: the steepest step in most parts of a picture is a small share of
+    the contrast there.
+
+    Parts without contrast say nothing. An edge over one pixel or two, however textured its sides, has half of its
+    contrast in one step.
+    """
+    import numpy as np
+
+    rows, columns = (side // PART for side in pixels.shape[:2])
+    if not rows * columns:
+        return False
+    light = pixels[: rows * PART, : columns * PART, 1].reshape(rows, PART, columns, PART).astype(np.int16)
+    contrast = light.max((1, 3)) - light.min((1, 3))
+    step = np.maximum(abs(np.diff(light, axis=1)).max((1, 3)), abs(np.diff(light, axis=3)).max((1, 3)))
+    clear = contrast >= CONTRAST
+    return bool(clear.any() and np.median(step[clear] / contrast[clear]) < BLURRED)
 
 
 def colour_entropy(pixels: NDArray[np.uint8]) -> float:
