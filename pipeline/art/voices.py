@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +32,8 @@ class Offer:
     files: tuple[Path, ...]
 
 
-def offer(sheet: Path | None = None, seed: int = 0) -> Offer:
-    """Tell what there is; with `sheet`, write pictures of each voice there, of collections that begin with `seed`."""
+def offer(sheet: Path | None = None, seed: int = 0, own: Mapping[str, str] | None = None) -> Offer:
+    """Tell what there is, with `own` palettes; with `sheet`, write pictures of each voice there, of collections that begin with `seed`."""
     from pipeline.art.compose.palettes import KNOWN
     from pipeline.art.compose.voices import VOICES
     from pipeline.art.draw.composed import MATERIALS
@@ -41,7 +41,7 @@ def offer(sheet: Path | None = None, seed: int = 0) -> Offer:
 
     files = contact_sheets(_pictures(tuple(VOICES), seed), sheet, SIDE) if sheet else []
     told = tuple(VoiceTold(voice.name, voice.about) for voice in VOICES.values())
-    return Offer(told, MATERIALS, tuple(KNOWN), tuple(files))
+    return Offer(told, MATERIALS, (*KNOWN, *(own or {})), tuple(files))
 
 
 def _pictures(voices: tuple[str, ...], seed: int) -> Iterator[tuple[str, Image]]:

@@ -89,7 +89,7 @@ def _voices(call: Call) -> int:
     sheet = call.arguments.sheet
     if sheet is not None:
         check_png("--sheet", Path(sheet))
-    found = offer(Path(sheet) if sheet else None, call.config.art.seed or 0)
+    found = offer(Path(sheet) if sheet else None, call.config.art.seed or 0, call.config.palettes)
     if call.as_json:
         print_json(found)
         return 0

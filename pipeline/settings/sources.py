@@ -18,6 +18,8 @@ from pipeline.base.files import read_regular
 from pipeline.base.installation import loaded
 from pipeline.base.limits import SETTINGS_BYTES
 from pipeline.base.secrets import VARIABLES
+from pipeline.settings.palettes import SECTION as PALETTES
+from pipeline.settings.palettes import named, own_palettes
 from pipeline.settings.table import (
     OLD_SECTIONS,
     PREFIX,
@@ -58,6 +60,7 @@ class Settings:
     mint: MintSettings = field(default_factory=MintSettings)
     plugins: Mapping[str, Section] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    palettes: Mapping[str, str] = field(default_factory=dict)  # of `pipeline.toml`: five colours by name
     around: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # what file and environment say, and which
     job: str = ""  # number of the service's job that asks, empty for a person
 
@@ -112,14 +115,15 @@ class Settings:
 
     def without_flags(self) -> Settings:
         """What would be in force for a call that gives no flag: the environment, the file, the defaults."""
-        return Settings()._with(self.around)
+        return Settings(palettes=self.palettes)._with(self.around)
 
     def _with(self, values: Mapping[str, tuple[Any, str]]) -> Settings:
         sections: dict[str, dict[str, Any]] = {}
         for name, (value, source) in values.items():
             line = _line(name, source)
             said = value if isinstance(value, str) else line.said(value)
-            sections.setdefault(line.section, {})[line.field] = line.read(said, _told(line, source))
+            read = line.read(said, _told(line, source))
+            sections.setdefault(line.section, {})[line.field] = named(read, self.palettes) if name == PALETTES else read
         own: dict[str, Any] = {}
         plugins = dict(self.plugins)
         for section, fields in sections.items():
@@ -207,14 +211,17 @@ def load_settings(flags: Mapping[str, str | None], environ: Mapping[str, str], f
 
     Raises UnknownSetting with a near name, or BadArgument saying which source holds the bad value.
     """
-    around = {line.name: (value, FILE_NAME) for line, value in _from_file(folder / FILE_NAME)}
+    document = _document(folder / FILE_NAME)
+    palettes = _own_palettes(document.pop(PALETTES, {}))
+    entries = (_entry(section, name, value) for section, name, value in _entries(document))
+    around = {line.name: (value, FILE_NAME) for line, value in entries}
     _refuse_strange(environ)
     for line in every_setting():
         if line.variable in environ:
             around[line.name] = (environ[line.variable], line.variable)
     lines = {name: _line(name, "the call") for name in flags}
     said = {name: (flag, lines[name].flag) for name, flag in flags.items() if flag is not None}
-    return replace(Settings()._with(around)._with(said), around=around)
+    return replace(Settings(palettes=palettes)._with(around)._with(said), around=around)
 
 
 def _refuse_strange(environ: Mapping[str, str]) -> None:
@@ -226,18 +233,28 @@ def _refuse_strange(environ: Mapping[str, str]) -> None:
             raise UnknownSetting(source="the environment", name=name, near=near(name, known))
 
 
-def _from_file(path: Path) -> list[tuple[Setting, str]]:
+def _document(path: Path) -> dict[str, Any]:
     try:
         data = read_regular(path, SETTINGS_BYTES)
     except FileNotFoundError:
-        return []
+        return {}
     except OSError as error:
         raise BadArgument(name=FILE_NAME, value=str(path), expected=f"a readable file ({error.strerror})") from error
     try:
-        document = tomllib.loads(data.decode("utf-8-sig"))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # also: an integer of 5,000 digits
         raise BadArgument(name=FILE_NAME, value=str(path), expected=f"TOML ({error or 'nested too deep'})") from error
-    return [_entry(section, name, value) for section, name, value in _entries(document)]
+
+
+def _own_palettes(table: Any) -> dict[str, str]:
+    if not isinstance(table, dict):
+        raise BadArgument(
+            name=f"{FILE_NAME}: {PALETTES}",
+            value=str(table)[:80],
+            expected="a table of palettes: a choice among them stands in [art]",
+            hint='write [palettes] and below it Mine = "f4ead6 e4572e 2a9d8f ffc914 2e282a"',
+        )
+    return own_palettes(FILE_NAME, table)
 
 
 def _entries(document: Mapping[str, Any]) -> Iterable[tuple[str, str, Any]]:
@@ -253,7 +270,7 @@ def _entry(section: str, name: str, value: Any) -> tuple[Setting, str]:
     key = f"{section}.{name}" if section else name
     found = next((line for line in every_setting() if (line.section, line.field) == (section, name)), None)
     if found is None:
-        known = [*(line.key for line in every_setting()), *(kind.section for kind in SECTIONS)]
+        known = [*(line.key for line in every_setting()), *(kind.section for kind in SECTIONS), PALETTES]
         raise UnknownSetting(source=FILE_NAME, name=key, near=near(key, known))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return found, ",".join(value)

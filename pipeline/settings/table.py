@@ -213,7 +213,11 @@ class ArtSettings(Section):
     )
     material: str = setting(words("NAME"), "", "composed art: its material; empty: drawn", Scope.ART, remote=True)
     palettes: str = setting(
-        *(or_empty(listed("NAME,…")), "", "composed art: its palettes, own ones as NAME=30 hex digits; empty: drawn"),
+        *(
+            or_empty(listed("NAME,…")),
+            "",
+            "composed art: its palettes, own ones as NAME=30 hex digits or of [palettes]; empty: drawn",
+        ),
         *(Scope.ART,),
         remote=True,
     )

@@ -16,7 +16,7 @@ from pipeline.art.draw import token_seed
 from pipeline.art.sheet import contact_sheets
 
 SMALL = ("--size", "32", "--seed", "11")
-MINT = ("mint", "--count", "6", "--batch", "2", *SMALL)
+MINT = ("mint", "--count", "6", "--batch", "2", *SMALL, "--voice", "braid")  # tokens that pass at once
 
 
 def tokens(folder: Path) -> dict[int, tuple[int, int, str]]:

@@ -11,11 +11,14 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.art.compose.chance import Chance
 from pipeline.art.compose.flat import Colours, flat, inks
-from pipeline.art.compose.judge import PROOF, flaw_of, layout_of
+from pipeline.art.compose.judge import PROOF, flaw_of, layout_of, oklab
 from pipeline.art.compose.palettes import KNOWN
 from pipeline.art.compose.raster import pieces
 from pipeline.art.compose.voices import VOICES
@@ -27,13 +30,10 @@ from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.limits import MAX_SEED
 from pipeline.base.records import Attribute
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 MATERIALS = ("flat",)
 RENDERER = "compose-1"  # goes up whenever this code gives other pixels for the same choice and seed
 FEWEST, MOST = 4, 6  # palettes of a collection that nobody chose any for
+NEAREST, CONTRAST = 0.05, 0.3  # in OKLab: of any two colours of one's own palette, and of its ground and its contrast
 LONGEST = 256  # characters of a choice's name: it is written into every token's metadata
 OWN = re.compile(r"[A-Za-z0-9 _-]{1,24}=[0-9a-f]{30}")
 FORM = "Name=COLOURS, five colours of six hex digits each without a space: ground, three inks, contrast"
@@ -157,7 +157,29 @@ def _palette(text: str) -> str:
         return _known(text, KNOWN, "palette")
     if not OWN.fullmatch(text):
         raise GenerationError(reason=f"{text!r} is no palette", hint=f"write {FORM}")
+    name = text.partition("=")[0]
+    if taken := next((known for known in KNOWN if known.lower() == name.strip().lower()), None):
+        raise GenerationError(
+            reason=f"the palette {name!r} has the name of one that is here: a trait must say which it is",
+            hint=f"call yours otherwise, or choose {taken} as it is",
+        )
+    _must_be_told_apart(name, text)
     return text
+
+
+def _must_be_told_apart(name: str, palette: str) -> None:
+    """Raises GenerationError for two colours that are nearly one, and for a contrast that is none."""
+    colours = colours_of(palette)
+    places = oklab(np.array(colours, np.float64) / 255)
+    for (i, one), (j, other) in combinations(enumerate(places), 2):
+        away, least = float(np.sqrt(((one - other) ** 2).sum())), CONTRAST if (i, j) == (0, 4) else NEAREST
+        if away < least:
+            what = "ground and contrast" if least == CONTRAST else "two of its colours"
+            told = " and ".join(bytes(colours[k]).hex() for k in (i, j))
+            raise GenerationError(
+                reason=f"in the palette {name!r} {what} are too close: {told} differ by {away:.2f}",
+                hint=f"take colours that differ by {least} or more in OKLab, where black and white differ by 1",
+            )
 
 
 def _known(name: str, among: Iterable[str], what: str) -> str:

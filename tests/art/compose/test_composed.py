@@ -33,7 +33,7 @@ def test_a_name_does_not_tell_the_seed_that_it_was_drawn_from() -> None:
 
 
 def test_a_palette_of_ones_own_colours_every_token() -> None:
-    own = "compose:raked:flat:1:Mine=fafafa102030405060708090000000"
+    own = "compose:raked:flat:1:Mine=fafafa103050405060a08090000000"
     drawing = composer(own).draw(3, 64)
     assert drawing.attributes[0].value == "Mine"
     assert {tuple(pixel) for pixel in drawing.pixels.reshape(-1, 3)[:1]} == {(250, 250, 250)}
@@ -47,6 +47,9 @@ def test_a_palette_of_ones_own_colours_every_token() -> None:
         ("compose:braid:flat:minus", "no number"),
         ("compose:braid:flat:1:Kiln,Oops", "palette 'Oops'"),
         ("compose:braid:flat:1:Mine=123", "five colours"),
+        ("compose:braid:flat:1:kiln=f4ead6e4572e2a9d8fffc9142e282a", "choose Kiln as it is"),
+        ("compose:braid:flat:1:Mine=f4ead6e4572ee4582e2a9d8f2e282a", "e4572e and e4582e differ by 0.0"),
+        ("compose:braid:flat:1:Mine=f4ead6e4572e2a9d8fffc914d0c8b8", "ground and contrast are too close"),
         ("compose:braid:flat:1:Kiln:more", "more than four parts"),
         ("compose:braid:flat:1:" + ",".join(KNOWN), "256 at most"),
     ],
