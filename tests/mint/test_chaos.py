@@ -8,7 +8,7 @@ import pytest
 from mint.chaos import chaos
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_chaos_mints_every_planned_token_once(tmp_path: Path) -> None:
     outcome = chaos(1, tmp_path)
     assert outcome.is_exact, outcome
