@@ -14,6 +14,7 @@ All of it is whole numbers: a marked picture has the same pixels on every machin
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 from functools import cache
@@ -44,18 +45,27 @@ GAINS = (
 DOUBTFUL = 6  # bits that say least, of which up to two are turned where the sum is wrong
 CLEAREST = 4  # places of a cut picture that are read
 _TURNS = tuple(turned for count in (0, 1, 2) for turned in combinations(range(DOUBTFUL), count))
-SMALLEST = 64  # pixels: below, no block of the grid has a pixel of its own
+SMALLEST = 128  # pixels: a smaller picture does not hold what the cells of the grid say
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What 64 bits say."""
+    """What 64 bits say: written out, `5f3a9c12-7`."""
 
-    collection: int  # 32 bits
+    collection: int  # 32 bits: see `number_of`
     token_id: int  # 32 bits
 
     def __str__(self) -> str:
         return f"{self.collection:08x}-{self.token_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Mark:
+        """Raises ValueError for what `str` does not write."""
+        collection, _, token_id = text.partition("-")
+        mark = cls(int(collection, 16), int(token_id)) if text.isascii() else cls(-1, -1)
+        if str(mark) != text or not (0 <= mark.collection < 1 << 32 and 0 <= mark.token_id < 1 << 32):
+            raise ValueError(f"{text!r} is no mark")
+        return mark
 
     @property
     def bits(self) -> int:
@@ -68,6 +78,11 @@ class Found:
 
     mark: Mark
     strength: float
+
+
+def number_of(seed: int) -> int:
+    """The 32 bits that stand for a collection in its marks, from its seed: known before its contract is."""
+    return int.from_bytes(hashlib.sha256(f"nft-pipeline/mark/v1\0{seed}".encode()).digest()[:4], "big")
 
 
 def embed(pixels: NDArray[np.uint8], mark: Mark) -> NDArray[np.uint8]:
@@ -83,7 +98,8 @@ def embed(pixels: NDArray[np.uint8], mark: Mark) -> NDArray[np.uint8]:
     away = (coefficients - lattice) % (STEP * FINE)
     moves = np.where(away > STEP * FINE // 2, STEP * FINE - away, -away)
     change = _spread(_pixels_of(moves), height, width)
-    return np.clip(pixels + ((change + FINE // 2) // FINE)[..., None], 0, 255).astype(np.uint8)
+    marked: NDArray[np.uint8] = np.clip(pixels + ((change + FINE // 2) // FINE)[..., None], 0, 255).astype(np.uint8)
+    return marked
 
 
 def find(pixels: NDArray[np.uint8]) -> Found | None:
@@ -125,8 +141,8 @@ def _votes(frequencies: NDArray[np.float64]) -> NDArray[np.float64]:
 
     places = _places()
     turns = frequencies / (STEP * FINE) - places.dither / UNIT
-    votes: NDArray[np.float64] = np.bincount(places.bit.ravel(), np.cos(2 * np.pi * turns).ravel(), CODE_BITS)
-    return votes
+    says = np.cos(2 * np.pi * turns).ravel()
+    return np.bincount(places.bit.ravel(), says, CODE_BITS).astype(np.float64)
 
 
 def _strength(votes: NDArray[np.float64]) -> float:
@@ -166,7 +182,8 @@ def _code(mark: Mark) -> NDArray[np.int64]:
 def _grid(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The luminance of (H, W, 3) pixels, averaged over the cells of the grid: (GRID, GRID) in parts of FINE."""
     height, width = pixels.shape[:2]
-    return _cells(_at_edges(_integral(pixels), height, 0), width, 0) // (height * width)
+    cells: NDArray[np.int64] = _cells(_at_edges(_integral(pixels), height, 0), width, 0)
+    return cells // (height * width)
 
 
 def _integral(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -176,7 +193,7 @@ def _integral(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     height, width = pixels.shape[:2]
     red, green, blue = LUMA
     wide = pixels.astype(np.int64)
-    sums = np.zeros((height + 1, width + 1), np.int64)
+    sums: NDArray[np.int64] = np.zeros((height + 1, width + 1), np.int64)
     sums[1:, 1:] = (wide[..., 0] * red + wide[..., 1] * green + wide[..., 2] * blue).cumsum(0).cumsum(1)
     return sums
 
@@ -189,15 +206,15 @@ def _at_edges(sums: NDArray[np.int64], side: int, offset: int) -> NDArray[np.int
     edges = np.clip(np.arange(GRID + 1) * side - offset * GRID, 0, length * GRID)
     whole, part = np.divmod(edges, GRID)
     part = part[:, None]
-    return sums[whole] * (GRID - part) + sums[np.minimum(whole + 1, length)] * part
+    found: NDArray[np.int64] = sums[whole] * (GRID - part) + sums[np.minimum(whole + 1, length)] * part
+    return found
 
 
 def _cells(rows: NDArray[np.int64], side: int, offset: int) -> NDArray[np.int64]:
     """The sum of each cell, times GRID twice, from running sums at the edges of its rows: (GRID, GRID)."""
-    import numpy as np
-
     corners = _at_edges(rows.T, side, offset).T
-    return np.diff(np.diff(corners, axis=0), axis=1)
+    strips = corners[1:] - corners[:-1]
+    return strips[:, 1:] - strips[:, :-1]
 
 
 def _spread(grid: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
