@@ -24,6 +24,7 @@ OTHER = {
     "device": "cpu",
     "threads": "3",
     "encoder": "fpng",
+    "watermark": "yes",
     "duplicate_bits": "off",
     "pin": "embedded,kubo",
     "quorum": "1",

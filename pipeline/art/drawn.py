@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,20 @@ from pipeline.art.draw import (
 )
 from pipeline.art.draw.encode import encode_png
 from pipeline.art.draw.layouts import WINDOW, layouts_of
+from pipeline.art.draw.marking import (
+    LEAST_SIZE,
+    Finish,
+    carrying,
+    is_marked,
+    marked,
+    marked_renderer,
+    unmarked,
+)
 from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work, encoder_of
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec
 from pipeline.ledger import Run
+from pipeline.mark.watermark import Mark
 from pipeline.settings import Settings
 from pipeline.settings.table import ArtSettings
 
@@ -64,7 +74,7 @@ class Drawn:
         asked.observer.notice("opening the generator")
         art = self._settings.art
         generator = self._generator = _load(model_of(art, asked.seed), art.device, art.threads or None)
-        return ArtPlan(fingerprint(generator, art.size, art.encoder))
+        return ArtPlan(fingerprint(generator, art.size, art.encoder, is_marked=_is_to_be_marked(art)))
 
     def check(self, run: Run) -> None:
         self._for(run)
@@ -82,7 +92,7 @@ class Drawn:
         collection = work.collection
         spec = TokenSpec(COVER_ID, token_seed(collection.seed, COVER_ID), collection.owner)
         gate = Gate(collection.seed, near=None)  # it may look like a token: it is none
-        (item,) = drawn([spec], self._for(work.run), work.run.size, gate)
+        (item,) = drawn([spec], self._for(work.run), work.run.size, gate, _finish(work))
         assert not isinstance(item, Artwork), "a spec is drawn"
         return Cover(encode_png(item[1].pixels), ".png")
 
@@ -103,7 +113,7 @@ class Drawn:
         generator = self._for(run)
         layouts = layouts_of(generator, tokens.drawn_from(run.collection, first - WINDOW))
         gate = Gate(collection.seed, tokens.hashes(run.collection), run.duplicate_bits, layouts)
-        return generate(todo, generator, run.size, gate, work.image, encoder_of(run))
+        return generate(todo, generator, run.size, gate, work.image, encoder_of(run), _finish(work))
 
     def _for(self, run: Run) -> Generator:
         """The generator that a run began with, on its device, or on one that was asked for and draws the same."""
@@ -134,13 +144,43 @@ class FromSeed:
 
     def again(self, document: Mapping[str, Any]) -> Drawing:
         made = document["generator"]
-        return self._generator.draw(made["seed"], made["size"])
+        drawing = self._generator.draw(made["seed"], made["size"])
+        return carrying(_mark_of(made), drawing) if is_marked(made["renderer"]) else drawing
 
 
-def fingerprint(generator: Generator, size: int, encoder: str) -> Fingerprint:
+def _mark_of(made: Mapping[str, Any]) -> Mark:
+    """Raises GenerationError for a document that does not say which mark its picture has, or says it of one too small."""
+    try:
+        if made["size"] >= LEAST_SIZE:
+            return Mark.parse(str(made.get("mark", "")))
+    except ValueError:
+        pass
+    raise GenerationError(reason="the metadata does not say which mark the picture has", hint="look at another token")
+
+
+def _is_to_be_marked(art: ArtSettings) -> bool:
+    """Raises BadArgument for pictures that are too small to carry what was asked for."""
+    if art.watermark and art.size < LEAST_SIZE:
+        raise BadArgument(
+            name="--watermark",
+            value="on",
+            expected=f"a --size of {LEAST_SIZE} pixels or more: smaller pictures cannot carry a mark",
+        )
+    return art.watermark
+
+
+def _finish(work: Work) -> Finish:
+    """What a run does to its drawings before the gate sees them."""
+    return marked(work.collection.seed) if is_marked(work.run.renderer) else unmarked
+
+
+def fingerprint(generator: Generator, size: int, encoder: str, *, is_marked: bool = False) -> Fingerprint:
     """What a run records of a generator, complete enough to draw each of its pictures again."""
+    made = provenance(generator, size, encoder)
+    if is_marked:
+        made = replace(made, renderer=marked_renderer(made.renderer))
     return Fingerprint(
-        **asdict(provenance(generator, size, encoder)),
+        **asdict(made),
         device=generator.device,
         dtype=generator.dtype,
         threads=generator.threads,
@@ -149,7 +189,7 @@ def fingerprint(generator: Generator, size: int, encoder: str) -> Fingerprint:
 
 def must_draw_the_same(run: Run, generator: Generator) -> None:
     """Refuse to continue with anything that would draw other pixels or write other bytes than the run began with."""
-    now = fingerprint(generator, run.size, encoder_of(run))
+    now = fingerprint(generator, run.size, encoder_of(run), is_marked=is_marked(run.renderer))
     for what in ("weights_sha256", "renderer", "encoder", "dtype"):
         planned, here = getattr(run, what), getattr(now, what)
         if planned != here:

@@ -182,8 +182,8 @@ def _code(mark: Mark) -> NDArray[np.int64]:
 def _grid(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The luminance of (H, W, 3) pixels, averaged over the cells of the grid: (GRID, GRID) in parts of FINE."""
     height, width = pixels.shape[:2]
-    cells: NDArray[np.int64] = _cells(_at_edges(_integral(pixels), height, 0), width, 0)
-    return cells // (height * width)
+    means: NDArray[np.int64] = _cells(_at_edges(_integral(pixels), height, 0), width, 0) // (height * width)
+    return means
 
 
 def _integral(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.art.draw.encode import ENCODERS, encode_png, encoder_id
+from pipeline.art.draw.marking import unmarked_renderer
 from pipeline.art.source import Stated
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
@@ -84,7 +85,7 @@ class Redraw:
         drawing = redrawer.again(document)
         found = distance(pixels, drawing.pixels)
         self._distances.append(found)
-        same_stack = redrawer.renderer == made["renderer"]
+        same_stack = redrawer.renderer == unmarked_renderer(made["renderer"])
         stack = "the same stack" if same_stack else f"{redrawer.renderer}, where {made['renderer']} was used"
         wrong = _untrue_traits(drawing, document)
         if wrong:

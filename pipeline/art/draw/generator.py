@@ -22,6 +22,7 @@ class Drawing:
     attributes: tuple[Attribute, ...]
     flaw: str = ""  # what the generator itself finds wrong with it, such as "blank" or "not finite"
     layout: NDArray[np.float32] | None = None  # see `layouts.py`; of generators that are LaidOut
+    mark: str = ""  # the watermark in its pixels, written out: see `marking.py`
 
 
 class Generator(Protocol):

@@ -8,17 +8,19 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.art.draw.encode import DEFAULT_ENCODER, encode_png, encoder_id
 from pipeline.art.draw.generator import BatchGenerator
+from pipeline.art.draw.marking import Finish, unmarked
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.files import write_whole
 from pipeline.base.limits import MAX_SIDE, MIN_SIDE
-from pipeline.base.records import Artwork, Determinism, Provenance, TokenSpec
+from pipeline.base.records import Artwork, Determinism, Provenance, TokenSpec, TokenWords
 
 if TYPE_CHECKING:
     from pipeline.art.draw import Drawing, Gate, Generator
@@ -37,6 +39,7 @@ def generate(
     gate: Gate,
     image_path: Callable[[int], Path],
     encoder: str = DEFAULT_ENCODER,
+    finish: Finish = unmarked,
 ) -> Iterator[Artwork]:
     """Yield an Artwork per spec, in order, once its PNG is whole at `image_path(token_id)`.
 
@@ -48,7 +51,7 @@ def generate(
     all refused, GenerationError for a generator that gives no pixels of that size, or for which memory is too small.
     """
     check_size(size)
-    return _generate(specs, generator, size, gate, image_path, encoder)
+    return _generate(specs, generator, size, gate, image_path, encoder, finish)
 
 
 def _generate(
@@ -58,6 +61,7 @@ def _generate(
     gate: Gate,
     image_path: Callable[[int], Path],
     encoder: str,
+    finish: Finish,
 ) -> Iterator[Artwork]:
     pending: deque[Future[Artwork]] = deque()
     pool = ThreadPoolExecutor(WORKERS, "encode")
@@ -80,10 +84,11 @@ def _generate(
             attempt=spec.attempt,
             phash=hashed,
             determinism=determinism,
+            words=TokenWords(drawn_from=(("mark", drawing.mark),) if drawing.mark else ()),
         )
 
     try:
-        for item in drawn(specs, generator, size, gate):
+        for item in drawn(specs, generator, size, gate, finish):
             pending.append(_done(item) if isinstance(item, Artwork) else pool.submit(store, *item))
             if len(pending) == IN_FLIGHT:
                 yield pending.popleft().result()
@@ -103,23 +108,23 @@ def _done(artwork: Artwork) -> Future[Artwork]:
 
 
 def drawn(
-    specs: Iterable[TokenSpec | Artwork], generator: Generator, size: int, gate: Gate
+    specs: Iterable[TokenSpec | Artwork], generator: Generator, size: int, gate: Gate, finish: Finish = unmarked
 ) -> Iterator[Artwork | tuple[TokenSpec, Drawing, int]]:
     """Yield what `gate.first_good` gives for each spec, in order; an artwork among them is passed on in its turn.
 
     With a BatchGenerator as many are taken ahead as it draws at once: their first attempts are drawn together. The gate
     judges one after the other all the same, since it compares each with those that passed before, and what it
-    refuses is drawn again alone. Raises what `generate` does.
+    refuses is drawn again alone. `finish` is done to each before the gate sees it. Raises what `generate` does.
     """
     upstream, together = iter(specs), _Together(generator, size)
     while window := list(islice(upstream, together.batch)):
         first = together.draw([item.seed for item in window if isinstance(item, TokenSpec)])
 
-        def taken(seed: int, first: dict[int, Drawing] = first) -> Drawing:
-            return first.pop(seed) if seed in first else draw(generator, seed, size)
+        def taken(token_id: int, seed: int, first: dict[int, Drawing] = first) -> Drawing:
+            return finish(token_id, first.pop(seed) if seed in first else draw(generator, seed, size))
 
         for item in window:
-            yield item if isinstance(item, Artwork) else gate.first_good(item, taken)
+            yield item if isinstance(item, Artwork) else gate.first_good(item, partial(taken, item.token_id))
 
 
 class _Together:
