@@ -19,8 +19,10 @@ from fastapi import FastAPI
 
 from pipeline.base.workspace import Workspace
 from pipeline.serve.gallery import gallery_router
+from pipeline.serve.gallery.media import Media
+from pipeline.serve.pages import pages_router
 from pipeline.serve.problems import tell_problems
-from pipeline.serve.reading import reading_router
+from pipeline.serve.reading import Reader, reading_router
 from pipeline.settings import load_settings
 
 COUNT = 12
@@ -49,12 +51,14 @@ def mint_in(folder: Path, *words: str) -> Workspace:
 
 
 def application(workspace: Workspace) -> FastAPI:
-    """The two routers alone; what stands before them is tested with the service."""
+    """The routers alone; what stands before them is tested with the service."""
     config = load_settings({}, {}, workspace.folder)
+    reader = Reader(workspace, config)
     app = FastAPI()
     tell_problems(app)
-    app.include_router(reading_router(workspace, config, gateway=GATEWAY))
-    app.include_router(gallery_router(workspace, config))
+    app.include_router(reading_router(reader, GATEWAY))
+    app.include_router(gallery_router(Media(workspace, config)))
+    app.include_router(pages_router(reader))
     return app
 
 

@@ -17,6 +17,7 @@ from pipeline.settings import Scope
 
 DEFAULT_PORT, DEFAULT_GATEWAY_PORT = 8089, 8088
 MAX_LABEL = 100
+MAX_TITLE = 80
 
 SERVE_SETTINGS: Takes = (  # what a job's request does not say
     *(Scope.ART, Scope.GATE, Scope.MACHINE, *CONTENT, Scope.PROOF, Scope.NODE, Scope.KEY, Scope.LIMIT),
@@ -41,6 +42,8 @@ def _serve(call: Call) -> int:
         public=words.public,
         url=_site("--url", words.url, whole=True),
         gateway_url=_site("--gateway-url", words.gateway_url),
+        trust_proxy=tuple(_network(text) for text in words.trust_proxy),
+        title=words.title.strip()[:MAX_TITLE],
         log_level=words.log_level,
     )
     with running(call.workspace, call.config, wish, os.environ) as service:
@@ -86,6 +89,18 @@ def _site(flag: str, text: str, *, whole: bool = False) -> str:
             expected=f"https://NAME{'' if whole else ' or https://NAME/PATH'}, and nothing else in it",
         )
     return address
+
+
+def _network(text: str) -> Any:
+    """The addresses of a proxy. Raises BadArgument."""
+    import ipaddress
+
+    try:
+        return ipaddress.ip_network(text.strip())
+    except ValueError:
+        raise BadArgument(
+            name="--trust-proxy", value=text, expected="an address such as 127.0.0.1, or a network such as 10.0.0.0/8"
+        ) from None
 
 
 def _access(call: Call) -> int:
@@ -146,6 +161,7 @@ VERBS = (
             "serve --require-token",
             "serve --host 0.0.0.0 --allow-host art.example.org",
             "serve --public --url https://art.example.org --gateway-url https://ipfs.example.org",
+            "serve --public --url https://art.example.org --trust-proxy 127.0.0.1",
             "serve --rpc-url https://… --network sepolia --keystore key.json",
         ),
         SERVE_SETTINGS,
@@ -191,6 +207,16 @@ VERBS = (
                 "--gateway-url",
                 {"metavar": "URL", "default": "", "help": "the gateway that links to content name, for others"},
             ),
+            (
+                "--trust-proxy",
+                {
+                    "metavar": "ADDRESS",
+                    "action": "append",
+                    "default": [],
+                    "help": "a proxy, or a network of them, whose X-Forwarded-For, -Proto and -Host are believed",
+                },
+            ),
+            ("--title", {"metavar": "TEXT", "default": "", "help": "name of the show (its artist's name)"}),
             (
                 "--log-level",
                 {"choices": ("debug", "info", "warning"), "default": "info", "help": "least important log line (info)"},

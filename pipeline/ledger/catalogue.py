@@ -59,6 +59,16 @@ class TransactionRow:
     spent_wei: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What mining a token's batch cost, and when its transaction was signed; a rebuilt ledger knows neither."""
+
+    start: int
+    quantity: int
+    fee_wei: int
+    signed: float  # seconds since 1970
+
+
 class Catalogue:
     """Questions about one collection, given by its ledger key."""
 
@@ -115,6 +125,26 @@ class Catalogue:
     def cover_root(self, collection: int) -> str | None:
         row = self._db.row("SELECT cover_root FROM collection WHERE id = ?", (collection,))
         return row["cover_root"] if row else None
+
+    def paid(self, collection: int, token_id: int | None = None) -> list[Paid]:
+        """The mined transactions that minted, in order: all of a collection's, or the one of a token."""
+        rows = self._db.rows(
+            "SELECT s.start, s.quantity, s.spent_wei, a.signed FROM slot s"
+            " JOIN attempt a ON a.slot = s.id AND a.state = 'mined'"
+            f" WHERE s.collection = ? AND s.purpose = 'mint' AND s.{_MINTED}"
+            " AND (? IS NULL OR ? BETWEEN s.start AND s.start + s.quantity - 1) ORDER BY s.start",
+            (collection, token_id, token_id),
+        )
+        return [Paid(row["start"], row["quantity"], int(row["spent_wei"] or 0), row["signed"]) for row in rows]
+
+    def signed(self, collection: int, token_id: int) -> dict[bytes, float]:
+        """When the transactions of ours that moved a token were signed, in seconds since 1970, by their hash."""
+        rows = self._db.rows(
+            "SELECT a.hash, a.signed FROM transfer t JOIN attempt a ON a.hash = t.tx_hash"
+            " WHERE t.collection = ? AND t.token_id = ?",
+            (collection, token_id),
+        )
+        return {row["hash"]: row["signed"] for row in rows}
 
     def indexed_block(self, collection: int) -> int | None:
         """The block up to which Transfer events were read; None when none were."""

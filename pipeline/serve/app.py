@@ -14,11 +14,13 @@ from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.serve.door import SHOWN, Door, Rules
 from pipeline.serve.gallery import gallery_router
+from pipeline.serve.gallery.media import Media
 from pipeline.serve.health import health_router
 from pipeline.serve.jobs import jobs_router
 from pipeline.serve.metrics import Metrics
+from pipeline.serve.pages import pages_router
 from pipeline.serve.problems import tell_problems
-from pipeline.serve.reading import reading_router
+from pipeline.serve.reading import Reader, reading_router
 from pipeline.serve.worker import Worker
 from pipeline.settings import Settings
 
@@ -51,12 +53,19 @@ def create_app(
     rules: Rules,
     chain_url: str,
     gateway: str | None = None,
+    url: str = "",
+    title: str = "",
 ) -> Door:
-    """The whole service as an ASGI application; `ledger` and `worker` belong to the caller, who closes and stops them."""
+    """The whole service as an ASGI application; `ledger` and `worker` belong to the caller, who closes and stops them.
+
+    `url` is where others find it, and `title` what the show is called.
+    """
     app = FastAPI(title="pipeline", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.redirect_slashes = False  # it would name the scheme between a proxy and us
     app.include_router(jobs_router(ledger, worker))
-    app.include_router(reading_router(workspace, config, gateway=gateway, public=rules.public))
-    app.include_router(gallery_router(workspace, config, public=rules.public))
+    reader = Reader(workspace, config, public=rules.public)
+    app.include_router(reading_router(reader, gateway))
+    app.include_router(gallery_router(Media(workspace, config, public=rules.public)))
     app.include_router(health_router(workspace, worker, lambda: chain_url))
 
     @app.get("/metrics", response_class=PlainTextResponse, tags=["health"], summary="What Prometheus reads")
@@ -67,6 +76,8 @@ def create_app(
     def read_openapi() -> JSONResponse:
         return JSONResponse(app.openapi())
 
+    told = rules.public or rules.open_reads
+    app.include_router(pages_router(reader, told=told, public=rules.public, url=url, title=title))
     tell_problems(app, public=rules.public)
     app.openapi = lambda: _openapi(app, rules.public)  # type: ignore[method-assign]
     return Door(app, rules, ledger.access.find, metrics.request_answered)

@@ -52,8 +52,16 @@ class Progress(Document):
     state: Literal["unfinished", "minted", "final"]
 
 
+class Work(Document):
+    """A token to be seen beside its collection's name."""
+
+    token_id: TokenId
+    thumbnail: str
+
+
 class CollectionSummary(Document):
     id: int
+    slug: str = Field(description="the word that addresses name it by: its page is /slug, a token's /slug/7")
     name: str
     symbol: str
     description: str
@@ -62,6 +70,7 @@ class CollectionSummary(Document):
     licence: str = Field(description="an SPDX expression, or the address of the terms; empty: not said")
     external_url: str | None = Field(description="http or https; anything else is left out")
     cover: str | None = Field(description="path of the cover image on this server")
+    works: list[Work] = Field(description="a few of its tokens")
     contract: AddressText | None
     chain: ChainInfo
     progress: Progress
@@ -75,6 +84,8 @@ class CollectionDetail(CollectionSummary):
     royalty_receiver: AddressText
     max_supply: int = Field(description="0: no maximum")
     deploy_tx: Hex | None
+    began: float | None = Field(description="when its first minting transaction was signed, in seconds since 1970")
+    fee_wei: Wei | None = Field(description="what minting its tokens cost in fees; null: not known here")
     contract_page: str | None = Field(description="on the chain's block explorer")
     contract_uri: str | None
     cover_root: str | None = Field(description="CID of the directory that holds the cover")
@@ -145,8 +156,17 @@ class TransferEvent(Document):
     sender: AddressText
     recipient: AddressText
     block_number: int
+    time: float | None = Field(description="when it was signed, in seconds since 1970; null: by somebody else")
     transaction: Hex
     transaction_page: str | None
+
+
+class Minting(Document):
+    """The transaction that minted a token, with its neighbours."""
+
+    time: float = Field(description="when it was signed, in seconds since 1970")
+    quantity: Count = Field(description="tokens that it minted")
+    fee_wei: Wei
 
 
 class Animation(Document):
@@ -182,6 +202,8 @@ class TokenDetail(TokenSummary):
     metadata_page: str | None = Field(description="the metadata at the gateway")
     transaction: Hex | None
     block_number: int | None
+    minting: Minting | None = Field(description="null: not minted, or minted from elsewhere")
+    widths: list[int] = Field(description="of its image as `/media/…/{width}.webp`, the smallest first")
     token_page: str | None = Field(description="on the chain's block explorer")
     pinned_at: list[str]
     animation: Animation | None
@@ -196,6 +218,21 @@ class TokenDetail(TokenSummary):
 class OwnerCount(Document):
     owner: AddressText
     tokens: Count
+
+
+class Held(Document):
+    """What an owner has of a collection."""
+
+    collection: CollectionSummary
+    tokens: TokenIndex
+    size: int | None = Field(description="width and height of its newest artworks in pixels")
+    page: str | None = Field(description="the owner, on the chain's block explorer")
+
+
+class Holdings(Document):
+    owner: AddressText
+    total: Count
+    collections: list[Held]
 
 
 class OwnerPage(Document):

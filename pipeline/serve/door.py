@@ -14,7 +14,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 MAX_BODY = 64 << 10  # bytes; the longest request that makes sense has a few hundred
@@ -34,9 +35,17 @@ MAX_CLIENTS = 10_000  # whose pace is remembered; the one that was silent longes
 MAX_SECRET = 512  # characters of an Authorization header that are looked at
 
 SAFE = ("GET", "HEAD")
-ROUTES = ("/v1/collections", "/v1/jobs", "/media/", "/gallery/", "/metrics")  # each with a pace of its own
-ALWAYS_OPEN = ("/healthz", "/")  # says that the process lives; the empty page, which then asks for a token
-SHOWN = ("/v1/collections", "/media/", "/openapi.json", "/readyz")  # all that a public show tells a stranger
+ROUTES = (
+    "/v1/collections",
+    "/v1/owners",
+    "/v1/jobs",
+    "/media/",
+    "/gallery/",
+    "/metrics",
+)  # each with a pace of its own
+ALWAYS_OPEN = ("/healthz", "/robots.txt")  # says that the process lives; asks robots to stay away, or in
+SHOWN = ("/v1/collections", "/v1/owners/", "/media/", "/openapi.json", "/readyz", "/sitemap.xml")  # of a public show
+NO_PAGES = ("v1", "media", "gallery", "metrics", "healthz", "readyz", "openapi.json", "sitemap.xml")
 PAGE_FILES = "/gallery/"  # its style and scripts: nothing of the workspace
 
 
@@ -56,6 +65,7 @@ class Rules:
     any_address: bool = False  # an IP address as Host as well: nobody can rebind that
     open_reads: bool = True  # without a token
     public: bool = False  # a show: it reads for everybody what is SHOWN, and writes for nobody
+    proxies: tuple[Network, ...] = ()  # who may say for whom, by which name and how a request came
     reads: Rate = Rate(1_000, 5_000)  # a page of the grid is a hundred requests
     writes: Rate = Rate(5, 200)
     failures: Rate = Rate(0.5, 20)  # of access, by address
@@ -100,6 +110,7 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _as_it_came(scope, self._rules.proxies)
         visit = _Visit(self._clock())
         answer = _with_headers(send, visit)
         try:
@@ -136,7 +147,7 @@ class Door:
             raise Refused(
                 405, "this is a public show: nobody writes here", "GET and HEAD are answered", allow="GET, HEAD"
             )
-        if safe and (scope["path"] in ALWAYS_OPEN or scope["path"].startswith(PAGE_FILES)):
+        if safe and (scope["path"] in ALWAYS_OPEN or scope["path"].startswith(PAGE_FILES) or is_page(scope["path"])):
             self._take((_address(scope), _route(scope)), self._rules.reads)
             return
         token = await self._token(headers.get(b"authorization"), _address(scope))
@@ -184,6 +195,44 @@ class Door:
             raise Refused(
                 429, "too many requests", f"come back in {wait_s} s", retry_after=str(wait_s), connection="close"
             )
+
+
+def is_page(path: str) -> bool:
+    """Whether an address is one that people pass on, such as `/`, `/lino/7` or `/docs`.
+
+    A closed service answers each of them with the same empty page, which then asks for a token.
+    """
+    first, _, rest = path.strip("/").partition("/")
+    return first not in NO_PAGES and "/" not in rest
+
+
+def _as_it_came(scope: MutableMapping[str, Any], proxies: Sequence[Network]) -> MutableMapping[str, Any]:
+    """A request as its sender made it, where a proxy that is trusted passes it on; anybody else's word is nobody's.
+
+    The client is the last address that no trusted proxy has: each one writes down behind the others whom it heard.
+    """
+    if not proxies or not _is_of(_address(scope), proxies):
+        return scope
+    told = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    way = [address.strip() for address in told.get(b"x-forwarded-for", "").split(",")]
+    client = next((address for address in reversed(way) if not _is_of(address, proxies)), "")
+    came = dict(scope)
+    if _is_address(client):
+        came["client"] = (client, 0)
+    if (scheme := told.get(b"x-forwarded-proto", "").strip().lower()) in ("http", "https"):
+        came["scheme"] = scheme
+    if host := told.get(b"x-forwarded-host", "").strip():
+        others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        came["headers"] = [*others, (b"host", host.encode("latin-1"))]
+    return came
+
+
+def _is_of(address: str, networks: Sequence[Network]) -> bool:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in network for network in networks)
 
 
 def _unauthorized(error: str) -> Refused:

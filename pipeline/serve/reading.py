@@ -29,6 +29,7 @@ from pipeline.mint.collection import Collection as Contract
 from pipeline.pin.store import CarStore
 from pipeline.serve import documents as doc
 from pipeline.serve import streams, views
+from pipeline.serve.gallery import addresses
 from pipeline.serve.index import Index, Indexes, Order
 from pipeline.serve.index import Query as Wanted
 from pipeline.serve.problems import PROBLEMS, Busy, problem_of
@@ -47,6 +48,7 @@ MAX_VERIFICATIONS = 4  # that wait their turn: each draws an image again
 
 CollectionId = Annotated[int, Path(ge=1, le=MAX_EXACT, description="as `/v1/collections` tells it")]
 TokenId = Annotated[int, Path(ge=1, le=MAX_EXACT)]
+AddressPath = Annotated[str, Path(pattern="^0x[0-9a-fA-F]{40}$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Cursor = Annotated[str | None, Query(max_length=64, pattern="^[0-9]{1,16}([.-][0-9a-zA-Z]{1,42})?$")]
 _EVENTS: dict[str, Any] = {streams.MEDIA_TYPE: {"schema": {"type": "string"}}}
@@ -77,24 +79,15 @@ def wanted(
 WantedQuery = Annotated[Wanted, Depends(wanted)]
 
 
-def reading_router(
-    workspace: Workspace,
-    config: Settings,
-    *,
-    gateway: str | None = None,
-    verifier: Verifier | None = None,
-    public: bool = False,
-) -> APIRouter:
-    """The routes below /v1. `gateway` is the address under which content is served, ending in /ipfs/.
-
-    `public`: for strangers, who learn of a token once it is minted, and how many others there will be.
-    """
-    routes = ReadingRoutes(Reader(workspace, config, verifier, public=public), gateway)
+def reading_router(reader: Reader, gateway: str | None = None) -> APIRouter:
+    """The routes below /v1. `gateway` is the address under which content is served, ending in /ipfs/."""
+    routes = ReadingRoutes(reader, gateway)
     router = APIRouter(prefix="/v1", responses=PROBLEMS, tags=["reading"])
     one, token = "/collections/{collection_id}", "/collections/{collection_id}/tokens/{token_id}"
     for path, route in (
         ("/collections", routes.collections),
         (one, routes.collection),
+        ("/owners/{address}", routes.holdings),
         (f"{one}/tokens", routes.tokens),
         (f"{one}/index", routes.index),
         (f"{one}/facets", routes.facets),
@@ -119,10 +112,15 @@ class ReadingRoutes:
         """Every collection of the workspace, the newest first."""
         return self._reader.collections()
 
+    def holdings(self, address: AddressPath) -> doc.Holdings:
+        """What an address owns, in every collection: the newest collection first."""
+        return self._reader.holdings(Address(address))
+
     def collection(self, collection_id: CollectionId) -> doc.CollectionDetail:
         """One collection: what it is called, where it lives, who owns it, how far it is."""
         with self._reader.open(collection_id) as (ledger, found):
-            return views.collection_detail(ledger, found, self._gateway, public=self._reader.public)
+            slug = self._reader.slugs(ledger)[found.id]
+            return views.collection_detail(ledger, found, slug, self._gateway, public=self._reader.public)
 
     async def progress(self, request: Request, collection_id: CollectionId) -> doc.Progress:
         """How far a collection is; with `Accept: text/event-stream` told again whenever it changes, until it is minted."""
@@ -152,15 +150,16 @@ class ReadingRoutes:
         """The ids of all tokens that a query leaves, in order, with rank and image version: what a grid needs."""
         with self._reader.open(collection_id) as (ledger, found):
             index = self._reader.indexes.of(ledger, found.id)
-        positions = index.find(query, sort)
-        shown = positions[:MAX_INDEX]
-        return doc.TokenIndex(
-            total=len(positions),
-            token_ids=[index.ids[position] for position in shown],
-            ranks=[index.ranks[position] for position in shown],
-            versions=[index.versions[position] for position in shown],
-            names=[index.names[position] for position in shown] if index.names else [],
-        )
+        return columns(index, index.find(query, sort))
+
+    def token_ids(self, collection_id: int) -> list[int]:
+        """Every token that is shown of a collection."""
+        with self._reader.open(collection_id) as (ledger, found):
+            return self._reader.indexes.of(ledger, found.id).ids
+
+    def number(self, word: str) -> int | None:
+        """The collection that an address names by this word."""
+        return self._reader.number(word)
 
     def facets(self, collection_id: CollectionId, query: WantedQuery) -> doc.Facets:
         """Every trait with its values, and how many tokens choosing one of them would leave."""
@@ -212,10 +211,13 @@ class ReadingRoutes:
 
 
 class Reader:
-    """What the routes share: the workspace, its indexes, the open streams, and the verifications."""
+    """What the routes share: the workspace, its indexes, the open streams, and the verifications.
+
+    `public`: for strangers, who learn of a token once it is minted, and how many others there will be.
+    """
 
     def __init__(
-        self, workspace: Workspace, config: Settings, verifier: Verifier | None, *, public: bool = False
+        self, workspace: Workspace, config: Settings, verifier: Verifier | None = None, *, public: bool = False
     ) -> None:
         self.workspace, self.public = workspace, public
         self.indexes = Indexes(workspace, public=public)
@@ -242,7 +244,39 @@ class Reader:
             return []
         with Ledger(self.workspace.ledger, readonly=True) as ledger:
             shown = reversed(self._shown(ledger))
-            return [views.collection_summary(ledger, found, public=self.public) for found in shown]
+            slugs = self.slugs(ledger)
+            return [views.collection_summary(ledger, found, slugs[found.id], public=self.public) for found in shown]
+
+    def slugs(self, ledger: Ledger) -> dict[int, str]:
+        """The word that addresses name each collection by that is shown."""
+        return addresses.slugs((one.id, one.name) for one in self._shown(ledger))
+
+    def number(self, word: str) -> int | None:
+        """The collection that an address names by this word, or by its name's word with its number behind it."""
+        if not self.workspace.ledger.exists():
+            return None
+        with Ledger(self.workspace.ledger, readonly=True) as ledger:
+            named = self.slugs(ledger)
+            found = next((number for number, slug in named.items() if slug == word), None)
+            longer = (one.id for one in self._shown(ledger) if f"{addresses.slug(one.name)}-{one.id}" == word)
+            return next(longer, None) if found is None else found
+
+    def holdings(self, owner: Address) -> doc.Holdings:
+        held = []
+        if self.workspace.ledger.exists():
+            with Ledger(self.workspace.ledger, readonly=True) as ledger:
+                slugs = self.slugs(ledger)
+                for found in reversed(self._shown(ledger)):
+                    index = self.indexes.of(ledger, found.id)
+                    positions = index.find(Wanted(owner=owner))
+                    if positions:
+                        summary = views.collection_summary(ledger, found, slugs[found.id], public=self.public)
+                        size = next((run.size for run in ledger.runs.of(found.id)), None)
+                        page = views.owner_page(found, owner)
+                        held.append(
+                            doc.Held(collection=summary, tokens=columns(index, positions), size=size, page=page)
+                        )
+        return doc.Holdings(owner=owner, total=sum(one.tokens.total for one in held), collections=held)
 
     def _shown(self, ledger: Ledger) -> list[Collection]:
         found = ledger.collections.all()
@@ -345,6 +379,18 @@ async def _step_events(steps: AsyncIterator[doc.VerificationStep], token_id: int
 def _verification(token_id: int, steps: Sequence[doc.VerificationStep]) -> doc.Verification:
     failed = any(step.ok is False for step in steps)
     return doc.Verification(ok=not failed and any(step.ok for step in steps), token_id=token_id, steps=list(steps))
+
+
+def columns(index: Index, positions: Sequence[int]) -> doc.TokenIndex:
+    """Tokens by their position, as a grid wants them; of more than it can show, the first ones."""
+    shown = positions[:MAX_INDEX]
+    return doc.TokenIndex(
+        total=len(positions),
+        token_ids=[index.ids[position] for position in shown],
+        ranks=[index.ranks[position] for position in shown],
+        versions=[index.versions[position] for position in shown],
+        names=[index.names[position] for position in shown] if index.names else [],
+    )
 
 
 def _token_page(

@@ -19,7 +19,7 @@ from pipeline.flow.plan import chain_kind
 from pipeline.ledger import Ledger
 from pipeline.pin.gateway import gateway_app, serve_gateway
 from pipeline.serve.app import create_app
-from pipeline.serve.door import Rules
+from pipeline.serve.door import Network, Rules
 from pipeline.serve.logs import hide_secrets, log_to_stderr
 from pipeline.serve.metrics import Metrics
 from pipeline.serve.worker import Worker
@@ -42,6 +42,8 @@ class Wish:
     public: bool = False  # a show for strangers
     url: str = ""  # where others find it: behind a proxy, or by a name
     gateway_url: str = ""  # where others find its content; the gateway's own address leads only this machine there
+    trust_proxy: tuple[Network, ...] = ()  # whose X-Forwarded-For, -Proto and -Host are believed
+    title: str = ""  # of the show; empty: its artist's name
     log_level: str = "info"
 
     def rules(self) -> Rules:
@@ -57,6 +59,7 @@ class Wish:
             any_address=not local,
             open_reads=local and not self.require_token,
             public=self.public,
+            proxies=self.trust_proxy,
         )
 
     def content(self, gateway: str) -> str | None:
@@ -109,6 +112,8 @@ def running(workspace: Workspace, config: Settings, wish: Wish, environ: Mapping
             rules=wish.rules(),
             chain_url=chain,
             gateway=wish.content(gateway),
+            url=wish.url,
+            title=wish.title,
         )
         worker.start()
         stack.callback(worker.stop, STOP_S)

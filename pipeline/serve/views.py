@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from pipeline.base.cid import IpfsUri
 from pipeline.base.errors import NoSuch
 from pipeline.base.media import ANIMATIONS
 from pipeline.base.records import hex_data
-from pipeline.ledger import Collection, Ledger, Token
+from pipeline.ledger import Collection, Ledger, Run, Token
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.owners import Transfer
 from pipeline.mint.networks import Network, network_of
@@ -17,28 +18,35 @@ from pipeline.serve import documents as doc
 from pipeline.serve.gallery.addresses import (
     COVER_WIDTH,
     GRID_WIDTH,
+    REDRAWN,
+    WIDTHS,
     animation_path,
     cover_thumbnail,
     image_path,
     thumbnail_path,
 )
+from pipeline.serve.gallery.redrawn import scales
 from pipeline.serve.index import VERSION_DIGITS, Index
 
+SHOWN_WORKS = 6  # of a collection, beside its name
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def collection_summary(ledger: Ledger, collection: Collection, *, public: bool = False) -> doc.CollectionSummary:
-    return doc.CollectionSummary(**_summary(ledger, collection, public))
+def collection_summary(
+    ledger: Ledger, collection: Collection, slug: str, *, public: bool = False
+) -> doc.CollectionSummary:
+    """A collection in a list; `slug` is the word that addresses name it by."""
+    return doc.CollectionSummary(**_summary(ledger, collection, slug, public))
 
 
 def collection_detail(
-    ledger: Ledger, collection: Collection, gateway: str | None, *, public: bool = False
+    ledger: Ledger, collection: Collection, slug: str, gateway: str | None, *, public: bool = False
 ) -> doc.CollectionDetail:
     """Everything about a collection; for the `public` without what would draw its next tokens."""
     catalogue, network = ledger.catalogue, network_of(collection.chain_id)
-    info = collection.info_root
+    info, paid = collection.info_root, catalogue.paid(collection.id)
     return doc.CollectionDetail(
-        **_summary(ledger, collection, public),
+        **_summary(ledger, collection, slug, public),
         owner=collection.owner,
         owners=catalogue.owner_counts(collection.id),
         seed=None if public else collection.seed,
@@ -46,6 +54,8 @@ def collection_detail(
         royalty_receiver=collection.royalty_receiver,
         max_supply=collection.max_supply,
         deploy_tx=_hex(collection.tx_hash),
+        began=min((one.signed for one in paid), default=None),
+        fee_wei=str(sum(one.fee_wei for one in paid)) if paid else None,
         contract_page=network.contract_page(collection.contract) if network and collection.contract else None,
         contract_uri=str(IpfsUri(info, "collection.json")) if info else None,
         cover_root=catalogue.cover_root(collection.id),
@@ -55,11 +65,12 @@ def collection_detail(
     )
 
 
-def _summary(ledger: Ledger, collection: Collection, public: bool) -> dict[str, Any]:
+def _summary(ledger: Ledger, collection: Collection, slug: str, public: bool) -> dict[str, Any]:
     catalogue = ledger.catalogue
     cover = catalogue.cover_root(collection.id)
     return {
         "id": collection.id,
+        "slug": slug,
         "name": collection.name,
         "symbol": collection.symbol,
         "description": collection.description,
@@ -68,10 +79,32 @@ def _summary(ledger: Ledger, collection: Collection, public: bool) -> dict[str, 
         "licence": collection.licence,
         "external_url": web_url(collection.external_url),
         "cover": cover_thumbnail(collection.id, cover, COVER_WIDTH) if cover else None,
+        "works": _works(ledger, collection.id, public),
         "contract": collection.contract,
         "chain": _chain(ledger, collection, public),
         "progress": progress(catalogue, collection.id),
     }
+
+
+def _works(ledger: Ledger, collection_id: int, public: bool) -> list[doc.Work]:
+    """A few tokens that are spread over the collection; of what the `public` may see."""
+    counts = progress(ledger.catalogue, collection_id)
+    there = counts.minted if public else counts.drawn
+    shown = dict.fromkeys(1 + place * there // SHOWN_WORKS for place in range(SHOWN_WORKS)) if there else {}
+    found = []
+    for token_id in shown:
+        image = ledger.catalogue.image(collection_id, token_id)
+        if image and (not public or ledger.catalogue.has_minted(collection_id, token_id)):
+            version = image[0].hex()[:VERSION_DIGITS]
+            path = thumbnail_path(collection_id, token_id, version, COVER_WIDTH)
+            found.append(doc.Work(token_id=token_id, thumbnail=path))
+    return found
+
+
+def owner_page(collection: Collection, owner: str) -> str | None:
+    """Where an owner is looked up."""
+    network = network_of(collection.chain_id)
+    return network.contract_page(owner) if network else None
 
 
 def _chain(ledger: Ledger, collection: Collection, public: bool) -> doc.ChainInfo:
@@ -130,6 +163,7 @@ def token_detail(
     catalogue, network = ledger.catalogue, network_of(collection.chain_id)
     run = catalogue.run_of(collection.id, token_id)
     assert run is not None, "a token belongs to a batch, and a batch to a run"
+    signed = ledger.catalogue.signed(collection.id, token_id)
     on_chain = network is not None and collection.contract is not None and token.state in ("mined", "final")
     return doc.TokenDetail(
         **_token(collection, token, index, position),
@@ -146,7 +180,7 @@ def token_detail(
             for attribute in token.attributes
         ],
         recipient=token.recipient,
-        history=[_transfer(event, network) for event in ledger.owners.history(collection.id, token_id)],
+        history=[_transfer(event, network, signed) for event in ledger.owners.history(collection.id, token_id)],
         token_uri=token.token_uri,
         image_uri=token.image,
         image_sha256=token.image_sha256.hex() if token.image_sha256 else None,
@@ -154,6 +188,8 @@ def token_detail(
         metadata_page=_at(gateway, token.token_uri),
         transaction=_hex(token.tx_hash),
         block_number=token.block_number,
+        minting=_minting(ledger, collection, token_id),
+        widths=_widths(run, token),
         token_page=network.token_page(str(collection.contract), token_id) if on_chain and network else None,
         pinned_at=list(ledger.pins.proved_at(token.metadata_root)) if token.metadata_root else [],
         animation=_animation(collection, token, gateway),
@@ -197,11 +233,25 @@ def _animation(collection: Collection, token: Token, gateway: str | None) -> doc
     return doc.Animation(kind=ANIMATIONS[moving.suffix], uri=uri, path=path, web_page=_at(gateway, uri))
 
 
-def _transfer(event: Transfer, network: Network | None) -> doc.TransferEvent:
+def _minting(ledger: Ledger, collection: Collection, token_id: int) -> doc.Minting | None:
+    paid = next(iter(ledger.catalogue.paid(collection.id, token_id)), None)
+    return doc.Minting(time=paid.signed, quantity=paid.quantity, fee_wei=str(paid.fee_wei)) if paid else None
+
+
+def _widths(run: Run, token: Token) -> list[int]:
+    """Sizes of a token's picture that are worth asking for: smaller than its image, or drawn again larger."""
+    if token.state == "planned":
+        return []
+    smaller = [width for width in WIDTHS if width < run.size or run.size == 0]
+    return smaller + ([width for width in REDRAWN if width > run.size] if scales(run.model) else [])
+
+
+def _transfer(event: Transfer, network: Network | None, signed: Mapping[bytes, float]) -> doc.TransferEvent:
     return doc.TransferEvent(
         sender=event.sender,
         recipient=event.recipient,
         block_number=event.block_number,
+        time=signed.get(event.tx_hash),
         transaction=hex_data(event.tx_hash),
         transaction_page=_transaction_page(network, event.tx_hash),
     )

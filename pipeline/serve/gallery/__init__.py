@@ -1,12 +1,15 @@
 """The gallery: one page, its style and its modules, and the images that it shows. No build step, nobody's network.
 
-static/       what the browser gets, as it is
-media.py      images and thumbnails
+static/       what the browser gets, as it is; index.html is what every page begins with (pages.py)
+addresses.py  how pages and images are addressed
+media.py      images and thumbnails, and larger ones that are drawn again
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
@@ -15,16 +18,21 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from pipeline.base.errors import NoSuch
-from pipeline.base.workspace import Workspace
-from pipeline.serve.gallery.media import media_router
-from pipeline.settings import Settings
+from pipeline.serve.gallery.media import Media, media_router
 
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain",  # the typeface's licence
+}
 # Nothing inline, nothing from elsewhere, no plug-ins, no frames but a token's own page, which is sandboxed on both sides
 # (media.py), and no text that becomes markup (Trusted Types).
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "media-src 'self' blob:; frame-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; media-src 'self' blob:; frame-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 HEADERS = {
@@ -36,39 +44,44 @@ HEADERS = {
 }
 
 
-def gallery_router(workspace: Workspace, config: Settings, *, public: bool = False) -> APIRouter:
-    """The page at `/`, its files below /gallery, and the images below /media; `public`: of minted tokens alone."""
+def gallery_router(media: Media) -> APIRouter:
+    """The page's files below /gallery, and the images below /media."""
     router = APIRouter(include_in_schema=False)
-
-    @router.get("/")
-    def page(request: Request) -> Response:
-        return _static(request, "index.html")
 
     @router.get("/gallery/{name}")
     def file(request: Request, name: str) -> Response:
-        return _static(request, name)
+        if name not in static_files():
+            raise NoSuch(what=f"file {name[:60]!r}")
+        return answer(request, static_files()[name])
 
-    router.include_router(media_router(workspace, public=public), include_in_schema=True)
+    router.include_router(media_router(media), include_in_schema=True)
     return router
 
 
-def _static(request: Request, name: str) -> Response:
-    if name not in _files():
-        raise NoSuch(what=f"file {name[:60]!r}")
-    data, tag, kind = _files()[name]
-    headers = HEADERS | {"ETag": tag}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(data, headers=headers, media_type=kind)
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    data: bytes
+    kind: str
+
+    @property
+    def tag(self) -> str:
+        return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
+
+
+def answer(request: Request, file: StaticFile, status: int = 200, headers: Mapping[str, str] = HEADERS) -> Response:
+    """A file of the page, or that it has not changed."""
+    told = {**headers, "ETag": file.tag}
+    if status == 200 and request.headers.get("if-none-match") == file.tag:
+        return Response(status_code=304, headers=told)
+    return Response(file.data, status, told, file.kind)
 
 
 @cache
-def _files() -> dict[str, tuple[bytes, str, str]]:
-    """Each file of the page by its name: bytes, ETag and type. What is not in here does not exist."""
+def static_files() -> dict[str, StaticFile]:
+    """Each file of the page by its name. What is not in here does not exist."""
     found = {}
     for file in (files("pipeline.serve.gallery") / "static").iterdir():
         kind = TYPES.get(PurePath(file.name).suffix)
         if kind is not None:
-            data = file.read_bytes()
-            found[file.name] = (data, f'"{hashlib.sha256(data).hexdigest()[:32]}"', kind)
+            found[file.name] = StaticFile(file.read_bytes(), kind)
     return found

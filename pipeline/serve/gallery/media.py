@@ -24,9 +24,11 @@ from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.pin import unixfs
 from pipeline.pin.store import CarStore
-from pipeline.serve.gallery.addresses import WIDTHS
-from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails
+from pipeline.serve.gallery.addresses import PREVIEW, REDRAWN, WIDTHS
+from pipeline.serve.gallery.redrawn import redrawn, scales
+from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails, preview, thumbnail
 from pipeline.serve.problems import PROBLEMS
+from pipeline.settings import Settings
 
 # What is opened by itself, as a page, runs nothing, loads nothing and has an origin of its own.
 HEADERS = {
@@ -35,6 +37,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+FOR_ALL = "public, max-age=31536000, immutable"  # of a public show: whatever stands between may keep it as well
 
 # A token's page may run what it holds itself and reach nothing: no other origin, no server, no window but its own.
 PAGE_HEADERS = {
@@ -53,15 +57,19 @@ Version = Annotated[str, InPath(pattern="^[0-9a-f]{8}$")]
 Root = Annotated[str, InPath(pattern="^[a-zA-Z0-9]{46,100}$")]
 
 
-def media_router(workspace: Workspace, *, public: bool = False) -> APIRouter:
+def media_router(media: Media) -> APIRouter:
     """Routes below /media. An address names the content, so each answer may be kept for ever."""
-    media = Media(workspace, public=public)
     router = APIRouter(prefix="/media", responses=PROBLEMS, tags=["media"])
 
     @router.get("/{collection_id}/cover/{root}/{width}.webp", response_class=FileResponse)
     async def cover(request: Request, collection_id: CollectionId, root: Root, width: int) -> Response:
         """The cover of a collection as a thumbnail."""
         return await media.thumbnail(request, width, *await asyncio.to_thread(media.cover, collection_id, root))
+
+    @router.get("/{collection_id}/cover/{root}/preview.jpg", response_class=FileResponse)
+    async def cover_preview(request: Request, collection_id: CollectionId, root: Root) -> Response:
+        """The cover of a collection as a chat shows it beside a link: 1200 by 630 pixels, JPEG."""
+        return await media.preview(request, *await asyncio.to_thread(media.cover, collection_id, root))
 
     @router.get("/{collection_id}/{token_id}/{version}/image", response_class=FileResponse)
     async def image(request: Request, collection_id: CollectionId, token_id: TokenId, version: Version) -> Response:
@@ -77,11 +85,23 @@ def media_router(workspace: Workspace, *, public: bool = False) -> APIRouter:
     async def thumbnail(
         request: Request, collection_id: CollectionId, token_id: TokenId, version: Version, width: int
     ) -> Response:
-        """A small image of a token; an SVG, which has every size, is its own."""
+        """An image of a token in another size: a thumbnail, never larger than the image; an SVG, which has every size, as it is.
+
+        2048 and 3072 are drawn again from the token's seed, where its art has every size.
+        """
         sha256, suffix = await asyncio.to_thread(media.digest, collection_id, token_id, version)
         if suffix == SVG and width in WIDTHS:
             return await asyncio.to_thread(media.image, request, collection_id, token_id, version)
+        if width in REDRAWN:
+            make = await asyncio.to_thread(media.redrawn, collection_id, token_id, width)
+            return await media.picture(request, sha256, f"{width}.webp", make)
         return await media.thumbnail(request, width, sha256, lambda: media.read(collection_id, token_id, sha256))
+
+    @router.get("/{collection_id}/{token_id}/{version}/preview.jpg", response_class=FileResponse)
+    async def preview(request: Request, collection_id: CollectionId, token_id: TokenId, version: Version) -> Response:
+        """A token as a chat shows it beside a link: whole, on paper of 1200 by 630 pixels, JPEG."""
+        sha256, _ = await asyncio.to_thread(media.digest, collection_id, token_id, version)
+        return await media.preview(request, sha256, lambda: media.read(collection_id, token_id, sha256))
 
     return router
 
@@ -89,8 +109,9 @@ def media_router(workspace: Workspace, *, public: bool = False) -> APIRouter:
 class Media:
     """Where images are in a workspace: as files that `mint` drew, or else in the CARs; `public`: of what is minted."""
 
-    def __init__(self, workspace: Workspace, *, public: bool = False) -> None:
-        self.workspace, self._public = workspace, public
+    def __init__(self, workspace: Workspace, config: Settings, *, public: bool = False) -> None:
+        self.workspace, self._config, self._public = workspace, config, public
+        self._headers = HEADERS | ({"Cache-Control": FOR_ALL} if public else {})
         self.store = CarStore(workspace.cars)
         self.thumbnails = Thumbnails(workspace.thumbnails)
 
@@ -108,7 +129,7 @@ class Media:
 
     def image(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
         sha256, suffix = self.digest(collection_id, token_id, version)
-        headers = HEADERS | {"ETag": f'"{sha256}"'}
+        headers = self._headers | {"ETag": f'"{sha256}"'}
         if _known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         path = self.workspace.image(collection_id, token_id, suffix)
@@ -140,7 +161,7 @@ class Media:
         suffix, sha256 = moving.suffix, moving.sha256.hex()
         shown = BY_SUFFIX[suffix]
         content_type = f"{shown.type}; charset=utf-8" if shown.kind == "page" else shown.type
-        headers = HEADERS | {"ETag": f'"{sha256}"'} | (PAGE_HEADERS if shown.kind == "page" else {})
+        headers = self._headers | {"ETag": f'"{sha256}"'} | (PAGE_HEADERS if shown.kind == "page" else {})
         if _known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         path = self.workspace.image(collection_id, token_id, suffix)
@@ -160,12 +181,28 @@ class Media:
     async def thumbnail(self, request: Request, width: int, sha256: str, read: Callable[[], bytes]) -> Response:
         """A thumbnail, made if it is not there. Raises NoSuch for widths that are not made, NotAnImage, Busy."""
         if width not in WIDTHS:
-            raise NoSuch(what=f"width {width}", hint=f"there are {' and '.join(map(str, WIDTHS))}")
-        headers = HEADERS | {"ETag": f'"{sha256}-{width}"'}
+            raise NoSuch(what=f"width {width}", hint=f"there are {', '.join(map(str, WIDTHS))}")
+        return await self.picture(request, sha256, f"{width}.webp", lambda: thumbnail(read(), width))
+
+    async def preview(self, request: Request, sha256: str, read: Callable[[], bytes]) -> Response:
+        """What a chat shows of a link, made if it is not there. Raises NotAnImage, Busy."""
+        return await self.picture(request, sha256, PREVIEW, lambda: preview(read()))
+
+    async def picture(self, request: Request, sha256: str, form: str, make: Callable[[], bytes]) -> Response:
+        """A picture that is made of the one with this digest, once. Raises what `make` does, and Busy."""
+        headers = self._headers | {"ETag": f'"{sha256}-{form}"'}
         if _known(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        path = await asyncio.wrap_future(self.thumbnails.of(sha256, width, read))
-        return FileResponse(path, headers=headers, media_type="image/webp")
+        path = await asyncio.wrap_future(self.thumbnails.made(sha256, form, make))
+        return FileResponse(path, headers=headers, media_type="image/jpeg" if form == PREVIEW else "image/webp")
+
+    def redrawn(self, collection_id: int, token_id: int, width: int) -> Callable[[], bytes]:
+        """What draws a token again at this size. Raises NoSuch where its art has no other size than its image's."""
+        with self._ledger() as ledger:
+            run, token = ledger.catalogue.run_of(collection_id, token_id), ledger.tokens.get(collection_id, token_id)
+        if run is None or token is None or token.seed is None or not scales(run.model):
+            raise NoSuch(what=f"width {width} of token {token_id}", hint=f"there are {', '.join(map(str, WIDTHS))}")
+        return lambda: redrawn(self._config, run, token, width)
 
     def _shows(self, ledger: Ledger, collection_id: int, token_id: int | None = None) -> bool:
         return not self._public or ledger.catalogue.has_minted(collection_id, token_id)

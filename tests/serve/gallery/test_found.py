@@ -73,21 +73,21 @@ def served_art(found: Workspace) -> Iterator[Served]:
 
 
 def test_a_token_has_its_own_name_in_the_grid_in_searches_and_on_its_page(served_art: Served, open_page: Any) -> None:
-    page = open_page(f"{served_art.url}/#/1")
+    page = open_page(f"{served_art.url}/art")
     names = page.locator(".cell .name")
     expect(names).to_have_text(["<b>Harbour</b> at dusk", "Wind #2", "#3", "#4", "#5", "#6"])
     expect(page.locator(".cell.there")).to_have_count(6)  # the SVG as well
     page.get_by_label("Search tokens by id, name").fill("harb")
     expect(names).to_have_text(["<b>Harbour</b> at dusk"])
     for token_id, told in ((1, "<b>Harbour</b> at dusk #1"), (2, "Wind #2"), (3, "Art #3")):
-        page.goto(f"{served_art.url}/#/1/token/{token_id}")
+        page.goto(f"{served_art.url}/art/{token_id}")
         expect(page.locator(".token h1")).to_have_text(told)
         expect(page.locator(".frame.there")).to_be_visible()
     expect(page.get_by_text("This image existed before it was minted")).to_be_visible()
 
 
 def test_a_tokens_page_runs_when_it_is_asked_for_and_reaches_nothing(served_art: Served, open_page: Any) -> None:
-    page = open_page(f"{served_art.url}/#/1/token/1")
+    page = open_page(f"{served_art.url}/art/1")
     expect(page.locator(".frame.there")).to_have_css("background-color", "rgb(16, 32, 48)")
     expect(page.get_by_role("link", name="example.org")).to_have_attribute("href", "https://example.org/harbour")
     assert page.locator("iframe").count() == 0
@@ -103,7 +103,7 @@ def test_a_tokens_page_runs_when_it_is_asked_for_and_reaches_nothing(served_art:
 
 
 def test_dates_and_addresses_that_no_browser_takes_break_no_page(served_art: Served, open_page: Any) -> None:
-    page = open_page(f"{served_art.url}/#/1/token/2")
+    page = open_page(f"{served_art.url}/art/2")
     expect(page.locator(".token h1")).to_have_text("Wind #2")
     expect(page.locator(".traits .value")).to_have_text(["8,650,000,000,000", "2023-11-14"])
     expect(page.locator(".token .line")).to_contain_text("http://a:99999/ ↗")
@@ -111,18 +111,18 @@ def test_dates_and_addresses_that_no_browser_takes_break_no_page(served_art: Ser
 
 
 def test_sound_plays_and_what_cannot_be_played_is_told(served_art: Served, open_page: Any) -> None:
-    page = open_page(f"{served_art.url}/#/1/token/2")
+    page = open_page(f"{served_art.url}/art/2")
     page.get_by_role("button", name="Play the sound").click()
     expect(page.locator("audio")).to_have_js_property("readyState", 4)  # all of it is there and understood
-    page.goto(f"{served_art.url}/#/1/token/4")
+    page.goto(f"{served_art.url}/art/4")
     page.get_by_role("button", name="Play the video").click()  # boxes without pictures in them
     expect(page.get_by_text("This browser cannot play it")).to_be_visible()
     expect(page.locator(".frame img")).to_be_visible()
-    page.goto(f"{served_art.url}/#/1/token/5")
+    page.goto(f"{served_art.url}/art/5")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the 3D model").click()
     assert Path(download.value.path()).read_bytes() == GLB
-    page.goto(f"{served_art.url}/#/1/token/6")
+    page.goto(f"{served_art.url}/art/6")
     expect(page.get_by_text("It has an animation elsewhere")).to_be_visible()
 
 

@@ -70,7 +70,7 @@ def test_search_filter_and_order_narrow_the_grid_and_live_in_the_address(served:
 
 
 def test_a_token_shows_everything_and_verifies_step_by_step(served: Served, open_page: Any) -> None:
-    page = open_page(f"{served.url}/#/1/token/3")
+    page = open_page(f"{served.url}/lino/3")
     expect(page.get_by_role("heading", name="Lino #3")).to_be_visible()
     until(page, "document.querySelector('.frame img')?.naturalWidth === 128")
     expect(page.locator(".line")).to_contain_text(re.compile(rf"Rank \d+ of {COUNT}"))
@@ -92,7 +92,7 @@ def test_a_token_that_was_tampered_with_breaks_where_it_was(copied: Workspace, c
     data[-100] ^= 1
     car.write_bytes(data)
     with serving(application(copied)) as url:
-        page = open_page(f"{url}/#/1/token/3")
+        page = open_page(f"{url}/lino/3")
         page.get_by_role("button", name="Verify this token").click()
         expect(page.locator(".verdict")).to_have_text("It breaks at: image.", timeout=120_000)
         assert page.locator(".way .fails strong").all_inner_texts() == ["image"]
@@ -133,11 +133,11 @@ def test_everything_can_be_done_with_the_keyboard(served: Served, open_page: Any
 
 
 def test_esc_leads_back_to_the_gallery_as_it_was(served: Served, open_page: Any) -> None:
-    page = open_page(f"{served.url}/#/1?sort=rank")
+    page = open_page(f"{served.url}/lino?sort=rank")
     page.locator(".cell").first.click()
     expect(page.locator("article.token")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page).to_have_url(f"{served.url}/#/1?sort=rank")
+    expect(page).to_have_url(f"{served.url}/lino?sort=rank")
     expect(page.locator(".cell").first).to_be_visible()
 
 
@@ -149,7 +149,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(served: Served, open_page: 
     expect(page.locator(".facets")).to_be_hidden()
     page.get_by_role("button", name="Filter").tap()
     expect(page.locator(".facets")).to_be_visible()
-    page.goto(f"{served.url}/#/1/token/3")
+    page.goto(f"{served.url}/lino/3")
     expect(page.get_by_role("heading", name="Lino #3")).to_be_visible()
     assert not page.evaluate(wide)
 
@@ -182,7 +182,7 @@ def test_nothing_is_asked_of_anybody_else(served: Served, open_page: Any) -> Non
     page.on("request", lambda request: asked.append(request.url))
     page.goto(served.url)
     until(page, f"{DRAWN} === {COUNT}")
-    page.goto(f"{served.url}/#/1/token/3")
+    page.goto(f"{served.url}/lino/3")
     until(page, "document.querySelector('.frame img')?.naturalWidth > 0")
     assert len(asked) > COUNT and all(url.startswith(served.url) for url in asked)
 
@@ -213,10 +213,10 @@ def test_a_collection_without_tokens_says_how_to_make_the_first(tmp_path: Path, 
 
 
 def test_what_does_not_exist_is_told_in_words(served: Served, open_page: Any) -> None:
-    page = open_page(f"{served.url}/#/9")
-    expect(page.get_by_role("alert")).to_contain_text("there is no collection 9")
-    page.goto(f"{served.url}/#/1/token/99")
-    expect(page.get_by_role("alert")).to_contain_text("there is no token 99")
+    page = open_page(f"{served.url}/nowhere")
+    expect(page.get_by_role("alert")).to_contain_text("no collection called “nowhere”")
+    page.goto(f"{served.url}/lino/99")
+    expect(page.get_by_role("alert")).to_contain_text("There is no token 99")
     told = [text for text in page.complaints if "404" not in text]  # Chromium tells of each 404 itself
     page.complaints[:] = told
 
@@ -372,7 +372,7 @@ def test_an_svg_in_place_of_an_image_runs_nothing_wherever_it_is_opened(copied: 
     with Ledger(copied.ledger) as ledger, ledger.atomic():
         ledger.execute("UPDATE token SET image_sha256 = ? WHERE token_id = 3", (digest,))
     with serving(application(copied)) as url:
-        page = open_page(f"{url}/#/1/token/3")
+        page = open_page(f"{url}/lino/3")
         expect(page.get_by_text("The image cannot be read.")).to_be_visible()
         answer = page.request.get(f"{url}/media/1/3/{digest.hex()[:8]}/image")
         assert answer.headers["content-disposition"] == "attachment"

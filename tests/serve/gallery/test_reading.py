@@ -24,7 +24,7 @@ from pipeline.ledger import Ledger
 from pipeline.serve import streams
 from pipeline.serve.gallery.thumbnails import NotAnImage, Thumbnails, thumbnail
 from pipeline.serve.problems import Busy, tell_problems
-from pipeline.serve.reading import MAX_VERIFICATIONS, reading_router
+from pipeline.serve.reading import MAX_VERIFICATIONS, Reader, reading_router
 from pipeline.settings import load_settings
 
 C = "/v1/collections/1"
@@ -186,7 +186,7 @@ def test_a_verification_walks_from_the_chain_to_the_pixels(served: Served) -> No
 def _verified_by(workspace: Workspace, verifier: Any) -> FastAPI:
     app = FastAPI()
     tell_problems(app)
-    app.include_router(reading_router(workspace, load_settings({}, {}, workspace.folder), verifier=verifier))
+    app.include_router(reading_router(Reader(workspace, load_settings({}, {}, workspace.folder), verifier)))
     return app
 
 

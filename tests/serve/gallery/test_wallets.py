@@ -87,7 +87,7 @@ def token_page(served: Served, chain: str, open_page: Any) -> Callable[..., Page
             return json.load(answer)["result"]
 
     def opened(*wallets: str) -> Page:
-        page: Page = open_page(f"{served.url}/#/1/token/3", init="".join(wallets), expose=to_the_chain)
+        page: Page = open_page(f"{served.url}/lino/3", init="".join(wallets), expose=to_the_chain)
         page.get_by_role("button", name="Add to wallet").click()
         return page
 

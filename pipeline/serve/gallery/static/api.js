@@ -1,5 +1,7 @@
 // The only door to the server: JSON, server-sent events and images, with the read token where one is asked for.
 
+import { at, decoded } from "./places.js";
+
 const KEY = "read-token";
 
 /** An answer that is an error: `message` is the server's sentence, `hint` its next step, `status` the HTTP status. */
@@ -19,7 +21,7 @@ async function request(path, options = {}) {
     const headers = { Accept: "application/json", ...options.headers, ...(sent ? { Authorization: `Bearer ${sent}` } : {}) };
     let response;
     try {
-      response = await fetch(path, { ...options, headers, credentials: "omit" });
+      response = await fetch(at(path), { ...options, headers, credentials: "omit" });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Problem(0, "The gallery's server does not answer.", "Is `pipeline serve` still running?");
@@ -95,7 +97,7 @@ function tell(part, heard) {
 export async function show(image, path) {
   image.dataset.path = path;
   if (!token()) {
-    image.src = path;
+    image.src = at(path);
     return;
   }
   try {
@@ -113,7 +115,7 @@ export async function show(image, path) {
 
 /** An address of this server's that an element can load: the path itself, or with a token the file as a blob. */
 export async function source(path) {
-  if (!token()) return path;
+  if (!token()) return at(path);
   return URL.createObjectURL(await (await request(path, { headers: { Accept: "*/*" } })).blob());
 }
 
@@ -144,12 +146,4 @@ export function parsedQuery(text) {
     if (value !== undefined) traits.set(trait, (traits.get(trait) ?? new Set()).add(value));
   }
   return { q: parameters.get("q") ?? "", owner: parameters.get("owner") ?? "", sort: parameters.get("sort") ?? "id", traits };
-}
-
-function decoded(part) {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return part;
-  }
 }

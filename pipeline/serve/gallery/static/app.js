@@ -1,29 +1,37 @@
-// Where the page is: #/ all collections · #/1 one, with its search · #/1/token/7 one of its tokens.
+// Which page is shown: / the show · /lino a collection, with its search · /lino/7 a token · /owner/0x… · /docs.
 
-import { el, number, plural } from "./dom.js";
-import { json, show } from "./api.js";
+import { el } from "./dom.js";
+import { shelf, collections, numberOf } from "./shelf.js";
+import { IN_FOLDER, collectionAt, docsAt, front, isOurs, placeOf, tokenAt } from "./places.js";
 import { CollectionView } from "./collection.js";
+import { FrontView } from "./front.js";
+import { OwnerView } from "./owner.js";
 import { openToken } from "./token.js";
 
 const LOOK_AGAIN_MS = 3000; // while there is no collection yet
 
 const view = document.getElementById("view");
 const trail = document.getElementById("trail");
+const SHOW = document.querySelector('meta[name="application-name"]')?.content || "Gallery";
 let collection = null; // the open CollectionView: hidden while a token is shown, so that going back is at once
 let token = null;
+let other = null; // the open view of another kind
 let places = new Map(); // where each search was scrolled to
 let turn = 0; // counts navigations: an answer to an earlier one is dropped
 
 async function navigate() {
   const mine = ++turn;
-  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [id, kind, tokenId] = path.split("/");
-  if (kind !== "token") leaveToken();
+  const place = placeOf(location);
+  if (place.kind !== "token") leaveToken();
   view.setAttribute("aria-busy", "true");
   try {
-    if (!id) await home(mine);
-    else if (kind === "token" && /^[0-9]+$/.test(tokenId)) await showToken(mine, id, tokenId);
-    else await showCollection(mine, id, query);
+    if (location.hash.startsWith("#/")) await followOldAddress();
+    else if (place.kind === "front") await showFront(mine);
+    else if (place.kind === "collection") await showCollection(mine, place);
+    else if (place.kind === "token") await showToken(mine, place);
+    else if (place.kind === "owner") await showOwner(mine, place.owner);
+    else if (place.kind === "docs" && !IN_FOLDER) await showDocs(mine);
+    else throw nothingHere("There is no page at this address.");
   } catch (error) {
     if (mine === turn) broken(error);
   } finally {
@@ -31,84 +39,109 @@ async function navigate() {
   }
 }
 
+function nothingHere(sentence) {
+  return Object.assign(new Error(sentence), { status: 404 });
+}
+
+/** Addresses were #/1?trait=… and #/1/token/7 before they were /lino/7: such links still lead there. */
+async function followOldAddress() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const [id, kind, tokenId] = path.split("/");
+  const found = (await collections()).find((one) => String(one.id) === id);
+  if (id && !found) throw nothingHere(`There is no collection ${id.slice(0, 40)} here.`);
+  const page = found ? collectionAt(found.slug, query ? `?${query}` : "") : front();
+  history.replaceState(null, "", found && kind === "token" && /^[1-9][0-9]*$/.test(tokenId) ? tokenAt(found.slug, tokenId) : page);
+  await navigate();
+}
+
 /** All collections; a single one is shown itself. */
-async function home(mine) {
-  const found = await json("/v1/collections");
+async function showFront(mine) {
+  const found = await collections();
   if (mine !== turn) return;
   if (found.length === 1) {
-    history.replaceState(null, "", `#/${found[0].id}`);
-    await showCollection(mine, found[0].id, "");
+    history.replaceState(null, "", collectionAt(found[0].slug));
+    await showCollection(mine, { slug: found[0].slug, query: "" });
     return;
   }
   close();
-  title("Collections");
-  trail.replaceChildren(el("span", {}, "Collections"));
-  view.replaceChildren(found.length ? el("div", { class: "shelf" }, found.map(card)) : nothingYet());
+  title(SHOW);
+  tell(el("span", { class: "show", "aria-current": "page" }, SHOW));
+  other = new FrontView(SHOW, found);
+  view.replaceChildren(other.element);
+  scrollTo({ top: places.get(location.pathname) ?? 0, behavior: "instant" });
   if (!found.length) setTimeout(() => mine === turn && navigate(), LOOK_AGAIN_MS);
 }
 
-function card(found) {
-  const picture = el("span", { class: "picture" });
-  if (found.cover) {
-    const image = el("img", { alt: "", loading: "lazy" });
-    show(image, found.cover);
-    picture.append(image);
-  }
-  const { minted, planned } = found.progress;
-  const supply = minted === planned ? plural(minted, "token") : `${number(minted)} of ${plural(planned, "token")}`;
-  return el("a", { href: `#/${found.id}`, class: "card" }, picture, el("strong", {}, found.name), el("span", { class: "muted" }, `${supply} on ${found.chain.name}`));
-}
-
-function nothingYet() {
-  return el(
-    "div",
-    { class: "empty tall" },
-    el("p", { class: "big" }, "Nothing here yet."),
-    el("p", {}, "This command makes a collection, and this page shows it as it grows:"),
-    el("p", {}, el("code", {}, "pipeline mint --count 50")),
-  );
-}
-
-async function openCollection(mine, id) {
-  if (collection && String(collection.about.id) === String(id)) return true;
-  const about = await json(`/v1/collections/${encodeURIComponent(id)}`);
+async function openCollection(mine, slug) {
+  if (collection && (collection.about.slug === slug || collection.slug === slug)) return true;
+  const id = await numberOf(slug);
+  if (id === null) throw nothingHere(`There is no collection called “${slug.slice(0, 60)}” here.`);
+  const about = await shelf.collection(id);
   if (mine !== turn) return false;
   close();
   collection = new CollectionView(about);
+  collection.slug = slug; // as it was asked for: an older address may have another word for it
   view.replaceChildren(collection.element);
   collection.follow();
   return true;
 }
 
-async function showCollection(mine, id, query) {
-  if (!(await openCollection(mine, id))) return;
+async function showCollection(mine, { slug, query }) {
+  const came = collection === null;
+  if (!(await openCollection(mine, slug))) return;
   const { about } = collection;
-  title(about.name);
-  trail.replaceChildren(el("a", { href: "#/" , class: "up" }, "Gallery"), el("span", { "aria-current": "page" }, about.name));
+  title(about.artist ? `${about.name} by ${about.artist}` : about.name);
+  tell(el("a", { href: front(), class: "show" }, SHOW), el("span", { "aria-current": "page" }, about.name));
   collection.element.hidden = false;
   collection.grid.layOut();
-  const shown = `#/${id}${query ? `?${query}` : ""}`;
+  const shown = collectionAt(about.slug, query ? `?${query}` : "");
   const opened = collection.opened !== shown;
   collection.opened = shown;
   if (opened) await collection.open(query);
-  if (mine === turn && places.has(shown)) scrollTo({ top: places.get(shown), behavior: "instant" });
+  if (mine !== turn) return;
+  if (places.has(shown)) scrollTo({ top: places.get(shown), behavior: "instant" });
+  else if (came) scrollTo({ top: 0, behavior: "instant" });
 }
 
-async function showToken(mine, id, tokenId) {
-  if (!(await openCollection(mine, id))) return;
-  const back = collection.opened ?? `#/${collection.about.id}`;
-  const opened = await openToken(collection.about, tokenId, neighbours(Number(tokenId)), back);
+async function showToken(mine, { slug, id }) {
+  if (!(await openCollection(mine, slug))) return;
+  const back = collection.opened ?? collectionAt(collection.about.slug);
+  const opened = await openToken(collection.about, id, neighbours(Number(id)), back, go);
   if (mine !== turn) return;
   leaveToken();
   token = opened;
   const { about } = collection;
   title(token.token.name);
-  trail.replaceChildren(el("a", { href: back }, "← ", about.name), el("span", { "aria-current": "page" }, `#${token.token.token_id}`));
+  tell(el("a", { href: front(), class: "show" }, SHOW), el("a", { href: back }, about.name), el("span", { "aria-current": "page" }, `#${token.token.token_id}`));
   if (!collection.element.hidden && collection.opened) places.set(collection.opened, scrollY);
   collection.element.hidden = true;
   view.append(token.element);
   scrollTo({ top: 0, behavior: "instant" });
   view.focus({ preventScroll: true });
+}
+
+async function showOwner(mine, owner) {
+  const found = await shelf.holdings(owner);
+  if (mine !== turn) return;
+  close();
+  other = new OwnerView(found);
+  title(`Collected by ${owner.slice(0, 6)}…${owner.slice(-4)}`);
+  tell(el("a", { href: front(), class: "show" }, SHOW), el("span", { "aria-current": "page" }, "Collector"));
+  view.replaceChildren(other.element);
+  other.layOut();
+  scrollTo({ top: 0, behavior: "instant" });
+}
+
+async function showDocs(mine) {
+  const { DocsView } = await import("./docs.js");
+  const opened = await DocsView.open();
+  if (mine !== turn) return;
+  close();
+  other = opened;
+  title(`API · ${SHOW}`);
+  tell(el("a", { href: front(), class: "show" }, SHOW), el("span", { "aria-current": "page" }, "API"));
+  view.replaceChildren(other.element);
+  other.goTo(location.hash);
 }
 
 /** The tokens around one in the search that is open. */
@@ -132,24 +165,54 @@ function leaveToken() {
 function close() {
   leaveToken();
   collection?.destroy();
-  collection = null;
-  places = new Map();
+  other?.destroy?.();
+  collection = other = null;
 }
 
 function broken(error) {
   close();
-  title("Gallery");
-  trail.replaceChildren(el("a", { href: "#/" }, "Gallery"));
-  const again = el("button", { type: "button", onclick: navigate }, "Try again");
-  view.replaceChildren(el("div", { class: "empty tall", role: "alert" }, el("p", { class: "big" }, error.message), error.hint ? el("p", {}, error.hint) : "", again));
+  const missing = error.status === 404;
+  title(missing ? `Not here · ${SHOW}` : SHOW);
+  tell(el("a", { href: front(), class: "show" }, SHOW));
+  const words = missing ? sentence(error.message) : [error.message, error.hint];
+  view.replaceChildren(
+    el(
+      "div",
+      { class: "empty tall", role: "alert" },
+      el("p", { class: "huge", "aria-hidden": "true" }, missing ? "Nothing hangs here." : "Out of order."),
+      ...[words].flat().filter(Boolean).map((one) => el("p", {}, one)),
+      el("p", { class: "ways" }, el("a", { href: front(), class: "button" }, "To the front page"), !missing && el("button", { type: "button", onclick: navigate }, "Try again")),
+    ),
+  );
 }
 
+/** What a server says, as a sentence. */
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 const title = (text) => (document.title = text);
+const tell = (...steps) => trail.replaceChildren(...steps);
+
+/** Open another page of the show without loading it. */
+function go(address) {
+  if (collection && !collection.element.hidden && collection.opened) places.set(collection.opened, scrollY);
+  if (other) places.set(location.pathname, scrollY);
+  history.pushState(null, "", address);
+  navigate();
+}
+
+function onClick(event) {
+  const link = event.target.closest?.("a[href]");
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!isOurs(link) || link.getAttribute("href").startsWith("#")) return;
+  event.preventDefault();
+  go(link.href);
+}
 
 function onKey(event) {
   const typing = event.target.closest("input, select, textarea, dialog");
   if (event.key === "Escape" && typing?.type === "search") return typing.blur();
-  if (typing || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.altKey || event.ctrlKey || event.metaKey) return;
+  if (token?.large.isOpen) return token.large.onKey(event);
+  if (typing) return;
   if (event.key === "?") document.getElementById("keys").showModal();
   else if (token) token.onKey(event);
   else if (event.key === "/" && collection) {
@@ -161,8 +224,12 @@ function onKey(event) {
   }
 }
 
+const docsLink = document.getElementById("docs-link");
+docsLink.href = docsAt();
+docsLink.hidden = IN_FOLDER;
 history.scrollRestoration = "manual";
-addEventListener("hashchange", navigate);
+addEventListener("popstate", navigate);
+addEventListener("click", onClick);
 addEventListener("keydown", onKey);
 document.getElementById("keys-button").addEventListener("click", () => document.getElementById("keys").showModal());
 navigate();

@@ -1,8 +1,11 @@
 // One collection: what it is, how far it is, and all of its tokens with search, filter and order.
 
-import { bar, copyable, el, host, number, plural, say, shortHex } from "./dom.js";
-import { events, json, parsedQuery, queryString, show } from "./api.js";
+import { bar, copyable, date, el, ether, host, number, plural, say, shortHex } from "./dom.js";
+import { events, parsedQuery, queryString, show } from "./api.js";
 import { Grid } from "./grid.js";
+import { collectionAt, tokenAt } from "./places.js";
+import { shelf } from "./shelf.js";
+import { licence } from "./token.js";
 
 const SHOWN_VALUES = 8; // of a trait before "all"
 const TYPING_MS = 180; // of rest after a key, before the server is asked
@@ -13,7 +16,7 @@ export class CollectionView {
   constructor(about) {
     this.about = about;
     this.query = parsedQuery("");
-    this.grid = new Grid(about.id, about.size ?? Infinity, (id) => `#/${about.id}/token/${id}`);
+    this.grid = new Grid(about.id, about.size ?? Infinity, (id) => tokenAt(about.slug, id));
     this.count = el("p", { class: "count", role: "status", "aria-live": "polite" });
     this.facets = el("aside", { class: "facets", id: "facets", "aria-label": "Filter by trait" });
     this.chips = el("div", { class: "chips" });
@@ -22,13 +25,16 @@ export class CollectionView {
     this.owners = el("dd");
     this.supply = el("dd");
     this.toolbar = this.makeToolbar();
+    this.makeSheet();
+    this.below = el("div", { class: "below" }, this.facets, el("div", { class: "tokens" }, this.chips, this.grid.element, this.empty));
     this.element = el(
       "div",
       { class: "collection" },
       this.hero(),
       this.progress,
       this.toolbar,
-      el("div", { class: "below" }, this.facets, el("div", { class: "tokens" }, this.chips, this.grid.element, this.empty)),
+      this.below,
+      this.sheet,
     );
     this.stopped = new AbortController();
   }
@@ -51,21 +57,26 @@ export class CollectionView {
     return el(
       "section",
       { class: "hero" },
-      cover,
       el(
         "div",
         { class: "about" },
         el("h1", {}, about.name),
+        about.artist && el("p", { class: "by" }, about.artist),
         about.description && el("p", { class: "description" }, about.description),
-        about.external_url && el("p", {}, el("a", { href: about.external_url }, host(about.external_url))),
-        el(
-          "dl",
-          { class: "facts" },
-          fact("Tokens", this.supply),
-          fact("Owners", this.owners),
-          fact("Contract", el("dd", {}, this.contract())),
-          fact("Chain", el("dd", {}, chainName(about.chain))),
-        ),
+        about.external_url && el("p", {}, el("a", { href: about.external_url }, `${host(about.external_url)} ↗`)),
+        about.statement && el("details", { class: "statement" }, el("summary", {}, "Statement"), el("p", {}, about.statement)),
+      ),
+      cover,
+      el(
+        "dl",
+        { class: "facts" },
+        fact("Tokens", this.supply),
+        fact("Owners", this.owners),
+        about.began && fact("Minted", el("dd", {}, date(about.began))),
+        about.licence && fact("Licence", el("dd", {}, licence(about.licence))),
+        fact("Contract", el("dd", {}, this.contract())),
+        fact("Chain", el("dd", {}, chainName(about.chain))),
+        about.fee_wei && fact("Fees", el("dd", {}, ether(about.fee_wei))),
       ),
     );
   }
@@ -106,21 +117,42 @@ export class CollectionView {
     );
     this.filterButton = el(
       "button",
-      { type: "button", class: "filter", "aria-expanded": "false", "aria-controls": "facets", onclick: () => this.toggleFacets() },
+      { type: "button", class: "filter", "aria-expanded": "false", "aria-haspopup": "dialog", onclick: () => this.openSheet() },
       "Filter",
     );
     return el("div", { class: "toolbar", role: "search" }, this.filterButton, this.search, this.sort, this.count);
   }
 
-  toggleFacets() {
-    const open = this.element.classList.toggle("filtering");
-    this.filterButton.setAttribute("aria-expanded", String(open));
+  /** On a small screen the traits are a sheet above the page; they stand beside the grid on any other. */
+  openSheet() {
+    this.sheetBody.replaceChildren(this.facets);
+    this.sheet.showModal();
+    this.filterButton.setAttribute("aria-expanded", "true");
+  }
+
+  closeSheet() {
+    this.below.prepend(this.facets);
+    this.filterButton.setAttribute("aria-expanded", "false");
+  }
+
+  makeSheet() {
+    this.sheetBody = el("div", { class: "body" });
+    this.showButton = el("button", { type: "button", class: "main", onclick: () => this.sheet.close() }, "Show");
+    this.sheet = el(
+      "dialog",
+      { class: "filters", "aria-label": "Filter by trait", onclose: () => this.closeSheet(), onclick: (event) => event.target === this.sheet && this.sheet.close() },
+      el("header", {}, el("strong", {}, "Filter"), el("button", { type: "button", class: "quiet", onclick: () => this.clear() }, "Clear")),
+      this.sheetBody,
+      el("footer", {}, this.showButton),
+    );
   }
 
   /** Another search: into the address, from which it comes back. */
   change(part) {
-    history.replaceState(null, "", `#/${this.about.id}${queryString({ ...this.query, ...part })}`);
-    this.open(location.hash.split("?")[1] ?? "");
+    const query = queryString({ ...this.query, ...part });
+    this.opened = collectionAt(this.about.slug, query);
+    history.replaceState(null, "", this.opened);
+    this.open(query.slice(1));
   }
 
   choose(trait, value, wanted) {
@@ -145,12 +177,12 @@ export class CollectionView {
   async refresh() {
     this.asked?.abort();
     const asked = (this.asked = new AbortController());
-    const [path, query] = [`/v1/collections/${this.about.id}`, queryString(this.query)];
     try {
       const [index, facets] = await Promise.all([
-        json(`${path}/index${query}`, asked.signal),
-        json(`${path}/facets${queryString({ ...this.query, sort: "id" })}`, asked.signal),
+        shelf.index(this.about.id, this.query, asked.signal),
+        shelf.facets(this.about.id, this.query, asked.signal),
       ]);
+      this.grid.ranked = facets.traits.length > 0;
       this.grid.update(index);
       this.drawFacets(facets.traits);
       this.tellCount(index);
@@ -164,6 +196,7 @@ export class CollectionView {
     const { planned } = this.about.progress;
     const shown = token_ids.length < total ? `the first ${number(token_ids.length)} of ` : "";
     this.count.textContent = total === planned ? plural(total, "token") : `${shown}${number(total)} of ${plural(planned, "token")}`;
+    this.showButton.textContent = total ? `Show ${plural(total, "token")}` : "Show none";
     this.empty.replaceChildren();
     if (planned === 0) this.tellEmpty("No tokens yet.", "`pipeline mint --count 50 --more` makes the first ones.");
     else if (total === 0) this.tellEmpty("No token fits.", "Take a condition away, or search for another word.", true);
@@ -206,8 +239,7 @@ export class CollectionView {
 
   facet({ trait_type, values }, open, full) {
     const chosen = this.query.traits.get(trait_type) ?? new Set();
-    const most = Math.max(1, ...values.map((value) => value.count));
-    const list = el("ul", {}, values.map((one) => this.value(trait_type, one, chosen.has(String(one.value)), most)));
+    const list = el("ul", {}, values.map((one) => this.value(trait_type, one, chosen.has(String(one.value)))));
     const details = el("details", { open, data: { trait: trait_type } }, el("summary", {}, trait_type, el("span", {}, number(values.length))), list);
     details.classList.toggle("full", full);
     if (values.length > SHOWN_VALUES) {
@@ -217,7 +249,7 @@ export class CollectionView {
     return details;
   }
 
-  value(trait, { value, count, total }, chosen, most) {
+  value(trait, { value, count, total }, chosen) {
     const box = el("input", {
       type: "checkbox",
       checked: chosen,
@@ -228,7 +260,7 @@ export class CollectionView {
     return el(
       "li",
       { title: `${value}: ${number(count)} of ${number(total)}` },
-      el("label", { class: count || chosen ? null : "none" }, box, el("span", { class: "name" }, String(value)), bar(count / most), el("span", { class: "n" }, number(count))),
+      el("label", { class: count || chosen ? null : "none" }, box, el("span", { class: "name" }, String(value)), el("span", { class: "n" }, number(count))),
     );
   }
 
@@ -286,7 +318,7 @@ export class CollectionView {
 
   /** After a run: the whole collection again, since contract, owners and ranks are known now. */
   async reload() {
-    const about = await json(`/v1/collections/${this.about.id}`);
+    const about = await shelf.collection(this.about.id);
     this.about = about;
     this.element.querySelector(".hero").replaceWith(this.hero());
     this.progress.hidden = !about.progress.running;

@@ -50,6 +50,18 @@ export function day(seconds) {
   return year >= 0 && year <= 9999 ? date.toISOString().slice(0, 10) : number(seconds);
 }
 
+/** The same day as people say it. */
+export function date(seconds) {
+  return new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+}
+
+/** An amount of wei in ether, with the four digits that matter. */
+export function ether(wei) {
+  const value = Number(wei) / 1e18;
+  if (!value) return "0 ETH";
+  return `${value.toLocaleString("en", { maximumSignificantDigits: 4, maximumFractionDigits: 18, useGrouping: false })} ETH`;
+}
+
 /** A fraction of a bar as its width: the one style that scripts set, through the object model that the CSP allows. */
 export function bar(share, className = "bar") {
   const fill = el("span");

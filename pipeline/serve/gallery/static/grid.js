@@ -18,6 +18,7 @@ export class Grid {
     this.index = { token_ids: [], ranks: [], versions: [], names: [] };
     this.cells = new Map(); // position -> element
     this.current = 0; // position that the Tab key reaches
+    this.ranked = true; // a collection without traits has no rarity worth telling
     this.draw = this.draw.bind(this);
     this.onScroll = () => (this.pending ??= requestAnimationFrame(this.draw));
     this.resized = new ResizeObserver(() => this.layOut());
@@ -105,8 +106,8 @@ export class Grid {
     const name = this.index.names[position];
     cell.querySelector(".name").textContent = name || `#${id}`;
     if (name) cell.title = `${name}, token ${id}`;
-    cell.querySelector(".rank").textContent = rank ? `rank ${number(rank)}` : "";
-    cell.setAttribute("aria-label", `Token ${id}${name ? `, ${name}` : ""}${rank ? `, rarity rank ${rank}` : ", not drawn yet"}`);
+    cell.querySelector(".rank").textContent = rank && this.ranked ? `rank ${number(rank)}` : "";
+    cell.setAttribute("aria-label", `Token ${id}${name ? `, ${name}` : ""}${rank ? (this.ranked ? `, rarity rank ${rank}` : "") : ", not drawn yet"}`);
   }
 
   /** Show the token's image when it is there, after a while in which the cell may be gone again. */

@@ -1,25 +1,27 @@
 // One token: its image, what it is made of, whose it was and is, where its content lies, and the way back to its pixels.
 
-import { bar, copyable, day, el, host, number, percent, shortCid, shortHex } from "./dom.js";
-import { json, show } from "./api.js";
+import { copyable, date, day, el, ether, host, number, percent, shortCid, shortHex } from "./dom.js";
+import { LargeView, downloads, showAtItsSize } from "./large.js";
 import { Moving } from "./moving.js";
+import { collectionAt, ownerAt, tokenAt } from "./places.js";
+import { shelf } from "./shelf.js";
 import { Verification } from "./verify.js";
 import { WalletPanel } from "./wallet.js";
 
 const NOBODY = "0x0000000000000000000000000000000000000000";
-const PIXEL_ART = 128;
 const LONG = 30; // characters of a name, above which it is set smaller
 
 export class TokenView {
-  /** `neighbours` are the tokens before and behind this one where it was opened, or nothing; `back` leads there. */
-  constructor(about, token, neighbours, back) {
+  /** `neighbours` are the tokens before and behind this one where it was opened, or nothing; `back` leads there by `go`. */
+  constructor(about, token, neighbours, back, go) {
     this.about = about;
     this.back = back;
+    this.go = go;
     this.token = token;
     this.before = neighbours?.before ?? token.previous;
     this.behind = neighbours?.behind ?? token.following;
     this.verification = new Verification(about, token);
-    this.zoomed = el("dialog", { class: "zoom", "aria-label": `${token.name}, the image alone`, onclick: () => this.zoomed.close() });
+    this.large = new LargeView(about, token);
     this.element = el(
       "article",
       { class: "token" },
@@ -29,49 +31,50 @@ export class TokenView {
         { class: "told" },
         this.heading(),
         this.traits(),
+        this.edition(),
         this.verification.element,
         new WalletPanel(about, token).element,
         this.history(),
         this.content(),
         this.provenance(),
       ),
-      this.zoomed,
+      this.large.element,
     );
   }
 
   destroy() {
+    if (this.large.isOpen) this.large.close();
     this.moving.stop();
     this.verification.stop();
   }
 
-  address(id) {
-    return `#/${this.about.id}/token/${id}`;
-  }
-
   figure() {
-    const { token } = this;
+    const { token, about } = this;
     const frame = el("div", { class: "frame" });
     if (token.image) {
-      const image = el("img", { alt: token.name, class: token.provenance.size <= PIXEL_ART ? "pixelated" : null });
+      const image = el("img", { alt: token.name });
       image.addEventListener("load", () => frame.classList.add("there"), { once: true });
-      image.addEventListener("error", () => frame.replaceChildren(el("p", { class: "empty" }, "The image cannot be read. `pipeline verify` tells why.")), { once: true });
-      show(image, token.image);
-      frame.append(el("button", { type: "button", class: "enlarge", "aria-label": "the image alone, as large as the window", onclick: () => this.zoom() }, image));
+      showAtItsSize(image, about, token, "(max-width: 980px) 100vw, min(65vw, 100vh)");
+      image.addEventListener("error", () => !image.srcset && frame.replaceChildren(el("p", { class: "empty" }, "The image cannot be read. `pipeline verify` tells why.")));
+      frame.append(el("button", { type: "button", class: "enlarge", "aria-label": "the image alone, as large as the window", onclick: () => this.large.open() }, image));
     } else {
       frame.append(el("p", { class: "empty" }, "Not drawn yet."));
     }
-    const turn = (id, text, label) => (id ? el("a", { href: this.address(id), "aria-label": `${label}, token ${id}` }, text) : el("span", { "aria-hidden": "true" }, text));
+    const turn = (id, text, label) => (id ? el("a", { href: tokenAt(about.slug, id), class: "turn", "aria-label": `${label}, token ${id}` }, text) : el("span", { class: "turn", "aria-hidden": "true" }, text));
     if (token.background_color) frame.style.backgroundColor = `#${token.background_color}`;
     this.moving = new Moving(token, frame);
-    return el("figure", {}, frame, this.moving.element, el("figcaption", {}, turn(this.before, "←", "the one before"), el("span", {}, `#${token.token_id}`), turn(this.behind, "→", "the next one")));
-  }
-
-  zoom() {
-    if (!this.token.image) return;
-    const image = el("img", { alt: this.token.name, class: this.token.provenance.size <= PIXEL_ART ? "pixelated" : null });
-    show(image, this.token.image);
-    this.zoomed.replaceChildren(image);
-    this.zoomed.showModal();
+    return el(
+      "figure",
+      {},
+      frame,
+      this.moving.element,
+      el(
+        "figcaption",
+        {},
+        el("span", { class: "turns" }, turn(this.before, "←", "the one before"), el("span", {}, `#${token.token_id}`), turn(this.behind, "→", "the next one")),
+        token.image && el("span", { class: "tools" }, el("button", { type: "button", onclick: () => this.large.open() }, "Large"), downloads(about, token)),
+      ),
+    );
   }
 
   heading() {
@@ -80,10 +83,11 @@ export class TokenView {
       "header",
       {},
       el("h1", { class: token.name.length > LONG ? "long" : null }, nameInWords(token)),
+      about.artist && el("p", { class: "by" }, about.artist),
       el(
         "p",
         { class: "line" },
-        token.rank ? el("span", {}, el("strong", {}, `Rank ${number(token.rank)}`), ` of ${number(token.ranked)} by rarity`) : el("span", {}, "Not drawn yet"),
+        token.rank ? token.traits.length > 0 && el("span", {}, el("strong", {}, `Rank ${number(token.rank)}`), ` of ${number(token.ranked)} by rarity`) : el("span", {}, "Not drawn yet"),
         el("span", {}, token.owner ? ["owned by ", this.person(token.owner)] : stateInWords(token.state)),
         token.token_page && el("a", { href: token.token_page }, "on the explorer ↗"),
         token.external_url && el("a", { href: token.external_url }, `${host(token.external_url)} ↗`),
@@ -92,8 +96,26 @@ export class TokenView {
     );
   }
 
+  /** When and for how much it was minted, and what may be done with it. */
+  edition() {
+    const { token, about } = this;
+    const { minting } = token;
+    if (!minting && !about.licence && !about.statement) return null;
+    return section(
+      "About",
+      about.statement && el("p", { class: "statement" }, about.statement),
+      el(
+        "dl",
+        { class: "pairs" },
+        minting && pair("Minted", [date(minting.time), token.block_number && el("span", { class: "muted" }, `, block ${number(token.block_number)}`)]),
+        minting && pair("Fee", [ether(minting.fee_wei), minting.quantity > 1 && el("span", { class: "muted" }, ` for ${number(minting.quantity)} together`)]),
+        about.licence && pair("Licence", licence(about.licence)),
+      ),
+    );
+  }
+
   person(owner) {
-    return el("a", { href: `#/${this.about.id}?owner=${owner}`, title: owner, class: "mono" }, shortHex(owner));
+    return el("a", { href: ownerAt(owner), title: owner, class: "mono" }, shortHex(owner));
   }
 
   traits() {
@@ -108,7 +130,7 @@ export class TokenView {
           el(
             "li",
             {},
-            el("a", { href: filterAddress(this.about.id, trait) }, el("span", { class: "type" }, trait.trait_type), el("span", { class: "value" }, valueInWords(trait)), bar(trait.share), el("span", { class: "share" }, percent(trait.share))),
+            el("a", { href: filterAddress(this.about.slug, trait) }, el("span", { class: "type" }, trait.trait_type), el("span", { class: "value" }, valueInWords(trait)), el("span", { class: "share" }, percent(trait.share))),
           ),
         ),
       ),
@@ -131,7 +153,7 @@ export class TokenView {
             "li",
             {},
             el("span", {}, event.sender === NOBODY ? ["Minted to ", this.person(event.recipient)] : [this.person(event.sender), " gave it to ", this.person(event.recipient)]),
-            el("span", { class: "muted" }, `block ${number(event.block_number)}, `, copyable(event.transaction, shortHex(event.transaction), "transaction"), event.transaction_page && el("a", { class: "out", href: event.transaction_page, "aria-label": "transaction on the explorer" }, " ↗")),
+            el("span", { class: "muted" }, event.time && `${date(event.time)}, `, `block ${number(event.block_number)}, `, copyable(event.transaction, shortHex(event.transaction), "transaction"), event.transaction_page && el("a", { class: "out", href: event.transaction_page, "aria-label": "transaction on the explorer" }, " ↗")),
           ),
         ),
       ),
@@ -174,19 +196,18 @@ export class TokenView {
   }
 
   onKey(event) {
-    if (this.zoomed.open) return;
-    const go = { ArrowLeft: this.before, ArrowRight: this.behind }[event.key];
-    if (go) location.hash = this.address(go);
-    else if (event.key === "Escape") location.hash = this.back;
+    const next = { ArrowLeft: this.before, ArrowRight: this.behind }[event.key];
+    if (next) this.go(tokenAt(this.about.slug, next));
+    else if (event.key === "Escape") this.go(this.back);
     else if (event.key === "v") this.verification.start();
-    else if (event.key === "z") this.zoom();
+    else if (event.key === "z") this.large.open();
     else return;
     event.preventDefault();
   }
 }
 
-export async function openToken(about, id, neighbours, back) {
-  return new TokenView(about, await json(`/v1/collections/${about.id}/tokens/${id}`), neighbours, back);
+export async function openToken(about, id, neighbours, back, go) {
+  return new TokenView(about, await shelf.token(about.id, id), neighbours, back, go);
 }
 
 /** A name, with the token id that it may end in set apart, or behind it where the name does not tell it. */
@@ -218,9 +239,14 @@ function valueInWords({ value, display_type, max_value }) {
   return `${sign}${number(value)}${unit}${max_value ? ` of ${number(max_value)}` : ""}`;
 }
 
-function filterAddress(collection, { trait_type, value }) {
+function filterAddress(slug, { trait_type, value }) {
   const pair = `${encodeURIComponent(trait_type)}:${encodeURIComponent(value)}`;
-  return `#/${collection}?trait=${encodeURIComponent(pair)}`;
+  return collectionAt(slug, `?trait=${encodeURIComponent(pair)}`);
+}
+
+/** A licence: a link where it is an address, and else the words. */
+export function licence(text) {
+  return /^https?:\/\/\S+$/.test(text) ? el("a", { href: text }, `${host(text)} ↗`) : text;
 }
 
 function stateInWords(state) {

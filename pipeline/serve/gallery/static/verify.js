@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { events } from "./api.js";
+import { IN_FOLDER } from "./places.js";
 
 /** The links of the way in order, and what each of them says. */
 const WAY = [
@@ -22,6 +23,10 @@ export class Verification {
     this.button = el("button", { type: "button", class: "main", disabled: !this.minted, onclick: () => this.start() }, "Verify this token");
     this.verdict = el("p", { class: "verdict", role: "status", "aria-live": "polite" });
     this.list = el("ol", { class: "way" });
+    if (IN_FOLDER) {
+      this.element = el("section", { class: "verification" }, ...byHand(about, token));
+      return;
+    }
     if (!this.minted) this.verdict.textContent = "It can be verified when it is minted.";
     this.element = el("section", { class: "verification" }, this.button, this.verdict, this.list);
   }
@@ -31,7 +36,7 @@ export class Verification {
   }
 
   async start() {
-    if (!this.minted || this.button.disabled) return;
+    if (IN_FOLDER || !this.minted || this.button.disabled) return;
     this.button.disabled = true;
     this.asked = new AbortController();
     this.begin();
@@ -75,7 +80,8 @@ export class Verification {
     const known = this.rows.get(name);
     known.className = { true: "holds", false: "fails", null: "open" }[ok];
     known.querySelector(".mark").replaceChildren(el("span", { "aria-hidden": "true" }, mark), el("span", { class: "heard" }, meaning));
-    known.querySelector(".detail").textContent = detail;
+    const told = known.querySelector(".detail");
+    told.textContent = told.title = detail;
     this.next();
   }
 
@@ -89,8 +95,18 @@ export class Verification {
   }
 }
 
+/** A folder has no server that walks the way: whoever wants it walked has a command. */
+function byHand(about, token) {
+  const gateway = about.gateway?.replace(/\/ipfs\/$/, "") ?? "https://…";
+  return [
+    el("h2", {}, "Prove it yourself"),
+    el("p", { class: "muted" }, "Anybody can walk the way from the chain back to the pixels, without this page:"),
+    el("p", {}, el("code", {}, `pipeline verify --contract ${about.contract} --rpc-url https://… --gateway ${gateway} --token ${token.token_id}`)),
+  ];
+}
+
 function row(name, claim) {
-  return el("li", { class: "waiting" }, el("span", { class: "mark" }), el("span", { class: "step" }, el("strong", {}, name), " ", el("span", { class: "muted" }, claim)), el("span", { class: "detail" }));
+  return el("li", { class: "waiting" }, el("span", { class: "mark" }), el("span", { class: "step" }, el("strong", {}, name), " ", el("span", { class: "muted" }, claim)), el("button", { type: "button", class: "detail", onclick: (event) => event.currentTarget.classList.toggle("whole") }));
 }
 
 function inWords({ ok, steps }) {

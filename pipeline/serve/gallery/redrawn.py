@@ -1,0 +1,27 @@
+"""A picture at the size of a screen, drawn again from its seed: for art that has every size."""
+
+from __future__ import annotations
+
+from pipeline.art.draw import is_composed
+from pipeline.art.source import Stated
+from pipeline.base.errors import NoSuch
+from pipeline.ledger import Run, Token
+from pipeline.serve.gallery.thumbnails import webp
+from pipeline.settings import Settings
+
+
+def scales(model: str) -> bool:
+    """Whether a model draws the same picture at any size: a composer does, whose marks are shapes and no pixels."""
+    return is_composed(model)
+
+
+def redrawn(config: Settings, run: Run, token: Token, width: int) -> bytes:
+    """A token's picture at `width`, as WebP. Raises NoSuch where what drew it is not here, or draws another one."""
+    from PIL import Image
+
+    again = Stated(config).redrawer(run.model, run.renderer.rpartition("/")[2])
+    drawing = again.again({"generator": {"seed": token.seed, "size": width}})
+    same = (again.renderer, again.weights_sha256) == (run.renderer, run.weights_sha256)
+    if not same or tuple(drawing.attributes) != tuple(token.attributes):
+        raise NoSuch(what=f"width {width} of token {token.token_id}: here another program draws")
+    return webp(Image.fromarray(drawing.pixels))
