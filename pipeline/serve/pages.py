@@ -43,6 +43,7 @@ class Page:
     show: str  # the name of the whole
     description: str = ""
     path: str = ""
+    collection: tuple[int, str] | None = None  # its number and its word, so that nobody has to ask
     image: str | None = None  # 1200 by 630 pixels
     picture: str | None = None  # for readers without JavaScript
     words: tuple[str, ...] = ()  # paragraphs for them
@@ -68,6 +69,8 @@ def _head(page: Page, root: str, url: str) -> Iterator[str]:
     said = _short(page.description)
     yield f"<title>{escape(page.title)}</title>"
     yield f'<meta name="application-name" content="{escape(page.show)}">'
+    if page.collection:
+        yield f'<meta name="collection" content="{page.collection[0]} {escape(page.collection[1])}">'
     if page.status != 200:
         yield '<meta name="robots" content="noindex">'
         return
@@ -136,6 +139,7 @@ class Words:
             show=show,
             description=one.description or one.statement,
             path=one.slug + self.end,
+            collection=(one.id, one.slug),
             image=_cover_preview(one),
             picture=_local(one.cover),
             words=(one.description, one.statement, one.licence),
@@ -151,6 +155,7 @@ class Words:
             show=show,
             description=f"{by}{traits}",
             path=f"{one.slug}/{token.token_id}{self.end}",
+            collection=(one.id, one.slug),
             image=preview_path(one.id, token.token_id, version).lstrip("/") if version else None,
             picture=_local(token.thumbnail),
             words=(f"{one.name}{f' by {one.artist}' if one.artist else ''}", traits, f"Owner: {token.owner or '—'}"),

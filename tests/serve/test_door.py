@@ -50,13 +50,13 @@ def _resident(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/collections", "/metrics", "/readyz", "/openapi.json", "/nothing"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/collections", "/metrics", "/readyz", "/openapi.json", "/v1/nothing"])
 def test_a_closed_service_tells_nothing_without_a_token(closed: Service, path: str) -> None:
     with closed.client() as client:
         refused = client.get(path)
         assert refused.status_code == 401 and refused.headers["www-authenticate"].startswith("Bearer")
     with closed.client(new_token(closed.folder, "read")) as client:
-        assert client.get(path).status_code == (404 if path == "/nothing" else 200)
+        assert client.get(path).status_code == (404 if path == "/v1/nothing" else 200)
 
 
 def test_open_are_only_that_it_lives_and_the_page_without_anything_in_it(closed: Service) -> None:

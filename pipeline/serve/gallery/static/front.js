@@ -7,7 +7,7 @@ import { collectionAt, tokenAt } from "./places.js";
 export class FrontView {
   /** `title` is what the show is called, `found` its collections, the newest first. */
   constructor(title, found) {
-    this.element = found.length ? el("div", { class: "front" }, marquee(title, found), found.map(room)) : nothingYet();
+    this.element = found.length ? el("div", { class: "front" }, marquee(title, found), found.map((one) => room(one, title))) : nothingYet();
   }
 }
 
@@ -18,7 +18,8 @@ function marquee(title, found) {
   return el("header", { class: "marquee" }, el("h1", {}, title), el("p", { class: "lede" }, `${plural(found.length, "collection")}, ${plural(works, "work")}${by}.`));
 }
 
-function room(about) {
+/** A collection in the show `title`; whose name that is needs no saying again. */
+function room(about, title) {
   const address = collectionAt(about.slug);
   return el(
     "article",
@@ -28,7 +29,7 @@ function room(about) {
       "div",
       { class: "told" },
       el("h2", {}, el("a", { href: address }, about.name)),
-      about.artist && el("p", { class: "by" }, about.artist),
+      about.artist && about.artist !== title && el("p", { class: "by" }, about.artist),
       (about.description || about.statement) && el("p", { class: "words" }, about.description || about.statement),
       el("p", { class: "muted small" }, supply(about)),
       el("ul", { class: "works" }, about.works.map((work) => el("li", {}, el("a", { href: tokenAt(about.slug, work.token_id), "aria-label": `${about.name}, token ${work.token_id}` }, picture(work.thumbnail))))),
