@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.secrets import redacted
 from pipeline.base.untrusted import printable
-from pipeline.base.words import Expected
+from pipeline.base.words import Expected, web_url
 from pipeline.base.workspace import Workspace
 from pipeline.settings import Scope, Setting, Settings, every_setting
 from pipeline.settings.forms import whole
@@ -208,6 +209,24 @@ def number(name: str, text: str, low: int, high: int) -> int:
         return whole(low, high).read(text)
     except Expected as expected:
         raise BadArgument(name=name, value=text, expected=str(expected)) from None
+
+
+def site_address(flag: str, text: str, *, whole: bool = False) -> str:
+    """An address that others are given, without a slash at its end; `whole`: the service has all of its paths."""
+    address = text.strip().rstrip("/")
+    if not address:
+        return ""
+    try:
+        parts = urlsplit(web_url(address))
+    except Expected as expected:
+        raise BadArgument(name=flag, value=text, expected=str(expected)) from None
+    if parts.username or parts.password or parts.query or parts.fragment or (whole and parts.path):
+        raise BadArgument(
+            name=flag,
+            value=text,
+            expected=f"https://NAME{'' if whole else ' or https://NAME/PATH'}, and nothing else in it",
+        )
+    return address
 
 
 def chosen_name(call: Call) -> str | None:

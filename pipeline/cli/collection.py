@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.base.errors import BadArgument
+from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_TOKEN_ID
-from pipeline.cli.call import Call, Verb, chosen_name, number, say
+from pipeline.cli.call import CONTENT, Call, Verb, chosen_name, number, say, site_address
 from pipeline.cli.tables import fields_of, print_json, print_table, ranges, short
 from pipeline.settings import Scope
 
@@ -123,15 +125,67 @@ def _transfer(call: Call) -> int:
 
 
 def _export(call: Call) -> int:
-    from pipeline.after.export import export
+    from pipeline.after.export import FORMATS, export
 
-    formats = tuple(call.arguments.format.split(","))
+    words = call.arguments
+    if words.site:
+        return _export_site(call)
+    alone = [flag for flag, value in (("--url", words.url), ("--gateway-url", words.gateway_url)) if value]
+    alone += [
+        flag for flag, value in (("--title", words.title), ("--pin", call.config.source("pin") == "--pin")) if value
+    ]
+    if alone:
+        raise BadArgument(name=alone[0], value="", expected="--site DIR beside it: it is about the show as a folder")
+    formats = tuple((words.format or ",".join(FORMATS)).split(","))
     paths = export(call.workspace, chosen_name(call), formats, call.arguments.out and Path(call.arguments.out))
     if call.as_json:
         print_json({"files": [str(path) for path in paths]})
     else:
         for path in paths:
             print(path)
+    return 0
+
+
+def _export_site(call: Call) -> int:
+    with extra("serve"):
+        from pipeline.serve.site import pin_site, write_site
+    from pipeline.cli.terminal import progress_on_stderr
+
+    words, wants_pin = call.arguments, call.config.source("pin") == "--pin"
+    for flag, value in (("--format", words.format), ("--out", words.out)):
+        if value:
+            raise BadArgument(
+                name=flag, value=value, expected="not to be there beside --site, which is a folder of its own"
+            )
+    folder, url = Path(words.site), site_address("--url", words.url)
+    gateway = site_address("--gateway-url", words.gateway_url).removesuffix("/ipfs")
+    with progress_on_stderr() as observer:
+        site = write_site(
+            call.workspace,
+            call.config,
+            folder,
+            observer,
+            only=chosen_name(call),
+            url=url,
+            gateway=f"{gateway}/ipfs/" if gateway else "",
+            title=words.title.strip(),
+        )
+        pinned = pin_site(call.workspace, call.config, folder, words.title.strip() or "show") if wants_pin else None
+    if call.as_json:
+        print_json({"site": site} | ({"pinned": pinned} if pinned else {}))
+    else:
+        print(site.folder)
+        if pinned:
+            print(f"ipfs://{pinned.cid}/")
+    say(
+        f"{site.pages:,} pages in {site.files:,} files, {site.bytes / 1e6:,.1f} MB; any host or IPFS gateway serves them."
+    )
+    if not url:
+        say("Links to it will show no picture in chats: --url says where it will be found, and they then do.")
+    if not gateway:
+        say("No link leads to the content by its CID: --gateway-url names a gateway that has it.")
+    if pinned:
+        call.next(f"serves it at http://localhost:8088/ipfs/{pinned.cid}/", "gateway")
     return 0
 
 
@@ -167,12 +221,30 @@ VERBS = (
     Verb(
         "export",
         _export,
-        "write the collection as CARs, CSV and JSON",
-        ("export", "export --format csv --out /tmp/drop"),
-        (Scope.NAME,),
+        "write the collection as CARs, CSV and JSON, or the whole show as a folder that any host serves",
         (
-            ("--format", {"metavar": "NAME,…", "default": "car,csv,json", "help": "car, csv, json (all)"}),
+            "export",
+            "export --format csv --out /tmp/drop",
+            "export --site show --url https://art.example.org",
+            "export --site show --pin embedded",
+        ),
+        (Scope.NAME, *CONTENT),
+        (
+            ("--format", {"metavar": "NAME,…", "default": "", "help": "car, csv, json (all)"}),
             ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),
+            (
+                "--site",
+                {
+                    "metavar": "DIR",
+                    "help": "the public show as a folder instead: of all collections, or the one that is named; --pin pins it",
+                },
+            ),
+            ("--url", {"metavar": "URL", "default": "", "help": "where the site will be found, for previews of links"}),
+            (
+                "--gateway-url",
+                {"metavar": "URL", "default": "", "help": "the gateway that the site's links to content name"},
+            ),
+            ("--title", {"metavar": "TEXT", "default": "", "help": "name of the show (its artist's name)"}),
         ),
     ),
 )

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from typing import Any
-from urllib.parse import urlsplit
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_EXACT, MAX_PORT
-from pipeline.base.words import Expected, web_url
-from pipeline.cli.call import CONTENT, Call, Takes, Verb, number, say
+from pipeline.cli.call import CONTENT, Call, Takes, Verb, number, say, site_address
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
 
@@ -40,8 +38,8 @@ def _serve(call: Call) -> int:
         require_token=words.require_token,
         allow_hosts=tuple(words.allow_host),
         public=words.public,
-        url=_site("--url", words.url, whole=True),
-        gateway_url=_site("--gateway-url", words.gateway_url),
+        url=site_address("--url", words.url, whole=True),
+        gateway_url=site_address("--gateway-url", words.gateway_url),
         trust_proxy=tuple(_network(text) for text in words.trust_proxy),
         title=words.title.strip()[:MAX_TITLE],
         log_level=words.log_level,
@@ -71,24 +69,6 @@ def _serve(call: Call) -> int:
             if service.is_minting:
                 raise
     return 0
-
-
-def _site(flag: str, text: str, *, whole: bool = False) -> str:
-    """An address that others are given, without a slash at its end; `whole`: the service has all of its paths."""
-    address = text.strip().rstrip("/")
-    if not address:
-        return ""
-    try:
-        parts = urlsplit(web_url(address))
-    except Expected as expected:
-        raise BadArgument(name=flag, value=text, expected=str(expected)) from None
-    if parts.username or parts.password or parts.query or parts.fragment or (whole and parts.path):
-        raise BadArgument(
-            name=flag,
-            value=text,
-            expected=f"https://NAME{'' if whole else ' or https://NAME/PATH'}, and nothing else in it",
-        )
-    return address
 
 
 def _network(text: str) -> Any:

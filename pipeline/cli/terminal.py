@@ -32,6 +32,7 @@ LABELS = {
     "train": "training",
     "repin": "pinning again",
     "unpin": "letting go",
+    "site": "writing the show",
 }
 
 

@@ -108,6 +108,13 @@ class Index:
             counted[trait] = sorted(found, key=lambda entry: (not entry.count, -entry.total, str(entry.value)))
         return counted
 
+    def having(self) -> dict[str, list[tuple[Value, list[int]]]]:
+        """For each trait its values, and the positions of the tokens that have one."""
+        return {
+            trait: [(self.values[trait][text], _positions(bits)) for text, bits in values.items()]
+            for trait, values in self._traits.items()
+        }
+
     def owner_counts(self) -> list[tuple[Address, int]]:
         """Each owner with the number of tokens, who has most first."""
         counts = [(owner, bits.bit_count()) for owner, bits in self._owned.items()]

@@ -21,6 +21,7 @@ from fastapi.responses import PlainTextResponse, Response
 
 from pipeline.base.errors import NoSuch, PipelineError
 from pipeline.base.limits import MAX_EXACT
+from pipeline.base.media import SVG
 from pipeline.serve import documents as doc
 from pipeline.serve.door import is_page
 from pipeline.serve.gallery import HEADERS, StaticFile, answer, static_files
@@ -55,12 +56,12 @@ class Page:
         return f"{url}/{quote(self.path)}"
 
 
-def render(page: Page, root: str, url: str, *, extra: str = "") -> bytes:
+def render(page: Page, root: str, url: str) -> bytes:
     """The whole document. `root` leads from the page to the show's root, `url` is the root for others; empty: unknown."""
     shell = static_files()[SHELL].data.decode()
     head = "\n  ".join(_head(page, root, url))
     body = "".join(f"\n    {line}" for line in _body(page, root))
-    shell = shell.replace(_TITLE, head + extra)
+    shell = shell.replace(_TITLE, head)
     shell = _NOSCRIPT.sub(lambda _: f"{body}\n  ", shell)
     return shell.replace('"/gallery/', f'"{root}gallery/').encode("utf-8", "replace")
 
@@ -150,13 +151,14 @@ class Words:
         by = f"by {one.artist}. " if one.artist else ""
         traits = ", ".join(f"{trait.trait_type}: {trait.value}" for trait in token.traits)
         version = token.thumbnail.split("/")[-2] if token.thumbnail else None
+        drawing = (token.image_uri or "").endswith(SVG)  # no chat shows one, and no pixels are made of it here
         return Page(
             title=token.name,
             show=show,
             description=f"{by}{traits}",
             path=f"{one.slug}/{token.token_id}{self.end}",
             collection=(one.id, one.slug),
-            image=preview_path(one.id, token.token_id, version).lstrip("/") if version else None,
+            image=None if drawing or not version else preview_path(one.id, token.token_id, version).lstrip("/"),
             picture=_local(token.thumbnail),
             words=(f"{one.name}{f' by {one.artist}' if one.artist else ''}", traits, f"Owner: {token.owner or '—'}"),
             links=((one.slug + self.end, one.name),),

@@ -213,13 +213,20 @@ class ReadingRoutes:
 class Reader:
     """What the routes share: the workspace, its indexes, the open streams, and the verifications.
 
-    `public`: for strangers, who learn of a token once it is minted, and how many others there will be.
+    `public`: for strangers, who learn of a token once it is minted, and how many others there will be. `only`: of the
+    collection with this name.
     """
 
     def __init__(
-        self, workspace: Workspace, config: Settings, verifier: Verifier | None = None, *, public: bool = False
+        self,
+        workspace: Workspace,
+        config: Settings,
+        verifier: Verifier | None = None,
+        *,
+        public: bool = False,
+        only: str | None = None,
     ) -> None:
-        self.workspace, self.public = workspace, public
+        self.workspace, self.public, self._only = workspace, public, only
         self.indexes = Indexes(workspace, public=public)
         self.streams = streams.Streams()
         self._config = config
@@ -279,7 +286,7 @@ class Reader:
         return doc.Holdings(owner=owner, total=sum(one.tokens.total for one in held), collections=held)
 
     def _shown(self, ledger: Ledger) -> list[Collection]:
-        found = ledger.collections.all()
+        found = [one for one in ledger.collections.all() if self._only in (None, one.name)]
         return [one for one in found if ledger.catalogue.has_minted(one.id)] if self.public else found
 
     async def progress(self, collection_id: int) -> doc.Progress:

@@ -153,12 +153,7 @@ class Media:
 
     def animation(self, request: Request, collection_id: int, token_id: int, version: str) -> Response:
         """A token's video, sound, model or page. Raises NoSuch for another version than the address names."""
-        with self._ledger() as ledger:
-            token = ledger.tokens.get(collection_id, token_id) if self._shows(ledger, collection_id, token_id) else None
-        moving = token.animation if token else None
-        if moving is None or not moving.sha256.hex().startswith(version):
-            raise NoSuch(what=f"animation {version} of token {token_id} in collection {collection_id}")
-        suffix, sha256 = moving.suffix, moving.sha256.hex()
+        sha256, suffix = self._moving(collection_id, token_id, version)
         shown = BY_SUFFIX[suffix]
         content_type = f"{shown.type}; charset=utf-8" if shown.kind == "page" else shown.type
         headers = self._headers | {"ETag": f'"{sha256}"'} | (PAGE_HEADERS if shown.kind == "page" else {})
@@ -169,6 +164,21 @@ class Media:
             return FileResponse(path, headers=headers, media_type=content_type)
         data = self._from_car(collection_id, token_id, sha256, suffix)
         return Response(data, headers=headers, media_type=content_type)
+
+    def read_animation(self, collection_id: int, token_id: int, version: str) -> tuple[bytes, str]:
+        """The bytes of what moves beside a token's image, and their suffix. Raises NoSuch, Corrupt."""
+        sha256, suffix = self._moving(collection_id, token_id, version)
+        path = self.workspace.image(collection_id, token_id, suffix)
+        whole = _holds(path, sha256)
+        return path.read_bytes() if whole else self._from_car(collection_id, token_id, sha256, suffix), suffix
+
+    def _moving(self, collection_id: int, token_id: int, version: str) -> tuple[str, str]:
+        with self._ledger() as ledger:
+            token = ledger.tokens.get(collection_id, token_id) if self._shows(ledger, collection_id, token_id) else None
+        moving = token.animation if token else None
+        if moving is None or not moving.sha256.hex().startswith(version):
+            raise NoSuch(what=f"animation {version} of token {token_id} in collection {collection_id}")
+        return moving.sha256.hex(), moving.suffix
 
     def cover(self, collection_id: int, root: str) -> tuple[str, Callable[[], bytes]]:
         """What names the cover in the cache, and what reads it. Raises NoSuch for another root than the collection's."""

@@ -20,7 +20,7 @@ WAIT_MS = 30_000  # for the browser on a busy machine
 @pytest.fixture(scope="session")
 def minted(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Twelve tokens in two batches, minted as a user does it. Tests that change it take a `copied` one."""
-    words = ("--count", str(COUNT), "--batch", "6", "--size", "128", "--seed", "5")
+    words = ("--name", "Lino", "--count", str(COUNT), "--batch", "6", "--size", "128", "--seed", "5")
     return mint_in(tmp_path_factory.mktemp("minted"), *words)
 
 

@@ -122,7 +122,11 @@ export async function source(path) {
 /** Whether every request carries a token: what a browser asks for by itself, such as a frame, is refused then. */
 export const locked = () => token() !== null;
 
-export const thumbnail = (collection, id, version, width) => `/media/${collection}/${id}/${version}/${width}.webp`;
+/** The path of a token's picture in a size of the grid. In a folder a drawing is its own: its version says so. */
+export function thumbnail(collection, id, version, width) {
+  const [name, suffix] = version.split(".");
+  return `/media/${collection}/${id}/${name}/${suffix ? `image.${suffix}` : `${width}.webp`}`;
+}
 
 /** The query string of a search: words, chosen trait values, an owner, an order. */
 export function queryString(query) {

@@ -225,8 +225,9 @@ function onKey(event) {
 }
 
 const docsLink = document.getElementById("docs-link");
-docsLink.href = docsAt();
-docsLink.hidden = IN_FOLDER;
+if (docsLink) docsLink.href = docsAt(); // a folder has none
+const icon = document.querySelector('link[rel="icon"]');
+icon.href = icon.href; // whole: browsers ask for it again, from wherever a page is by then
 history.scrollRestoration = "manual";
 addEventListener("popstate", navigate);
 addEventListener("click", onClick);
