@@ -27,6 +27,8 @@ from pydantic import BaseModel
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, WorkspaceUnwritable
+from pipeline.base.files import read_regular
+from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.media import SVG
 from pipeline.base.observer import Observer
 from pipeline.base.records import Pin
@@ -235,7 +237,7 @@ class _Writer:
 
     def _made(self, path: str, sha256: str, form: str, make: Callable[[], bytes]) -> None:
         with suppress(NotAnImage):  # the whole image is there all the same
-            self._put(path, self._media.thumbnails.made(sha256, form, make).result().read_bytes())
+            self._put(path, read_regular(self._media.thumbnails.made(sha256, form, make).result(), IMAGE_BYTES))
 
     def _page(self, page: Page) -> str:
         """Write a page; its path."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import resource
 import select
@@ -17,7 +18,7 @@ from conftest import REPOSITORY, Pipeline
 from serve.conftest import Service, new_token, service, small
 
 from pipeline.base.port import SHARE, most_connections
-from pipeline.serve.door import MAX_CLIENTS, Pace, Rate, _route
+from pipeline.serve.door import MAX_CLIENTS, Pace, Rate, _as_it_came, _route
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +64,16 @@ def test_open_are_only_that_it_lives_and_the_page_without_anything_in_it(closed:
     with closed.client() as client:
         assert client.get("/healthz").json() == {"alive": True}
         shipped = REPOSITORY / "pipeline" / "serve" / "gallery" / "static" / "index.html"
-        assert client.get("/").content == shipped.read_bytes()  # the same for every workspace
+        for page in ("/", "/lino", "/lino/7", "/owner/0x" + "1" * 40, "/docs"):
+            assert client.get(page).content == shipped.read_bytes(), page  # the same for every workspace
+        assert client.get("/robots.txt").text == "User-agent: *\nDisallow: /\n"
         assert client.post("/").status_code == client.post("/gallery/index.html").status_code == 401
         for path in (
             "/gallery",
             "/gallery/%2e%2e/v1/jobs",
             "/gallery/..%2fv1%2fjobs",
-            "//v1/jobs",
+            "/v1//jobs",
+            "/sitemap.xml",
             "/media/1/1/0/image",
         ):
             assert client.get(path).status_code in (401, 404), path
@@ -227,7 +231,21 @@ def test_one_client_leaves_room_for_others(shared: Service, token: str) -> None:
         assert client.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/v1/jobs", "/", "/metrics", "/openapi.json", "/v1/jobs/999"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz",
+        "/v1/jobs",
+        "/",
+        "/docs",
+        "/sitemap.xml",
+        "/robots.txt",
+        "/nowhere",
+        "/metrics",
+        "/openapi.json",
+        "/v1/jobs/999",
+    ],
+)
 def test_head_is_answered_as_get_without_its_body(shared: Service, path: str) -> None:
     with shared.client() as client:
         got, head = client.get(path), client.head(path)
@@ -282,6 +300,23 @@ def test_path_tricks_lead_nowhere(shared: Service, path: str) -> None:
 
 def test_a_head_without_an_end_is_refused(shared: Service) -> None:
     assert _raw(shared, b"GET / HTTP/1.1\r\nX: " + b"a" * (1 << 20)).startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
+
+
+def test_behind_a_proxy_that_is_trusted_everybody_has_a_pace_and_the_name_they_asked_for() -> None:
+    """Who is not trusted says nothing about others; and an address that a visitor writes down himself is not his."""
+    trusted = (ipaddress.ip_network("10.0.0.0/8"),)
+
+    def came(client: str, **told: str) -> tuple[str, str, str]:
+        headers = [(name.replace("_", "-").encode(), value.encode()) for name, value in told.items()]
+        scope = _as_it_came({"client": (client, 1), "scheme": "http", "headers": headers}, trusted)
+        return scope["client"][0], scope["scheme"], dict(scope["headers"]).get(b"host", b"").decode()
+
+    told = {"host": "inner", "x_forwarded_proto": "https", "x_forwarded_host": "art.example.org"}
+    assert came("10.0.0.9", x_forwarded_for="203.0.113.5", **told) == ("203.0.113.5", "https", "art.example.org")
+    assert came("10.0.0.9", x_forwarded_for="1.1.1.1, 203.0.113.5, 10.0.0.7", **told)[0] == "203.0.113.5"
+    assert came("10.0.0.9", x_forwarded_for="nonsense", **told)[0] == "10.0.0.9"
+    assert came("203.0.113.5", x_forwarded_for="1.1.1.1", **told) == ("203.0.113.5", "http", "inner")
+    assert came("10.0.0.9", host="inner", x_forwarded_proto="gopher") == ("10.0.0.9", "http", "inner")
 
 
 def test_guessing_tokens_is_slowed_down(tmp_path: Path) -> None:

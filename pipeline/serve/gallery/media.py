@@ -169,8 +169,9 @@ class Media:
         """The bytes of what moves beside a token's image, and their suffix. Raises NoSuch, Corrupt."""
         sha256, suffix = self._moving(collection_id, token_id, version)
         path = self.workspace.image(collection_id, token_id, suffix)
-        whole = _holds(path, sha256)
-        return path.read_bytes() if whole else self._from_car(collection_id, token_id, sha256, suffix), suffix
+        if _holds(path, sha256):
+            return read_regular(path, IMAGE_BYTES), suffix
+        return self._from_car(collection_id, token_id, sha256, suffix), suffix
 
     def _moving(self, collection_id: int, token_id: int, version: str) -> tuple[str, str]:
         with self._ledger() as ledger:
