@@ -152,7 +152,7 @@ class NotConfirmed(UsageError):
     """Real money would be spent, and nobody said so."""
 
     sentence = "money on {network} counts as real: {reason} the collection's name, {collection!r}"
-    next_step = "type it when asked, or give --confirm-name in a script; nothing was planned or spent"
+    next_step = "type it when asked; a script gives --name and --confirm-name; nothing was planned or spent"
 
 
 class KeyRefused(UsageError):

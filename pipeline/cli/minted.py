@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.untrusted import printable
 from pipeline.cli.call import say
-from pipeline.cli.tables import ether, print_table, ranges, short, short_uri
+from pipeline.cli.tables import print_table, ranges, short, short_uri
+from pipeline.mint.fees import ether
 
 if TYPE_CHECKING:
     from pipeline.after.report import Minted, MintedToken

@@ -9,8 +9,8 @@ from pipeline.base.limits import MAX_COUNT, MAX_TOKEN_ID
 from pipeline.base.records import hex_data
 from pipeline.cli.art import tell_sheets
 from pipeline.cli.call import Call, Takes, Verb, chosen_name, number, say
-from pipeline.cli.tables import ether, print_json, print_table
-from pipeline.mint.fees import GWEI
+from pipeline.cli.tables import print_json, print_table
+from pipeline.mint.fees import GWEI, ether
 from pipeline.settings import Scope
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def _mint(call: Call) -> int:
 def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
     from pipeline.cli.terminal import progress_on_stderr
     from pipeline.flow.bill import dry_run
+    from pipeline.flow.consent import ONLY_HERE
 
     words = call.arguments
     with progress_on_stderr() as observer:
@@ -92,8 +93,11 @@ def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
     say(f"at a base fee of {base:g} gwei and {tip:g} gwei for the block's maker, on chain {bill.chain_id} now.")
     if bill.node_estimates_deploy:
         say(f"the node's own estimate of the deployment: {bill.node_estimates_deploy:,} gas.")
-    if bill.balance_wei is not None and bill.balance_wei < bill.wei:
-        say(f"{bill.payer} has {ether(bill.balance_wei)} ETH: not enough.")
+    if bill.balance_wei is not None:
+        enough = "" if bill.balance_wei >= bill.wei else ": not enough"
+        say(f"{bill.payer} has {ether(bill.balance_wei)} ETH{enough}.")
+    if bill.only_here:
+        say(ONLY_HERE)
     say("a rollup's fee for its data on Ethereum comes on top. Nothing was planned, signed or sent.")
     return 0
 

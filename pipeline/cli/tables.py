@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.results import as_json
 from pipeline.base.secrets import redacted
 from pipeline.base.untrusted import json_text, printable
-from pipeline.mint.fees import ETHER, GWEI
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,9 +82,3 @@ def ranges(numbers: Sequence[int], most: int = 6) -> str:
             folded.append([number, number])
     words = [str(low) if low == high else f"{low}-{high}" for low, high in folded]
     return ", ".join(words[:most]) + (f", … ({len(words) - most} more)" if len(words) > most else "")
-
-
-def ether(wei: int) -> str:
-    """An amount in ETH with nine digits, the last of which is a gwei."""
-    whole_ether, rest = divmod(wei, ETHER)
-    return f"{whole_ether}.{rest // GWEI:09d}"

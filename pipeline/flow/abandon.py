@@ -17,7 +17,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import NOBODY, Person, check_consent, confirmations, spending_limits
+from pipeline.flow.consent import NOBODY, Person, confirmations, question_of, spending_limits
 from pipeline.ledger import Collection, Ledger, Run
 from pipeline.ledger.abandon import LetGo, let_go
 from pipeline.mint.chain import Chain
@@ -185,12 +185,16 @@ def _withdrawn(
     if not slots:
         return ()
     if any(slot.state == "live" for slot in slots):
-        check_consent(config, chain.chain_id, collection.name, person)
+        question = question_of(config, chain.chain_id, collection.name, person)
+        signer = signer_for(chain, config, person.ask_password)
+        if question is not None:
+            question.put()
+    else:
+        signer = signer_for(chain, config, person.ask_password)
 
     def tell(event: ChainEvent) -> None:
         observer.notice(event.text)
 
-    signer = signer_for(chain, config, person.ask_password)
     depth = confirmations(config, chain.chain_id, is_rehearsal=chain.is_rehearsal)
     sender = Sender(ledger, chain, signer, spending_limits(config), run.id, depth, tell)
     sender.withdraw(collection.id)

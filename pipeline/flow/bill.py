@@ -22,10 +22,21 @@ from pipeline.base.observer import Observer, Silence
 from pipeline.base.records import Address, BatchPlan, hex_data
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import reach
+from pipeline.flow.consent import is_on_this_machine_only
 from pipeline.flow.more import wish_of
-from pipeline.flow.open import SOMEBODY, Need, Step, Tools, needs_of, opened, read_request, step_of
+from pipeline.flow.open import (
+    SOMEBODY,
+    Need,
+    Step,
+    Tools,
+    check_receivers,
+    needs_of,
+    opened,
+    plan_of,
+    read_request,
+    step_of,
+)
 from pipeline.flow.plan import Finished
-from pipeline.flow.run import check_receivers, plan_of
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import Collection, Ledger, NewCollection, Run
 from pipeline.mint.alternatives import ALTERNATIVES
@@ -89,6 +100,7 @@ class Bill:
     wei: int
     wei_per_token: int
     alternatives: tuple[Alternative, ...]
+    only_here: bool  # the content would be on this machine alone, and the chain is a public one
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,32 +149,43 @@ def dry_run(
         needs = (needs_of(step, ledger) | Need.CHAIN | Need.PAYER) & ~Need.KEY
         trial = Workspace(folder)
         tools = stack.enter_context(opened(step, needs, ledger, workspace, told, embedded=trial))
-        own = reach(stack.enter_context(devnet(trial.chain / "anvil")))
-        chain, payer = tools.chain, tools.payer
-        job = _job(step, needs, ledger, tools)
-        fees = chain.fees()  # before our own chain has moved on
-        lines = list(_measured(job, own, payer))
-        estimate = _estimate(chain, payer, job.settings) if tools.chain_kind == "external" else None
-        if estimate is not None and abs(estimate - lines[0][1]) > OTHER_RULES * lines[0][1]:
-            lines[0] = (lines[0][0], estimate)
-        price = least_fee_wei(fees)
-        gas, tokens = sum(used for _, used in lines), sum(len(batch.recipients) for batch in job.batches)
-        return Bill(
-            name=step.name,
-            chain_id=chain.chain_id,
-            rpc_url=chain.rpc.shown,
-            payer=payer,
-            balance_wei=chain.balance(payer) if payer != SOMEBODY else None,
-            tokens=tokens,
-            node_estimates_deploy=estimate,
-            base_fee_wei=price - fees.priority_fee_wei,
-            priority_fee_wei=fees.priority_fee_wei,
-            lines=tuple(BillLine(what, used, used * price) for what, used in lines),
-            gas=gas,
-            wei=gas * price,
-            wei_per_token=gas * price // tokens if tokens else 0,
-            alternatives=tuple(_alternatives(job, gas, price)),
-        )
+        return _bill(step, needs, ledger, tools, reach(stack.enter_context(devnet(trial.chain / "anvil"))))
+
+
+def bill_of(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> Bill:
+    """The bill of a step that is opened already, before any of it is walked. Raises PipelineError where it cannot be made."""
+    with tempfile.TemporaryDirectory() as folder, devnet(Path(folder) / "anvil") as url:
+        return _bill(step, needs, ledger, tools, reach(url))
+
+
+def _bill(step: Step, needs: Need, ledger: Ledger, tools: Tools, own: Chain) -> Bill:
+    """What a step costs, tried out on a chain of our own."""
+    chain, payer = tools.chain, tools.payer
+    job = _job(step, needs, ledger, tools)
+    fees = chain.fees()  # before our own chain has moved on
+    lines = list(_measured(job, own, payer))
+    estimate = _estimate(chain, payer, job.settings) if tools.chain_kind == "external" else None
+    if estimate is not None and abs(estimate - lines[0][1]) > OTHER_RULES * lines[0][1]:
+        lines[0] = (lines[0][0], estimate)
+    price = least_fee_wei(fees)
+    gas, tokens = sum(used for _, used in lines), sum(len(batch.recipients) for batch in job.batches)
+    return Bill(
+        name=step.name,
+        chain_id=chain.chain_id,
+        rpc_url=chain.rpc.shown,
+        payer=payer,
+        balance_wei=chain.balance(payer) if payer != SOMEBODY else None,
+        tokens=tokens,
+        node_estimates_deploy=estimate,
+        base_fee_wei=price - fees.priority_fee_wei,
+        priority_fee_wei=fees.priority_fee_wei,
+        lines=tuple(BillLine(what, used, used * price) for what, used in lines),
+        gas=gas,
+        wei=gas * price,
+        wei_per_token=gas * price // tokens if tokens else 0,
+        alternatives=tuple(_alternatives(job, gas, price)),
+        only_here=is_on_this_machine_only(step.request.config.pin.places, chain.chain_id),
+    )
 
 
 def _alternatives(job: _Job, total: int, price: int) -> Iterator[Alternative]:

@@ -1,8 +1,9 @@
-"""Before real money is spent: the chain is named, the collection's name is typed, and the most it may cost is set."""
+"""Before real money is spent: the chain is named, the most it may cost is set, and once plan and bill are told, the
+collection's name is typed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -10,6 +11,11 @@ from pipeline.base.errors import BadArgument, NotConfirmed, WrongNetwork
 from pipeline.mint.fees import ETHER, GWEI, Limits
 from pipeline.mint.networks import Network, network_named, network_of
 from pipeline.settings import Settings
+
+ONLY_HERE = (
+    "warning: the content is only on this machine: collectors will see nothing. --pin embedded,kubo (or a service) puts it"
+    " where others reach it, and `repin` does so later"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +59,41 @@ def check_network(config: Settings, chain_id: int, shown: str) -> None:
         raise WrongNetwork(rpc=shown, network=network.name, expected=network.chain_id, got=chain_id)
 
 
-def check_consent(config: Settings, chain_id: int, collection: str, person: Person) -> None:
-    """Raise UsageError unless this chain's money is worthless, or its spending was asked for in three ways.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What has to be answered before real money is spent, once the facts were told."""
 
-    `--network` names the chain, `max_run_eth` was chosen by somebody, and the collection's name was typed. Nobody here
-    knows what money on a chain without a name is worth: it counts as real, and the two other ways remain.
+    collection: str
+    where: str  # the chain, by name
+    most_eth: str
+    person: Person
+
+    def put(self) -> None:
+        """Have the collection's name typed, unless it was given beforehand. Raises NotConfirmed."""
+        typed = self.person.confirm_name
+        if typed is None and self.person.ask is not None:
+            typed = self.person.ask(
+                f"This spends money that is real on {self.where}, at most {self.most_eth} ETH.\n"
+                f"Type the collection's name to go on ({self.collection}): "
+            )
+        if typed is None or typed.strip() != self.collection:
+            raise NotConfirmed(
+                collection=self.collection,
+                network=self.where,
+                reason="nobody typed" if typed is None else "other words than",
+            )
+
+
+def question_of(config: Settings, chain_id: int, collection: str, person: Person) -> Question | None:
+    """What has to be asked before money is spent on this chain; None where it is worthless.
+
+    Real money is spent only where `--network` names the chain and somebody chose `max_run_eth`: raises BadArgument
+    otherwise, and NotConfirmed where there is nobody to ask. Nobody here knows what money on a chain without a name is
+    worth: it counts as real, and the limit and the question remain.
     """
     network = network_of(chain_id)
     if network is not None and not network.is_real_money:
-        return
+        return None
     if network is not None and config.chain.network != network.name:
         raise BadArgument(
             name="--network",
@@ -78,20 +110,16 @@ def check_consent(config: Settings, chain_id: int, collection: str, person: Pers
             expected=f"a limit that you chose: money on {where} {is_real}",
             hint="the same command with --dry-run tells what it costs; then give --max-run-eth",
         )
-    _must_be_typed(collection, where, config.mint.max_run_eth, person)
+    question = Question(collection, where, config.mint.max_run_eth, person)
+    if person.ask is None or person.confirm_name is not None:
+        question.put()  # answered already: what is wrong with that is said before anything is opened
+    return question
 
 
-def _must_be_typed(collection: str, where: str, most_eth: str, person: Person) -> None:
-    typed = person.confirm_name
-    if typed is None and person.ask is not None:
-        typed = person.ask(
-            f"This spends money that is real on {where}, at most {most_eth} ETH.\n"
-            f"Type the collection's name to go on ({collection}): "
-        )
-    if typed is None or typed.strip() != collection:
-        raise NotConfirmed(
-            collection=collection, network=where, reason="nobody typed" if typed is None else "other words than"
-        )
+def is_on_this_machine_only(places: Sequence[str], chain_id: int) -> bool:
+    """Whether collectors on a public chain would be led to content that only this machine has."""
+    network = network_of(chain_id)
+    return set(places) == {"embedded"} and (network is None or network.worth != "devnet")
 
 
 def spending_limits(config: Settings) -> Limits:

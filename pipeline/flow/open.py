@@ -21,23 +21,28 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import NOBODY, Person, check_consent, check_network, check_node_named, wanted_network
+from pipeline.flow.consent import NOBODY, Person, Question, check_network, check_node_named, question_of, wanted_network
+from pipeline.flow.more import must_have_its_weights
 from pipeline.flow.plan import (
+    Add,
     Begin,
     Continue,
     Decision,
     Finished,
+    NewRun,
     chain_kind,
     collection_name,
     collection_of,
     collection_seed,
     decide,
     named_after,
+    new_run,
 )
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
+from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import Collection, Ledger, Run
 from pipeline.mint.accounts import stated_address
-from pipeline.mint.collection import parsed_address
+from pipeline.mint.collection import check_recipients, parsed_address
 from pipeline.mint.signer import open_signer
 from pipeline.pin import load_pinners, must_be_known
 from pipeline.pin.places import Places
@@ -108,6 +113,7 @@ class Tools:
     opened_chain: Chain | None = None
     opened_payer: Address | None = None
     opened_signer: Signer | None = None
+    question: Question | None = None  # to be put once plan and bill were told, before anything is written
 
     @property
     def art(self) -> ArtPlan:
@@ -223,9 +229,9 @@ def opened(
                 chain.recognise(ledger.collections.genesis_hashes(chain.chain_id))
             tools = replace(tools, opened_chain=chain)
         if Need.KEY in needs:
-            check_consent(config, tools.chain.chain_id, step.name, person)
+            question = question_of(config, tools.chain.chain_id, step.name, person)
             signer = signer_for(tools.chain, config, person.ask_password)
-            tools = replace(tools, opened_signer=signer, opened_payer=signer.address)
+            tools = replace(tools, opened_signer=signer, opened_payer=signer.address, question=question)
         elif Need.PAYER in needs:
             tools = replace(tools, opened_payer=known.owner if known else _payer(config, tools.chain))
         yield tools
@@ -271,3 +277,27 @@ def _payer(config: Settings, chain: Chain) -> Address:
         return open_signer(chain).address
     except KeyRefused:  # no account was given: the bill is the same for anybody's
         return SOMEBODY
+
+
+# ── what is planned with it ──────────────────────────────────────────────────────────────────────────────────
+
+
+def plan_of(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> NewRun:
+    """The run that a step begins, once nothing is wrong with it; nothing is written. Raises PipelineError."""
+    assert isinstance(step.decision, Add | Begin), "a run that begins"
+    request, source = step.request, step.request.source
+    payer = tools.payer if Need.PAYER in needs else UNDECIDED
+    plan = new_run(
+        *(ledger, request.config, step.decision, request.count, request.recipients),
+        *(tools.art, source.about(), payer, step.seed),
+    )
+    if plan.known and (before := ledger.runs.of(plan.known.id)):
+        must_have_its_weights(before[0], plan.art.fingerprint, request.config)
+    if Need.CHAIN in needs:
+        check_receivers(tools, [*plan.recipients.addresses] if plan.recipients else [plan.recipient])
+    return plan
+
+
+def check_receivers(tools: Tools, recipients: list[Address]) -> None:
+    """Raise where tokens would go to what cannot hold them."""
+    check_recipients(tools.chain, recipients, tools.payer)

@@ -19,21 +19,22 @@ from pipeline.art.source import ArtSource, Work, provenance_of
 from pipeline.base.ahead import Ahead
 from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.crash import crash_point
+from pipeline.base.errors import InsufficientFunds
 from pipeline.base.metadata import token_metadata
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch
 from pipeline.base.workspace import Workspace
 from pipeline.flow.abandon import make_way
 from pipeline.flow.connection import chain_url, reach
-from pipeline.flow.consent import NOBODY, Person, confirmations, spending_limits
+from pipeline.flow.consent import NOBODY, ONLY_HERE, Person, confirmations, is_on_this_machine_only, spending_limits
 from pipeline.flow.cover import ensure_cover, pin_info
-from pipeline.flow.more import must_have_its_weights, wish_of
-from pipeline.flow.open import Need, Step, Tools, needs_of, opened, read_request, step_of
-from pipeline.flow.plan import Add, Begin, Continue, Finished, NewRun, arguments_of, new_run
+from pipeline.flow.more import wish_of
+from pipeline.flow.open import Need, Step, Tools, check_receivers, needs_of, opened, plan_of, read_request, step_of
+from pipeline.flow.plan import Continue, Finished, NewRun, arguments_of
 from pipeline.flow.preview import draw_run, sheet_of_minted, sheet_of_run
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run, RunPlan
-from pipeline.mint.collection import check_recipients
+from pipeline.mint.fees import ether
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
 from pipeline.mint.stage import mint
@@ -44,6 +45,7 @@ from pipeline.settings import Settings
 T = TypeVar("T")
 
 DRAWN_AHEAD = 16  # artworks waiting to be pinned: paths and digests, never pixels
+LONGEST_BILL = 4  # transactions that are told one by one
 ROUTINE = ("signed", "sent", "mined")  # what happens to every transaction: the bars show it
 
 
@@ -141,40 +143,21 @@ def _planned(step: Step, needs: Need, ledger: Ledger, tools: Tools, observer: Ob
     """The run to walk: the unfinished one, or a new one written to the ledger as a whole before anything happens."""
     run = step.run
     if run is not None:
+        observer.notice(_found(ledger, run))
+        _ask(step, needs, ledger, tools, observer)
         if not run.is_placed and Need.CHAIN in needs:
             _place(step, run, ledger, tools)
         _keep_gate(ledger, run, step.request.config)
-        observer.notice(_found(ledger, run))
         return ledger.runs.get(run.id)
     plan = plan_of(step, needs, ledger, tools)
+    _show_settings(step, plan, needs, tools, observer)
+    _ask(step, needs, ledger, tools, observer)
     with ledger.atomic():
         collection = _write(plan, needs, ledger, tools, step.request.config)
-    _show_settings(collection, step, plan, needs, tools, observer)
     crash_point("run_planned")
     planned = ledger.runs.unfinished_of(collection.id)
     assert planned is not None, "it was written just now"
     return planned
-
-
-def plan_of(step: Step, needs: Need, ledger: Ledger, tools: Tools) -> NewRun:
-    """The run that a step begins, once nothing is wrong with it; nothing is written. Raises PipelineError."""
-    assert isinstance(step.decision, Add | Begin), "a run that begins"
-    request, source = step.request, step.request.source
-    payer = tools.payer if Need.PAYER in needs else UNDECIDED
-    plan = new_run(
-        *(ledger, request.config, step.decision, request.count, request.recipients),
-        *(tools.art, source.about(), payer, step.seed),
-    )
-    if plan.known and (before := ledger.runs.of(plan.known.id)):
-        must_have_its_weights(before[0], plan.art.fingerprint, request.config)
-    if Need.CHAIN in needs:
-        check_receivers(tools, [*plan.recipients.addresses] if plan.recipients else [plan.recipient])
-    return plan
-
-
-def check_receivers(tools: Tools, recipients: list[Address]) -> None:
-    """Raise where tokens would go to what cannot hold them."""
-    check_recipients(tools.chain, recipients, tools.payer)
 
 
 def _write(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools, config: Settings) -> Collection:
@@ -232,11 +215,11 @@ def _recipient(ledger: Ledger, batches: list[BatchPlan], payer: Address) -> Addr
     return payer if planned == UNDECIDED else planned
 
 
-def _show_settings(
-    collection: Collection, step: Step, plan: NewRun, needs: Need, tools: Tools, observer: Observer
-) -> None:
+def _show_settings(step: Step, plan: NewRun, needs: Need, tools: Tools, observer: Observer) -> None:
+    collection = plan.known or plan.settings
+    assert collection is not None, "a run is of a collection"
     later = "decided when it is minted"
-    where = f"{collection.chain_id} at {tools.chain.rpc.shown}" if Need.CHAIN in needs else later
+    where = f"{tools.chain.chain_id} at {tools.chain.rpc.shown}" if Need.CHAIN in needs else later
     observer.notice(
         f"collection  {collection.name} ({collection.symbol}), seed {collection.seed}\n"
         f"  text      {collection.description}\n"
@@ -249,6 +232,33 @@ def _show_settings(
         f"  chain     {where}\n"
         f"{plan.count:,} tokens to {plan.recipients or _shown(plan.recipient)}"
     )
+
+
+def _ask(step: Step, needs: Need, ledger: Ledger, tools: Tools, observer: Observer) -> None:
+    """Tell what a run costs and where its content is, then ask whether real money may be spent. Raises NotConfirmed.
+
+    Raises InsufficientFunds where the account cannot pay what the trial took.
+    """
+    if Need.CHAIN not in needs:
+        return
+    chain_id, places = tools.chain.chain_id, tools.content.places.names
+    if tools.question is not None:
+        from pipeline.flow.bill import bill_of
+
+        bill = bill_of(step, needs, ledger, tools)
+        parts = ", ".join(f"{line.what} {ether(line.wei)}" for line in bill.lines[:LONGEST_BILL])
+        more = len(bill.lines) - LONGEST_BILL
+        observer.notice(
+            f"  bill      {ether(bill.wei)} ETH at today's fees: {parts}{f', {more:,} more' if more > 0 else ''}\n"
+            f"  at most   {tools.question.most_eth} ETH, your limit\n"
+            f"  balance   {ether(bill.balance_wei or 0)} ETH of {bill.payer}"
+        )
+        if (bill.balance_wei or 0) < bill.wei:
+            raise InsufficientFunds(address=bill.payer, balance_wei=bill.balance_wei or 0, needed_wei=bill.wei)
+    if is_on_this_machine_only(places, chain_id):
+        observer.notice(ONLY_HERE)
+    if tools.question is not None:
+        tools.question.put()
 
 
 def _shown(address: Address) -> str:

@@ -76,3 +76,9 @@ def check_spending(limits: Limits, cost_wei: int, run_wei: int, day_wei: int) ->
 
 def _raise(wei: int) -> int:
     return max(1, -(-wei * BUMP_NUMERATOR // BUMP_DENOMINATOR))  # rounded up; from free gas there is a way up as well
+
+
+def ether(wei: int) -> str:
+    """An amount in ETH with nine digits, the last of which is a gwei."""
+    whole_ether, rest = divmod(wei, ETHER)
+    return f"{whole_ether}.{rest // GWEI:09d}"

@@ -51,7 +51,7 @@ def test_the_deployed_contract_is_proved_and_written_for_explorers(pipeline: Pip
     arguments = bytes.fromhex((folder / "constructor-arguments.txt").read_text())
     types = next(entry for entry in load_artifact().abi if entry["type"] == "constructor")["inputs"]
     values = decode([item["type"] for item in types], arguments)
-    assert values[:2] == ("Lino", "LINO") and values[5] == 500
+    assert values[:2] == ("Warren", "WARRE") and values[5] == 500
     assert ended.json["constructor_arguments"] == arguments.hex()
 
 

@@ -113,8 +113,8 @@ def test_what_is_printed_is_pasted_and_does_what_it_says(pipeline: Pipeline, tmp
     assert NAME in next_of(other).err
 
     assert next_of(pipeline("status", *at)).code == 0
-    shown = next_of(pipeline("rarity", "--name", "Lino", *at))
-    assert "Lino" in shown.out and NAME not in shown.out
+    shown = next_of(pipeline("rarity", "--name", "Town", *at))
+    assert "Town" in shown.out and NAME not in shown.out
     assert next_of(pipeline("access", "new", *at)).out.count("read") == 1
     told = pipeline("mint", "--json", "--count", "0", *at)
     assert told.code == told.json["exit_code"] == 2 and told.json["kind"] == "BadArgument" and "--count" in told.err

@@ -136,7 +136,7 @@ def test_a_pipe_gets_a_line_a_token_with_whole_values(pipeline: Pipeline, minted
     lines = [line.split("\t") for line in piped.out.splitlines()]
     keys = ("token_id", "owner", "token_uri", "image", "tx")
     assert lines == [[str(token[key]) for key in keys] for token in result["tokens"]]
-    assert (minted / "workspace" / "export" / "Lino" / "contact-sheet-1-4.png").exists()
+    assert (minted / "workspace" / "export" / "Warren" / "contact-sheet-1-4.png").exists()
 
 
 def test_what_was_paid_is_what_the_transactions_took(pipeline: Pipeline, minted: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_workspace_with_nothing_in_it(pipeline: Pipeline, tmp_path: Path, verb
 def test_a_token_or_collection_that_is_not_there(pipeline: Pipeline, copy: Path) -> None:
     _refused(pipeline("show", "4"), 2, "4", "1 to 3")
     _refused(pipeline("show", "x"), 2, "x", "whole number")
-    _refused(pipeline("show", "1", "--name", "Lion"), 2, "Lion", "Lino")
+    _refused(pipeline("show", "1", "--name", "Lion"), 2, "Lion", "Warren")
 
 
 # ── recipients ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +123,7 @@ def test_a_recipient_that_is_no_account(pipeline: Pipeline, tmp_path: Path, addr
 def test_a_contract_that_cannot_receive(pipeline: Pipeline, copy: Path) -> None:
     contract = pipeline("status", "--json").json["collections"][0]["contract"]
     _refused(pipeline(*MINT, "--new", "--to", contract), 2, contract, "does not accept ERC-721")
-    assert [c["name"] for c in pipeline("status", "--json").json["collections"]] == ["Lino"]
+    assert [c["name"] for c in pipeline("status", "--json").json["collections"]] == ["Warren"]
 
 
 # ── chains ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -97,12 +97,12 @@ def test_more_tokens_and_other_collections_in_one_workspace(pipeline: Pipeline, 
     assert [token["token_id"] for token in more["tokens"]] == [3, 4, 5]
     assert more["contract"] == first["contract"]
     other = _mint(pipeline, "--count", "2", "--new")
-    assert other["contract"] != first["contract"] and other["name"] == "Lino 2"
+    assert other["contract"] != first["contract"] and other["name"] == "Grove 2"
     named = _mint(pipeline, "--count", "1", "--name", "Third")
     assert [token["token_id"] for token in named["tokens"]] == [1]
     collections = pipeline("status", "--json").json["collections"]
-    assert [(c["name"], c["minted"]) for c in collections] == [("Lino", 5), ("Lino 2", 2), ("Third", 1)]
-    assert pipeline("owners", "--name", "Lino", "--json").json["owners"][0]["token_ids"] == [1, 2, 3, 4, 5]
+    assert [(c["name"], c["minted"]) for c in collections] == [("Grove", 5), ("Grove 2", 2), ("Third", 1)]
+    assert pipeline("owners", "--name", "Grove", "--json").json["owners"][0]["token_ids"] == [1, 2, 3, 4, 5]
     for collection in collections:
         assert pipeline("verify", "--name", collection["name"]).code == 0
 

@@ -116,16 +116,16 @@ def test_real_money_needs_the_network_a_limit_and_the_name(
     for more, word in (
         ((), "--network mainnet"),
         (("--network", "mainnet"), "--max-run-eth"),
-        (("--max-run-eth", "1", "--confirm-name", "Lino"), "--network mainnet"),
-        (("--network", "mainnet", "--max-run-eth", "1"), "nobody typed the collection's name, 'Lino'"),
-        (("--network", "mainnet", "--max-run-eth", "1", "--confirm-name", "lino"), "other words than"),
+        (("--max-run-eth", "1", "--confirm-name", "Warren"), "--network mainnet"),
+        (("--network", "mainnet", "--max-run-eth", "1"), "nobody typed the collection's name, 'Warren'"),
+        (("--network", "mainnet", "--max-run-eth", "1", "--confirm-name", "warren"), "other words than"),
     ):
         ended = pipeline(*words, *more, env=WITH_PASSWORD)
         assert word in ended.err
         _nothing_happened(ended, ethereum, tmp_path)
     assert pipeline("status", "--json").json["collections"] == []
 
-    agreed = ("--network", "mainnet", "--max-run-eth", "1", "--confirm-name", "Lino", "--confirmations", "1")
+    agreed = ("--network", "mainnet", "--max-run-eth", "1", "--confirm-name", "Warren", "--confirmations", "1")
     minted = pipeline(*words, *agreed, "--json", env=WITH_PASSWORD)
     assert minted.code == 0, minted.err
     assert minted.json["chain_id"] == 1
@@ -144,17 +144,27 @@ def test_a_chain_without_a_name_counts_as_real_money(pipeline: Pipeline, tmp_pat
             ended = pipeline(*words, *more, env=WITH_PASSWORD)
             assert word in ended.err
             _nothing_happened(ended, url, tmp_path)
-        minted = pipeline(*words, "--max-run-eth", "1", "--confirm-name", "Lino", "--json", env=WITH_PASSWORD)
+        minted = pipeline(*words, "--max-run-eth", "1", "--confirm-name", "Warren", "--json", env=WITH_PASSWORD)
         assert minted.code == 0, minted.err
         assert minted.json["chain_id"] == 4242 and minted.json["explorer"] is None
 
 
 def test_the_name_is_typed_at_a_terminal(tmp_path: Path, keystore: Path, ethereum: str) -> None:
     words = [*MINT, "--rpc-url", ethereum, "--keystore", str(keystore), "--network", "mainnet", "--max-run-eth", "0.25"]
-    refused = typed(tmp_path, words, ["yes"])
+    refused = typed(tmp_path, words, [PASSWORD, "yes"])
     assert "at most 0.25 ETH" in refused.err and "other words than" in refused.err
+    told = (
+        "assword",
+        "royalty   5 %",
+        "bill      0.00",
+        "balance   ",
+        "collectors will see nothing",
+        "Type the collection",
+    )
+    places = [refused.err.index(word) for word in told]  # the key is opened, then the facts, and only then the question
+    assert places == sorted(places)
     _nothing_happened(refused, ethereum, tmp_path)
-    minted = typed(tmp_path, [*words, "--confirmations", "1", "--json"], ["Lino", PASSWORD])
+    minted = typed(tmp_path, [*words, "--confirmations", "1", "--json"], [PASSWORD, "Warren"])
     assert minted.code == 0, minted.err
     assert len(minted.json["tokens"]) == 3
 

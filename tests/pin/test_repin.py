@@ -109,7 +109,7 @@ def test_words_that_make_no_sense_are_refused(pipeline: Pipeline) -> None:
     unknown = pipeline("repin", "--pin", "kobu")
     assert unknown.code == 2 and "kubo" in unknown.err
     table = pipeline("pins").out
-    assert "Lino 1-2 images" in table and "proved" in table and "embedded" in table
+    assert "Warren 1-2 images" in table and "proved" in table and "embedded" in table
 
 
 def test_a_damaged_car_is_set_aside_and_comes_back_through_a_gateway(pipeline: Pipeline, tmp_path: Path) -> None:

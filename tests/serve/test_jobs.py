@@ -108,11 +108,11 @@ def test_a_cancelled_job_keeps_nobody_waiting_and_goes_on_when_resumed(tmp_path:
         _cancelled_while_drawing(running, client, job)
         assert client.get(f"/v1/jobs/{job}").json()["tokens"]["count"] == 40
         assert running.ended(client, other)["state"] == "done"
-        by_hand = pipeline("mint", "--count", "1", "--size", "32", "--new")
+        by_hand = pipeline("mint", "--count", "1", "--size", "32", "--name", "By hand")
         assert by_hand.code == 0, by_hand.err
         assert client.post(f"/v1/jobs/{job}/resume").json()["state"] == "queued"
         assert running.ended(client, job)["state"] == "done"
-        assert _supplies(tmp_path) == {"Long": 40, "After": 1, "Lino": 1}
+        assert _supplies(tmp_path) == {"Long": 40, "After": 1, "By hand": 1}
 
 
 def test_what_an_ended_job_left_is_let_go_of_when_it_is_cancelled_again(tmp_path: Path, pipeline: Pipeline) -> None:
