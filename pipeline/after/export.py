@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.after.report import reading
+from pipeline.after.report import fees_of, reading
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import open_regular, whole_file, write_whole
 from pipeline.base.records import hex_data
+from pipeline.base.results import as_json
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
 from pipeline.pin.store import CarStore
@@ -72,6 +73,7 @@ def _export_json(workspace: Workspace, ledger: Ledger, collection: Collection, f
         "owner": collection.owner if collection.is_placed else None,
         "seed": collection.seed,
         "roots": [str(root) for root in ledger.collections.roots(collection.id)],
+        "fees": as_json(fees_of(ledger.journal.paid_for(collection.id))),
         "tokens": _tokens(ledger, collection),
     }
     target = folder / "collection.json"

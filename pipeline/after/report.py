@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
 from pipeline.flow.plan import command
 from pipeline.ledger import NOBODY, Collection, Ledger, Run
+from pipeline.ledger.journal import Paid
+from pipeline.ledger.rows import Token
 from pipeline.mint.chain import connect
 from pipeline.mint.devnet import kept_port
 from pipeline.mint.indexer import sync
@@ -26,6 +29,8 @@ from pipeline.mint.watcher import look_again
 if TYPE_CHECKING:
     from pipeline.flow.run import Outcome
     from pipeline.settings import Settings
+
+RANKED_MOST = 20_000  # tokens: to rank more takes longer than anybody waits for one token; `pipeline rarity` does
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,7 @@ class Fee:
     block_number: int
     gas_used: int
     fee_wei: int
+    signed: str  # when, UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ class Progress:
     final: int
     state: str  # unfinished, minted, final
     unfinished: str | None = None  # the command that finishes what was interrupted of it
+    gas_used: int = 0  # by the transactions from here: deployment, mints, transfers
+    fee_wei: int = 0  # paid for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +140,17 @@ class TokenReport:
     file: str | None
     pinned_at: tuple[str, ...]  # places that proved that they keep it
     attributes: tuple[Trait, ...]
+    name: str
+    description: str
+    artist: str
+    licence: str
+    chain: str  # its name; empty: it has none here
+    rank: int | None  # by rarity among the drawn; None: not drawn, or too many to rank here
+    ranked: int  # tokens among which it has its rank
+    minted: str | None  # when its transaction was signed, UTC; None: not minted, or by somebody else
+    tx_fee_wei: int | None  # paid for the transaction that minted it
+    tx_gas_used: int | None
+    tx_tokens: int | None  # that the transaction minted
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +216,7 @@ def run_report(ledger: Ledger, outcome: Outcome) -> Minted:
     owners = ledger.owners
     in_run = range(run.start, run.start + run.count)
     network = network_of(collection.chain_id)
-    fees = tuple(
-        Fee(paid.purpose, hex_data(paid.tx_hash), paid.block_number, paid.gas_used, paid.wei)
-        for paid in ledger.journal.paid_in(run.id)
-    )
+    fees = fees_of(ledger.journal.paid_in(run.id))
     roots = [
         (images, metadata) for plan, images, metadata in ledger.batches.sealed(collection.id) if plan.start in in_run
     ]
@@ -226,11 +242,23 @@ def run_report(ledger: Ledger, outcome: Outcome) -> Minted:
             )
             for token in ledger.tokens.of(collection.id, run.start, run.count)
         ),
-        chain=network.name if network else collection.chain_kind if collection.chain_kind != "external" else "",
+        chain=_chain_name(collection),
         fee_wei=sum(fee.fee_wei for fee in fees),
         fees=fees,
         sheets=outcome.sheets,
     )
+
+
+def fees_of(paid: Iterable[Paid]) -> tuple[Fee, ...]:
+    """What was paid, for people."""
+    return tuple(
+        Fee(one.purpose, hex_data(one.tx_hash), one.block_number, one.gas_used, one.wei, _when(one.signed))
+        for one in paid
+    )
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def status_report(workspace: Workspace, config: Settings) -> Status:
@@ -254,6 +282,7 @@ def _progress(ledger: Ledger, collection: Collection, config: Settings) -> Progr
     planned = sum(counts.values())
     runs = ledger.runs.of(collection.id)
     unfinished = ledger.runs.unfinished_of(collection.id)
+    paid = ledger.journal.paid_for(collection.id)
     return Progress(
         name=collection.name,
         unfinished=command(unfinished, config) if unfinished else None,
@@ -267,6 +296,8 @@ def _progress(ledger: Ledger, collection: Collection, config: Settings) -> Progr
         minted=minted,
         final=final,
         state="final" if final == planned else "minted" if minted == planned else "unfinished",
+        gas_used=sum(one.gas_used for one in paid),
+        fee_wei=sum(one.wei for one in paid),
     )
 
 
@@ -278,6 +309,8 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> Token
             total = sum(ledger.tokens.counts(collection.id).values())
             raise BadArgument(name="token id", value=token_id, expected=f"1 to {total} in {collection.name!r}")
         network = network_of(collection.chain_id)
+        rank, ranked = _rank(ledger, collection.id, token)
+        paid = next((one for one in ledger.journal.paid_for(collection.id) if one.tx_hash == token.tx_hash), None)
         return TokenReport(
             collection=collection.name,
             contract=collection.contract,
@@ -299,7 +332,38 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> Token
             file=str(workspace.image(collection.id, token_id, token.suffix)) if token.image_sha256 else None,
             pinned_at=tuple(ledger.pins.proved_at(token.metadata_root)) if token.metadata_root else (),
             attributes=tuple(Trait(attribute.trait_type, attribute.value) for attribute in token.attributes),
+            name=token.words.name or f"{collection.name} #{token_id}",
+            description=token.words.description or collection.description,
+            artist=collection.artist,
+            licence=collection.licence,
+            chain=_chain_name(collection),
+            rank=rank,
+            ranked=ranked,
+            minted=_when(paid.signed) if paid else None,
+            tx_fee_wei=paid.wei if paid else None,
+            tx_gas_used=paid.gas_used if paid else None,
+            tx_tokens=paid.tokens if paid else None,
         )
+
+
+def _rank(ledger: Ledger, collection: int, token: Token) -> tuple[int | None, int]:
+    """A token's rank by rarity, and the number of tokens that were ranked."""
+    from pipeline.after.rarity import rarity
+
+    drawn = sum(number for state, number in ledger.tokens.counts(collection).items() if state != "planned")
+    if token.state == "planned" or drawn > RANKED_MOST:
+        return None, drawn
+    traits = {one.token_id: one.attributes for one in ledger.tokens.of(collection) if one.state != "planned"}
+    if not any(traits.values()):
+        return None, drawn  # of pictures without traits none is rarer
+    return next(one.rank for one in rarity(traits) if one.token_id == token.token_id), drawn
+
+
+def _chain_name(collection: Collection) -> str:
+    if not collection.is_placed:
+        return ""
+    network = network_of(collection.chain_id)
+    return network.name if network else collection.chain_kind if collection.chain_kind != "external" else ""
 
 
 def _hex(value: bytes | None) -> str | None:

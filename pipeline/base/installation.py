@@ -18,6 +18,7 @@ EXTRAS = {
     "plot": "a plot",
     "s3": "pinning at S3-style services",
     "serve": "serving over HTTP",
+    "terminal": "pictures and completion in a terminal",
     "train": "training",
 }
 

@@ -9,7 +9,9 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_TOKEN_ID
 from pipeline.cli.call import CONTENT, Call, Verb, chosen_name, number, say, site_address
+from pipeline.cli.shown import tell_token
 from pipeline.cli.tables import fields_of, print_json, print_table, ranges, short
+from pipeline.mint.fees import ether
 from pipeline.settings import Scope
 
 if TYPE_CHECKING:
@@ -30,17 +32,18 @@ def _status(call: Call) -> int:
         call.next("makes one", "mint", "--count", 50)
         return 0
     print_table(
-        ("collection", "contract", "chain", "drawn", "pinned", "minted", "final", "state"),
+        ("collection", "state", "contract", "chain", "drawn", "pinned", "minted", "final", "paid ETH"),
         [
             (
                 c.name,
+                c.state,
                 short(c.contract),
                 c.chain_id or "",
                 c.drawn,
                 c.pinned,
                 c.minted,
                 c.final,
-                c.state,
+                ether(c.fee_wei) if c.fee_wei else "",
             )
             for c in report.collections
         ],
@@ -75,9 +78,7 @@ def _show(call: Call) -> int:
     if call.as_json:
         print_json(report)
         return 0
-    print_table(("", ""), fields_of(report, but=("attributes",)), wrap=True)
-    if report.attributes:
-        print_table(("attribute", "value"), [(a.trait_type, a.value) for a in report.attributes])
+    tell_token(report)
     return 0
 
 
@@ -194,7 +195,7 @@ VERBS = (
     Verb(
         "show",
         _show,
-        "one token: picture, traits, CIDs, owner",
+        "one token: picture, rank, traits, CIDs, owner, what was paid",
         ("show 7", "show 7 --name 'Night Linos' --json"),
         (Scope.NAME,),
         (("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),),

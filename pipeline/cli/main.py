@@ -26,6 +26,7 @@ from pipeline.cli import (
     art,
     beginning,
     collection,
+    completion,
     content,
     doctor,
     installation,
@@ -53,6 +54,7 @@ VERBS = (
     *doctor.VERBS,
     *serving.VERBS,
     *installation.VERBS,
+    *completion.VERBS,
 )
 BY_NAME = {verb.name: verb for verb in VERBS}
 
@@ -97,6 +99,8 @@ def main(words: Sequence[str]) -> int:
     told: Callable[[str], str] = str
     try:
         parser = command_line()
+        if completion.is_asked():
+            completion.complete(parser)
         if words[:1] == ["help"]:  # what people type first
             words = [*words[1:], "--help"]
         arguments = _parsed(parser, words)

@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.untrusted import printable
 from pipeline.cli.call import say
-from pipeline.cli.tables import print_table, ranges, short, short_uri
+from pipeline.cli.pictures import show_picture
+from pipeline.cli.tables import Facts, facts_lines, print_table, ranges, short, short_uri
 from pipeline.mint.fees import ether
 
 if TYPE_CHECKING:
     from pipeline.after.report import Minted, MintedToken
 
 MAX_RANGES = 20  # told apart in the block; `--list` and a pipe have every token
-INDENT, LABEL = 2, 10  # columns
-
-Facts = dict[str, tuple[str, ...]]  # by label: words that are kept whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,8 @@ def tell_minted(report: Minted, *, rows: bool) -> None:
         )
     for line in block(report, width):
         print(printable(line))
+    if report.sheets:
+        show_picture(report.sheets[0])
 
 
 def block(report: Minted, width: int) -> list[str]:
@@ -66,13 +66,13 @@ def block(report: Minted, width: int) -> list[str]:
     found = _ranges(report)
     count = len(report.tokens)
     lines = [f"{report.name}   {count:,} token{'s' if count != 1 else ''}   {_span(found)}"]
-    lines += _told({"contract": (report.contract or "", f"on {_chain(report)}")}, width)
+    lines += facts_lines({"contract": (report.contract or "", f"on {_chain(report)}")}, width)
     shared = {label: words for label, words in found[0].facts.items() if all(r.facts[label] == words for r in found)}
-    lines += _told(shared, width)
+    lines += facts_lines(shared, width)
     if len(found) > 1:
         for one in found[:MAX_RANGES]:
             lines.append(f"  {one.text}")
-            lines += _told({label: words for label, words in one.facts.items() if label not in shared}, width, 2)
+            lines += facts_lines({label: words for label, words in one.facts.items() if label not in shared}, width, 2)
     if len(found) > MAX_RANGES:
         lines.append(f"  … {len(found) - MAX_RANGES:,} more ranges: `--list` has every token")
     last: Facts = {"paid": _paid(report)}
@@ -82,7 +82,7 @@ def block(report: Minted, width: int) -> list[str]:
         last["look"] = tuple(map(str, report.sheets))
     if report.seconds:
         last["took"] = (", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()),)
-    return lines + _told(last, width)
+    return lines + facts_lines(last, width)
 
 
 def _ranges(report: Minted) -> list[_Range]:
@@ -124,20 +124,3 @@ def _paid(report: Minted) -> tuple[str, ...]:
         for purpose in dict.fromkeys(fee.purpose for fee in report.fees)
     ]
     return (f"{ether(report.fee_wei)} ETH" + (f": {', '.join(parts)}" if parts else ""),)
-
-
-def _told(facts: Facts, width: int, deeper: int = 0) -> list[str]:
-    """A line for each fact; a word that would not fit beside the one before stands below it, whole."""
-    lines = []
-    for label, words in facts.items():
-        left = " " * (INDENT + deeper) + label.ljust(LABEL)
-        line = left
-        for number, word in enumerate(filter(None, words)):
-            if number and len(line) + len(word) + 2 > width:
-                lines.append(line)
-                line = " " * len(left) + word
-            else:
-                line += f"  {word}" if number else word
-        if line != left:
-            lines.append(line)
-    return lines

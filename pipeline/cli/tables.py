@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MARK_COLOURS = {"✓": "green", "✗": "bold red", "!": "bold yellow"}
 MAX_CELL = 10_000  # characters
 WIDE = 200  # columns of a table that nobody's terminal has to show
+INDENT, LABEL = 2, 10  # columns
+
+Facts = dict[str, tuple[str, ...]]  # by label: words that are kept whole
 
 
 def print_json(value: Any) -> None:
@@ -58,6 +61,23 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap:
         words = ("" if cell is None else printable(cell, MAX_CELL, lines=True) for cell in row)
         table.add_row(*(Text(word, style=MARK_COLOURS.get(word, "")) for word in words))
     _console().print(table)  # in colour on a terminal alone, and never under NO_COLOR
+
+
+def facts_lines(facts: Facts, width: int, deeper: int = 0) -> list[str]:
+    """A line for each fact; a word that would not fit beside the one before stands below it, whole."""
+    lines = []
+    for label, words in facts.items():
+        left = " " * (INDENT + deeper) + label.ljust(LABEL)
+        line = left
+        for number, word in enumerate(filter(None, words)):
+            if number and len(line) + len(word) + 2 > width:
+                lines.append(line)
+                line = " " * len(left) + word
+            else:
+                line += f"  {word}" if number else word
+        if line != left:
+            lines.append(line)
+    return lines
 
 
 def short(text: str | None) -> str:

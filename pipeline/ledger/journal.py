@@ -70,6 +70,8 @@ class Paid:
     block_number: int
     gas_used: int
     wei: int
+    signed: float  # when
+    tokens: int  # that it made or moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +235,24 @@ class Journal:
 
     def paid_in(self, run: int) -> list[Paid]:
         """The mined transactions of a run and what each took, by nonce: the deployment, where it is this run's, first."""
+        return self._paid("s.run = ?", run)
+
+    def paid_for(self, collection: int) -> list[Paid]:
+        """The same of a collection: its deployment, mints and transfers from here."""
+        return self._paid("s.collection = ?", collection)
+
+    def _paid(self, which: str, key: int) -> list[Paid]:
         rows = self._db.rows(
-            "SELECT s.purpose, a.hash, a.block_number, a.gas_used, s.spent_wei"
-            "  FROM attempt a JOIN slot s ON s.id = a.slot"
-            " WHERE s.run = ? AND a.state = 'mined' AND s.state IN ('mined', 'final', 'reverted') ORDER BY s.nonce",
-            (run,),
+            "SELECT s.purpose, a.hash, a.block_number, a.gas_used, s.spent_wei, a.signed, s.quantity"
+            f"  FROM attempt a JOIN slot s ON s.id = a.slot WHERE {which}"
+            " AND a.state = 'mined' AND s.state IN ('mined', 'final', 'reverted') ORDER BY s.nonce",
+            (key,),
         )
         return [
-            Paid(row["purpose"], row["hash"], row["block_number"], row["gas_used"], int(row["spent_wei"] or 0))
+            Paid(
+                *(row["purpose"], row["hash"], row["block_number"], row["gas_used"], int(row["spent_wei"] or 0)),
+                *(row["signed"], row["quantity"] or 0),
+            )
             for row in rows
         ]
 

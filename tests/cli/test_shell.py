@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -120,6 +128,91 @@ def test_config_shows_where_each_value_came_from(pipeline: Pipeline, tmp_path: P
     }
     assert (rows["art.size"]["value"], rows["art.size"]["source"]) == (64, "pipeline.toml")  # the section of 0.1
     assert rows["chain.rpc_url"]["value"] == "https://example.org"
+
+
+def _at_a_terminal(folder: Path, *words: str, columns: int = 80, **environ: str) -> str:
+    """What the program prints on a terminal of so many columns that answers no question."""
+    here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, columns * 8, 24 * 16))
+    program = ["sh", "-c", 'exec "$@" <"$0" >"$0"', os.ttyname(there), sys.executable, "-m", "pipeline", *words]
+    process = subprocess.Popen(  # a session leader that opens a terminal has it as its own
+        program,
+        cwd=folder,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin", "TERM": "xterm-256color", **environ},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(there)
+    shown = b""
+    with contextlib.suppress(OSError):  # its other end is closed: the program has ended
+        while data := os.read(here, 4096):
+            shown += data
+    os.close(here)
+    assert process.wait() == 0, shown.decode()
+    return shown.decode()
+
+
+def test_a_terminal_that_can_show_pictures_does_and_nothing_else_gets_any(minted: Path, pipeline: Pipeline) -> None:
+    assert _at_a_terminal(minted, "show", "1").count("\N{UPPER HALF BLOCK}") > 500
+    for told in (
+        _at_a_terminal(minted, "show", "1", NO_COLOR="1"),
+        _at_a_terminal(minted, "show", "1", TERM="dumb"),
+        pipeline("show", "1", cwd=minted).out,
+    ):
+        assert (
+            "Warren #1" in told
+            and not {"\N{UPPER HALF BLOCK}", "\N{LOWER HALF BLOCK}"} & {*told}
+            and "\x1b_G" not in told
+        )
+
+
+def test_one_token_is_told_with_name_rank_date_and_what_was_paid(pipeline: Pipeline, minted: Path) -> None:
+    told = pipeline("show", "2", "--json", cwd=minted).json
+    assert (told["name"], told["chain"], told["ranked"], told["tx_tokens"]) == ("Warren #2", "anvil", 4, 2)
+    assert told["rank"] in range(1, 5) and told["tx_fee_wei"] > 0 and told["tx_gas_used"] > 21_000
+    assert datetime.fromisoformat(told["minted"]).tzinfo is not None
+    (collection,) = pipeline("status", "--json", cwd=minted).json["collections"]
+    exported = pipeline("export", "--format", "json", "--json", cwd=minted).json["files"]
+    fees = json.loads((minted / exported[0]).read_text())["fees"]
+    assert [fee["purpose"] for fee in fees] == ["deploy", "mint", "mint"]
+    assert collection["fee_wei"] == sum(fee["fee_wei"] for fee in fees) > told["tx_fee_wei"]
+    assert collection["gas_used"] == sum(fee["gas_used"] for fee in fees)
+
+
+def test_a_real_bash_completes_verbs_options_and_names(tmp_path: Path) -> None:
+    program = tmp_path / "pipeline"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m pipeline "$@"\n')
+    program.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TERM": "dumb", "HOME": str(tmp_path), "PS1": "$ "}
+    here, there = pty.openpty()
+    bash = ["bash", "--noprofile", "--norc", "-i"]
+    shell = subprocess.Popen(
+        bash, cwd=tmp_path, env=environ, stdin=there, stdout=there, stderr=there, start_new_session=True
+    )
+    os.close(there)
+
+    def typed(text: str, awaited: str) -> None:
+        os.write(here, text.encode())
+        shown = ""
+        while awaited not in shown:
+            shown += os.read(here, 4096).decode()
+
+    typed('eval "$(pipeline completion bash 2>/dev/null)"; echo rea""dy\n', "\nready")
+    typed("pipeline verif\t", "pipeline verify ")
+    typed("--regen\t", "--regenerate ")
+    typed("\x15pipeline mint --network sepo\t", "--network sepolia ")
+    typed("--chain ga\t", "--chain ganache ")
+    shell.kill()
+    shell.wait()
+    os.close(here)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_other_shells_are_told_how_to_complete(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    told = capsys.readouterr()
+    assert "_ARGCOMPLETE" in told.out and "pipeline" in told.out and "keep it" in told.err
 
 
 def test_numbers_and_uris_are_folded_for_people() -> None:
