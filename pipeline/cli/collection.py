@@ -70,7 +70,7 @@ def _tell_what_to_do(call: Call, report: Status) -> None:
 
 
 def _show(call: Call) -> int:
-    from pipeline.after.report import token_report
+    from pipeline.after.token import token_report
 
     report = token_report(
         call.workspace, chosen_name(call), number("token id", call.arguments.token_id, 1, MAX_TOKEN_ID)

@@ -12,6 +12,9 @@ import os
 import sys
 from pathlib import Path
 
+from pipeline.base.limits import IMAGE_BYTES
+from pipeline.base.pictures import BadPicture, decode, plain_bytes, shown
+
 SHARE = 2 / 3  # of the terminal's width, at most
 NARROWEST, WIDEST = 20, 60  # columns
 
@@ -36,14 +39,12 @@ def show_picture(path: Path) -> None:
     """Print a picture, where that can be."""
     if not can_show() or not path.exists():
         return
-    from PIL import Image, UnidentifiedImageError
     from rich.console import Console
 
     logging.getLogger("textual_image").setLevel(logging.ERROR)  # that a terminal does not answer is no news
-    with contextlib.suppress(ImportError, OSError, UnidentifiedImageError, Image.DecompressionBombError):
+    with contextlib.suppress(ImportError, OSError, BadPicture):
         from textual_image.renderable import Image as Shown  # asks the terminal what it can do
 
         console = Console()
-        with Image.open(path) as picture:
-            columns = min(WIDEST, int(console.width * SHARE))
-            console.print(Shown(picture.convert("RGB"), width=columns, height="auto"))
+        picture = shown(decode(plain_bytes(path, IMAGE_BYTES)).image)
+        console.print(Shown(picture, width=min(WIDEST, int(console.width * SHARE)), height="auto"))

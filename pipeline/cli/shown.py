@@ -11,7 +11,7 @@ from pipeline.cli.tables import WIDE, Facts, facts_lines, print_line, print_tabl
 from pipeline.mint.fees import ether
 
 if TYPE_CHECKING:
-    from pipeline.after.report import TokenReport
+    from pipeline.after.token import TokenReport
 
 
 def tell_token(token: TokenReport) -> None:

@@ -25,6 +25,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch
 from pipeline.base.workspace import Workspace
 from pipeline.flow.abandon import make_way
+from pipeline.flow.bill import bill_of
 from pipeline.flow.connection import chain_url, reach
 from pipeline.flow.consent import NOBODY, ONLY_HERE, Person, confirmations, is_on_this_machine_only, spending_limits
 from pipeline.flow.cover import ensure_cover, pin_info
@@ -243,8 +244,6 @@ def _ask(step: Step, needs: Need, ledger: Ledger, tools: Tools, observer: Observ
         return
     chain_id, places = tools.chain.chain_id, tools.content.places.names
     if tools.question is not None:
-        from pipeline.flow.bill import bill_of
-
         bill = bill_of(step, needs, ledger, tools)
         parts = ", ".join(f"{line.what} {ether(line.wei)}" for line in bill.lines[:LONGEST_BILL])
         more = len(bill.lines) - LONGEST_BILL

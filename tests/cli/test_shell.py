@@ -134,12 +134,13 @@ def _at_a_terminal(folder: Path, *words: str, columns: int = 80, **environ: str)
     """What the program prints on a terminal of so many columns that answers no question."""
     here, there = pty.openpty()
     fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, columns * 8, 24 * 16))
-    program = ["sh", "-c", 'exec "$@" <"$0" >"$0"', os.ttyname(there), sys.executable, "-m", "pipeline", *words]
+    program = ["sh", "-c", 'exec "$@" <"$0"', os.ttyname(there), sys.executable, "-m", "pipeline", *words]
     process = subprocess.Popen(  # a session leader that opens a terminal has it as its own
         program,
         cwd=folder,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin", "TERM": "xterm-256color", **environ},
         stdin=subprocess.DEVNULL,
+        stdout=there,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -247,7 +248,7 @@ def _minted(*owners: str) -> Minted:
         MintedToken(n, owner, f"ipfs://{root}/{n}.json", f"ipfs://{root}/{n}.png", n, tx)
         for n, owner in enumerate(owners, 1)
     )
-    fee = Fee("mint", tx, 2, 100_000, 10**15)
+    fee = Fee("mint", tx, 2, 100_000, 10**15, "2026-01-02T03:04:05Z")
     return Minted(
         *("Lino", "0x" + "c" * 40, 31337, "", None, None, (tx,), (root,), (root,), {}),
         tokens=tuple(tokens),

@@ -16,7 +16,7 @@ from conftest import REPOSITORY
 from pin.conftest import kubo, kubo_binary, new_repo
 from pin.test_fetch import liar
 
-from pipeline.after.report import token_report
+from pipeline.after.token import token_report
 from pipeline.base.records import Address
 from pipeline.base.results import as_json
 from pipeline.base.workspace import Workspace

@@ -15,7 +15,7 @@ from after.verify.conftest import flip
 from conftest import REPOSITORY, Ended, Pipeline
 from pin.test_fetch import Liar
 
-from pipeline.after.report import token_report
+from pipeline.after.token import token_report
 from pipeline.base.workspace import Workspace
 from pipeline.mint.devnet import devnet
 
