@@ -57,8 +57,10 @@ def lost(minted: Path, tmp_path: Path, pipeline: Pipeline) -> tuple[Path, dict[s
 
 
 def told(pipeline: Pipeline, folder: Path) -> dict[str, Any]:
-    """All that the program says of every token, and who owns what."""
-    tokens = {n: pipeline("show", str(n), "--json", cwd=folder).json for n in range(1, 9)}
+    """All that the program says of every token, less what only the ledger that signed could know; and who owns what."""
+    signed = ("minted", "tx_fee_wei", "tx_gas_used", "tx_tokens")
+    shown = {n: pipeline("show", str(n), "--json", cwd=folder).json for n in range(1, 9)}
+    tokens = {n: {key: value for key, value in told.items() if key not in signed} for n, told in shown.items()}
     return {"tokens": tokens, "owners": pipeline("owners", "--json", cwd=folder).json["owners"]}
 
 
