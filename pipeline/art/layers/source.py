@@ -1,0 +1,404 @@
+"""Layered art, as a source: a folder of layers, of which each token has its own combination, planned before any is painted."""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from os import cpu_count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from pipeline.art.cover import Cover
+from pipeline.art.draw import Drawing, phash
+from pipeline.art.draw.encode import encode_png, encoder_id
+from pipeline.art.layers.compositor import Compositor, Sheet, Stroke
+from pipeline.art.layers.design import Design, form_of, read_design
+from pipeline.art.layers.form import BLENDS, Writing
+from pipeline.art.layers.names import faulty
+from pipeline.art.layers.pictures import Pictures, look_into, size_of
+from pipeline.art.layers.table import (
+    Row,
+    attributes_of,
+    combinations_of,
+    known_count,
+    name_of,
+    planned,
+    row_from,
+    row_text,
+)
+from pipeline.art.source import LAYERS, About, ArtPlan, Asked, Redrawer, Work, encoder_of
+from pipeline.base.crash import crash_point
+from pipeline.base.errors import BadArgument, GenerationError, PipelineError
+from pipeline.base.files import write_whole
+from pipeline.base.limits import IMAGE_BYTES, MAX_NAME, MAX_SIDE, MIN_SIDE
+from pipeline.base.media import DECODED
+from pipeline.base.pictures import BadPicture, decode, plain_bytes, shown
+from pipeline.base.records import Artwork, Fingerprint, TokenSpec, TokenWords
+from pipeline.base.untrusted import parse_json
+from pipeline.ledger import Run
+from pipeline.settings import Scope, Settings
+from pipeline.settings.table import ArtSettings, table_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RENDERER = "layers-1/cpu"  # changes whenever pixels of the same recipe would
+CODE = hashlib.sha256(RENDERER.encode()).hexdigest()  # stands for weights: pictures are named by each token's recipe
+
+_USED = ("layers", "encoder", "threads")
+_IDLE = tuple(
+    line.name
+    for line in table_of(ArtSettings)
+    if line.scope in (Scope.ART, Scope.GATE, Scope.MACHINE) and line.name not in _USED
+)
+_AHEAD = 3  # tokens that a thread may be ahead of who takes them: memory holds no more
+COVERS = 4  # tokens of the collection's own picture
+
+
+class Layered:
+    """The folder that settings name. It is read when something asks for what is in it, its pictures when they are needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path = Path(settings.art.layers).resolve()
+        self._size: tuple[int, int] | None = None
+
+    @cached_property
+    def _design(self) -> Design:
+        return read_design(self._path)
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        return Pictures(self._path)
+
+    def located(self, settings: Settings) -> Settings:
+        return settings.changed(settings.source("layers"), {"layers": str(self._path)})
+
+    def count(self, asked: int | None, waiting: Callable[[], Sequence[Run]]) -> int | None:
+        """The form's number of tokens, where it says one; where the folder is gone, that of the unfinished run."""
+        if asked is None and not self._path.exists():
+            for run in waiting():
+                if run.arguments.get("layers") == str(self._path):
+                    return run.count
+        return known_count(self._design) if asked is None else asked
+
+    def about(self) -> About:
+        form = form_of(self._path)[0] if self._path.exists() else None
+        name = (form.name if form else "") or self._path.name
+        return About(
+            name=name.encode()[:MAX_NAME].decode(errors="ignore").strip(),
+            symbol=form.symbol if form else "",
+            description=form.description if form else "",
+            cover=f"{COVERS} of its tokens",
+            idle=_IDLE,
+        )
+
+    def plan(self, asked: Asked) -> ArtPlan:
+        design, observer = self._design, asked.observer
+        for note in design.notes:
+            observer.notice(f"not carried over: {note}")
+        if design.files:
+            observer.notice(f"reading {len(design.files):,} pictures in {self._path}")
+        seen = look_into(design, self._pictures, observer)
+        width, height = size_of(design, seen)
+        fitted = sum((one.width, one.height) != (width, height) for one in seen.values())
+        if fitted:
+            observer.notice(f"{fitted:,} pictures of other sizes are fitted to {width} by {height} pixels")
+        rows = planned(design, asked.count, asked.seed, asked.first, asked.plans(), taken=combinations_of(design))
+        tokens = {token_id: row_text(design, row, self._holds) for token_id, row in enumerate(rows, asked.first)}
+        encoder = encoder_id(self._settings.art.encoder)
+        return ArtPlan(Fingerprint(LAYERS, CODE, RENDERER, encoder, max(width, height)), tokens=tokens)
+
+    def check(self, run: Run) -> None:
+        now = encoder_id(encoder_of(run))
+        for what, begun, here in (("renderer", run.renderer, RENDERER), ("encoder", run.encoder, now)):
+            if begun != here:
+                raise GenerationError(
+                    reason=f"the unfinished run was planned with {what} {begun}, and this installation has {here}",
+                    hint="finish it with the version that began it, or mint into another --workspace",
+                )
+
+    def artworks(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
+        """Paint what is missing, several at once and handed on in order."""
+        threads = self._settings.art.threads or cpu_count() or 1
+        waiting = deque[Artwork | Future[Artwork]]()
+        painter: _Painter | None = None
+        with ThreadPoolExecutor(threads) as pool:
+            for item in todo:
+                if isinstance(item, TokenSpec):
+                    painter = painter or self._painter(work)
+                    waiting.append(pool.submit(painter.artwork, item, work.image(item.token_id)))
+                else:
+                    waiting.append(item)
+                while len(waiting) > threads * _AHEAD:
+                    yield _taken(waiting)
+            while waiting:
+                yield _taken(waiting)
+
+    def _painter(self, work: Work) -> _Painter:
+        self.check(work.run)
+        return _Painter(self._design, self._pictures, self._sheet_size, encoder_of(work.run), self._holds)
+
+    @cached_property
+    def _sheet_size(self) -> tuple[int, int]:
+        if self._design.form.size:
+            return self._design.form.size
+        file = self._design.files[0]
+        picture = self._pictures.picture(file)
+        return picture.width, picture.height
+
+    def cover(self, work: Work) -> Cover:
+        """The first tokens beside each other."""
+        painter, run = self._painter(work), work.run
+        specs = [
+            spec for plan in work.ledger.batches.undrawn(run.id)[:1] for spec in work.ledger.tokens.specs(plan)[:COVERS]
+        ] or []
+        if not specs:
+            raise GenerationError(
+                reason="the collection has no token to be its cover", hint="give a picture as --cover"
+            )
+        return Cover(encode_png(_beside([painter.painted(spec)[1] for spec in specs])), ".png")
+
+    def goes_on(self, settings: Settings) -> bool:
+        """More tokens are of the same folder, unless a call names another model."""
+        return not settings.said_now("model")
+
+    def disliked(self) -> str:
+        return (
+            "a combination that you do not like is ruled out by a rule, or by counts, in layers.toml: "
+            "`abandon` lets go of this run, and the same command plans it anew."
+        )
+
+    def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
+        raise BadArgument(
+            name="token id",
+            value=token_ids[0],
+            expected="nothing: tokens of layers are planned together, so that counts and rules hold for all of them",
+            hint="change counts or rules in layers.toml, `pipeline abandon` the run, and give the same command again",
+        )
+
+    def redrawer(self, device: str, threads: int | None) -> Redrawer:
+        if not self._settings.art.layers:
+            raise GenerationError(
+                reason="these tokens are composed of layers", hint="give their folder as --layers FOLDER"
+            )
+        return FromRecipe(self._path)
+
+    def _holds(self, files: Sequence[str]) -> str:
+        return hashlib.sha256("\0".join(map(self._pictures.sha256, files)).encode()).hexdigest()[:12]
+
+
+def _taken(waiting: deque[Artwork | Future[Artwork]]) -> Artwork:
+    item = waiting.popleft()
+    return item.result() if isinstance(item, Future) else item
+
+
+def _beside(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Pictures as one, in rows of two, on white."""
+    flat = [shown(Image.fromarray(pixels)) for pixels in pictures]
+    across = 1 if len(flat) == 1 else 2
+    while len(flat) % across:
+        flat.append(flat[0])
+    width, height = flat[0].size
+    sheet = Image.new("RGB", (width * across, height * (len(flat) // across)), "white")
+    for place, picture in enumerate(flat):
+        sheet.paste(picture, (width * (place % across), height * (place // across)))
+    side = max(sheet.size)
+    if side > MAX_SIDE:
+        sheet.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BOX)
+    return np.asarray(sheet)
+
+
+# ── painting ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Painter:
+    """Paints the tokens of a run: each from its spec alone."""
+
+    design: Design
+    pictures: Pictures
+    size: tuple[int, int]
+    encoder: str
+    holds: Callable[[Sequence[str]], str]
+
+    @cached_property
+    def compositor(self) -> Compositor:
+        return Compositor(self.pictures.picture)
+
+    def painted(self, spec: TokenSpec) -> tuple[Row, NDArray[np.uint8], str]:
+        """The row of a token, its pixels and the recipe that gives them again."""
+        row = row_from(self.design, spec.plan, self.holds)
+        strokes, sheet = self._strokes(row), self._sheet(row, spec.seed)
+        return row, self.compositor.composed(strokes, sheet), recipe_of(strokes, sheet, self.pictures.sha256)
+
+    def artwork(self, spec: TokenSpec, path: Path) -> Artwork:
+        row, pixels, recipe = self.painted(spec)
+        data = encode_png(pixels, self.encoder)
+        write_whole(path, data)
+        crash_point("image_written")
+        seen = np.asarray(shown(Image.fromarray(pixels)))
+        return Artwork(
+            token_id=spec.token_id,
+            seed=spec.seed,
+            path=path,
+            image_sha256=hashlib.sha256(data).digest(),
+            pixel_sha256=hashlib.sha256(seen).digest(),
+            image_bytes=len(data),
+            attributes=attributes_of(self.design, row),
+            attempt=spec.attempt,
+            phash=phash(seen),
+            words=TokenWords(name=name_of(self.design, row, spec.token_id), drawn_from=(("recipe", recipe),)),
+        )
+
+    def _strokes(self, row: Row) -> list[Stroke]:
+        if row.single is not None:
+            return [Stroke(self.design.singles[row.single].file)]
+        layers = self.design.kinds[row.kind].layers
+        pieces = [
+            piece for layer, number in zip(layers, row.values, strict=True) for piece in layer.values[number].pieces
+        ]
+        return [
+            Stroke(piece.file, piece.blend, piece.opacity, piece.text, piece.writing)
+            for piece in sorted(pieces, key=lambda piece: (piece.z, piece.order))
+        ]
+
+    def _sheet(self, row: Row, seed: int) -> Sheet:
+        form = self.design.form
+        ground = None if row.single is not None else ground_of(form.ground, seed)
+        return Sheet(*self.size, ground, form.ground_below, form.smooth)
+
+
+def ground_of(said: str, seed: int) -> tuple[int, int, int] | None:
+    """The colour that a token is painted on; `random 80%` is a hue of its seed, of that lightness. Raises BadArgument."""
+    if not said:
+        return None
+    found = re.fullmatch(r"random\s+(\d{1,3})\s*%", said)
+    if found and int(found[1]) <= 100:
+        red, green, blue = colorsys.hls_to_rgb(seed % 360 / 360, int(found[1]) / 100, 1.0)
+        return round(red * 255), round(green * 255), round(blue * 255)
+    try:
+        colour = ImageColor.getrgb(said)
+    except ValueError as error:
+        raise BadArgument(
+            name="layers.toml: ground", value=said, expected="a colour such as #ffcc00, or `random 80%`"
+        ) from error
+    return colour[0], colour[1], colour[2]
+
+
+# ── again, from metadata alone ───────────────────────────────────────────────────────────────────────────────
+
+
+def recipe_of(strokes: Sequence[Stroke], sheet: Sheet, sha256: Callable[[str], str]) -> str:
+    """What it takes to paint a token again, beside the pictures: those are named by their digests."""
+    told: dict[str, Any] = {"size": [sheet.width, sheet.height]}
+    if sheet.ground is not None:
+        told["ground"] = "#" + bytes(sheet.ground).hex()
+        told |= {"below": True} if sheet.ground_below else {}
+    if not sheet.smooth:
+        told["smooth"] = False
+    told["strokes"] = [_told(stroke, sha256) for stroke in strokes]
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def _told(stroke: Stroke, sha256: Callable[[str], str]) -> list[Any]:
+    entry: list[Any] = [sha256(stroke.key)] if stroke.writing is None else [_words(stroke.text, stroke.writing)]
+    if stroke.blend != "source-over" or stroke.opacity != 1:
+        entry += [stroke.blend, stroke.opacity]
+    return entry
+
+
+def _words(text: str, writing: Writing) -> dict[str, Any]:
+    return {"text": text, "height": writing.height, "colour": writing.colour, "at": list(writing.at)}
+
+
+class FromRecipe:
+    """Paints tokens again from what their metadata says, with the pictures of a folder, whatever they are called there."""
+
+    weights_sha256, renderer = CODE, RENDERER
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._compositor = Compositor(self._picture)
+
+    @cached_property
+    def _by_digest(self) -> dict[str, Path]:
+        """Every picture below the folder; links are not followed."""
+        if not self._folder.is_dir():
+            raise faulty(self._folder, "the folder of the layers", "there is none")
+        found = {}
+        for path in sorted(self._folder.rglob("*")):
+            if path.suffix.lower() in DECODED and path.is_file() and not path.is_symlink():
+                with suppress(BadPicture):  # too large, or gone: no token was painted with it
+                    found[hashlib.sha256(plain_bytes(path, IMAGE_BYTES)).hexdigest()] = path
+        return found
+
+    def _picture(self, digest: str) -> Image.Image:
+        path = self._by_digest.get(digest)
+        if path is None:
+            raise NoPicture(reason=f"no picture in {self._folder} has the digest {digest[:16]}…")
+        try:
+            return decode(plain_bytes(path, IMAGE_BYTES)).image
+        except BadPicture as error:
+            raise NoPicture(reason=f"{path}: {error.reason}") from error
+
+    def again(self, document: Mapping[str, Any]) -> Drawing:
+        made = document["generator"]
+        strokes, sheet = _read_recipe(made.get("recipe"))
+        return Drawing(made["seed"], self._compositor.composed(strokes, sheet), ())
+
+
+class NoPicture(PipelineError):
+    """A picture that a token was painted with is not here: another one is not ruled out, and not found either."""
+
+    proves_nothing = True
+    sentence = "not painted again: {reason}"
+    next_step = "give the folder of its layers as --layers FOLDER"
+
+
+def _read_recipe(text: Any) -> tuple[list[Stroke], Sheet]:
+    """A stranger's recipe. Raises BadRecipe for one that says anything else than how to lay pictures over each other."""
+    try:
+        told = parse_json(text)
+        width, height = told["size"]
+        if not all(type(side) is int and MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
+            raise ValueError(f"the size {width} by {height} is out of range")
+        ground = bytes.fromhex(told["ground"].removeprefix("#")) if "ground" in told else None
+        if ground is not None and len(ground) != 3:
+            raise ValueError("its ground is no colour")
+        colour = (ground[0], ground[1], ground[2]) if ground else None
+        sheet = Sheet(width, height, colour, bool(told.get("below", False)), bool(told.get("smooth", True)))
+        return [_stroke(entry) for entry in told["strokes"][:1000]], sheet
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise BadRecipe(reason=str(error) or type(error).__name__) from error
+
+
+class BadRecipe(PipelineError):
+    """Metadata whose recipe nothing can be painted from."""
+
+    sentence = "not painted again: its recipe cannot be read: {reason}"
+
+
+def _stroke(entry: Any) -> Stroke:
+    what, blend, opacity = entry if len(entry) == 3 else (entry[0], "source-over", 1.0)
+    mode = next((mode for mode in BLENDS if mode == blend), None)
+    if mode is None or not 0 <= float(opacity) <= 1:
+        raise ValueError(f"{blend} at {opacity} is no way to lay a picture")
+    if isinstance(what, str):
+        return Stroke(what, mode, float(opacity))
+    height, (x, y) = float(what["height"]), what["at"]
+    if not 1 <= height <= MAX_SIDE:
+        raise ValueError("its text is out of range")
+    writing = Writing({}, height, str(what["colour"]), (float(x), float(y)))
+    return Stroke("", mode, float(opacity), str(what["text"])[:1000], writing)
