@@ -14,6 +14,7 @@ OTHER = {
     "cover": "cover.png",
     "max_supply": "100",
     "images": "my-art",
+    "layers": "my-layers",
     "editions": "yes",
     "model": "runs/x",
     "voice": "braid",

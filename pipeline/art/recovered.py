@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.art.draw.stage import determinism_by
 from pipeline.art.drawn import is_installed
 from pipeline.art.existing import found_again, taken_from
+from pipeline.art.source import LAYERS
 from pipeline.base.errors import Corrupt
 from pipeline.base.pictures import BadPicture, measure
 from pipeline.base.records import Artwork, Determinism, Fingerprint, Found, Provenance, TokenWords
@@ -34,6 +35,8 @@ class Maker:
         if self.provenance is None:
             return {"images": FORGOTTEN}
         made = self.provenance
+        if made.model == LAYERS:
+            return {"layers": FORGOTTEN, "size": made.size}
         known = {"model": made.model, "voice": "", "material": "", "palettes": ""} if is_installed(made.model) else {}
         return {**known, "size": made.size}
 
@@ -59,7 +62,10 @@ class Maker:
         return {} if self.provenance else {artwork.token_id: found_again(artwork) for artwork in artworks}
 
     def must_measure(self, data: bytes, what: str) -> None:
-        """Refuse a drawing that is no square of the run's size, before a pixel is decoded. Raises Corrupt."""
+        """Refuse a drawing that has not the run's size, before a pixel is decoded. Raises Corrupt.
+
+        A generator draws squares; of layers the longer side is the size.
+        """
         if self.provenance is None:
             return
         size = self.provenance.size
@@ -67,7 +73,8 @@ class Maker:
             seen = measure(data, ("PNG",))
         except BadPicture as error:
             raise Corrupt(what=what, reason=error.reason) from error
-        if (seen.width, seen.height) != (size, size):
+        is_square = self.provenance.model == LAYERS or seen.width == seen.height
+        if max(seen.width, seen.height) != size or not is_square:
             raise Corrupt(what=what, reason=f"it is not {size} pixels wide and high")
 
 

@@ -4,7 +4,8 @@
     plan = source.plan(asked)               # nothing is written; what is wrong with the art is said here
     for artwork in source.artworks(todo, work): …
 
-Two sources are built in: `drawn`, a generator that draws each token from its seed, and `existing`, a folder of images.
+Three sources are built in: `drawn`, a generator that draws each token from its seed, `existing`, a folder of images, and
+`layers`, pictures that are laid over each other by counts and rules.
 Others come by an entry point of the group `pipeline.art`, a function of the settings that returns an `ArtSource`, and
 are chosen by its name as --model. Nobody outside this package asks which kind a source is.
 
@@ -19,9 +20,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from pipeline.base.errors import GenerationError
+from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.installation import loaded
 from pipeline.base.observer import Observer
 from pipeline.base.records import NOTHING, Artwork, Fingerprint, Provenance, TokenSpec
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.art.draw import Drawing
 
 ENTRY_POINTS = "pipeline.art"
+LAYERS = "layers"  # what stands in a run, and in metadata, for the generator of tokens that are composed of layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Asked:
     needs_cover: bool  # nobody gave one
     digests: Callable[[], Mapping[bytes, int]]  # token ids of the collection's images so far, by their digest
     observer: Observer
+    plans: Callable[[], Sequence[str]] = tuple  # what was planned of the collection's tokens so far
 
 
 def _nothing(ledger: Ledger, collection: int) -> None:
@@ -145,6 +148,23 @@ class ArtSource(Protocol):
         """What verification asks. Raises GenerationError where nothing can be made again here."""
 
 
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A token as it would be made, and not written."""
+
+    token_id: int
+    seed: int
+    drawing: Drawing
+
+
+@runtime_checkable
+class Previews(Protocol):
+    """A source that shows tokens of a collection which is not planned."""
+
+    def previewed(self, asked: Asked, shown: int) -> Iterator[Previewed]:
+        """Plan as `plan` does, and yield the first `shown` tokens. Raises what `plan` and `artworks` do."""
+
+
 class Redrawer(Protocol):
     """Makes a picture again from its token's metadata alone."""
 
@@ -160,10 +180,18 @@ Factory = Callable[[Settings], ArtSource]
 
 def open_source(settings: Settings) -> ArtSource:
     """The source that settings choose. Raises BrokenPlugin for one that cannot be imported."""
+    if settings.art.images and settings.said_now("layers"):
+        raise BadArgument(
+            name="--layers", value=settings.art.layers, expected="nothing beside --images: a token is one or the other"
+        )
     if settings.art.images:
         from pipeline.art.existing import Existing
 
         return Existing(settings)
+    if settings.art.layers:
+        from pipeline.art.layers.source import Layered
+
+        return Layered(settings)
     if settings.art.model in installed():
         return _added(settings)
     from pipeline.art.drawn import Drawn
@@ -240,8 +268,10 @@ class Stated:
         """
         from pipeline.art.drawn import is_installed
 
-        if not self.chosen and not (model in installed() or is_installed(model)):
+        if not self.chosen and model != LAYERS and not (model in installed() or is_installed(model)):
             raise GenerationError(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
+        if model == LAYERS and not self.settings.art.layers:
+            raise GenerationError(reason="their layers are not here", hint="give their folder as --layers FOLDER")
         source = open_source(self._settings_of(self.chosen or model))
         threads, wanted = self.settings.art.threads or None, self.settings.art.device
         if wanted != "auto" or device not in ("cpu", "cuda", "mps"):
@@ -252,7 +282,7 @@ class Stated:
             return source.redrawer("auto", threads)
 
     def _settings_of(self, model: str) -> Settings:
-        stated = {"model": model, "images": ""}
+        stated = {"model": model, "images": ""} | ({} if model == LAYERS else {"layers": ""})
         if not self.chosen:  # the name says it all; what this user would choose for new collections is not asked
             stated |= {"voice": "", "material": "", "palettes": ""}
         return self.settings.changed("metadata", stated)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument
-from pipeline.base.limits import MAX_SEED, MAX_TOKEN_ID
+from pipeline.base.limits import MAX_COUNT, MAX_SEED, MAX_TOKEN_ID
 from pipeline.cli.call import Call, Verb, chosen_name, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
@@ -22,10 +22,11 @@ LONG_TABLE = 100  # rows after which nobody reads on
 
 def _check(call: Call) -> int:
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.flow.check import check_images
+    from pipeline.flow.check import check_folder
 
     with progress_on_stderr() as observer:
-        found = check_images(call.config, call.workspace, observer, more=call.arguments.more)
+        count = call.arguments.count and number("--count", call.arguments.count, 1, MAX_COUNT)
+        found = check_folder(call.config, call.workspace, observer, count=count, more=call.arguments.more)
     if call.as_json:
         faults = [{"file": file, "expected": expected} for file, expected in found.faults]
         print_json({"folder": str(found.folder), "tokens": found.tokens, "sound": not faults, "faults": faults})
@@ -36,7 +37,10 @@ def _check(call: Call) -> int:
             f"{found.tokens:,} token{'s' if found.tokens != 1 else ''}: nothing in {found.folder} keeps them from being minted"
         )
         more = ["--more"] if call.arguments.more else []
-        call.next("pins and mints them", "mint", "--images", call.config.art.images, *more)
+        art = call.config.art
+        kind = ("--images", art.images) if art.images else ("--layers", art.layers)
+        many = ["--count", call.arguments.count] if call.arguments.count else []
+        call.next("pins and mints them", "mint", *kind, *many, *more)
     return 2 if found.faults else 0
 
 
@@ -168,10 +172,18 @@ VERBS = (
     Verb(
         "check",
         _check,
-        "look at a folder of images as `mint` would, and tell all of its faults",
-        ("check --images my-art", "check --images my-art --json", "check --images more-art --more --name Cats"),
-        (Scope.NAME, Scope.COLLECTION, "images", "editions"),
-        (("--more", {"action": "store_true", "help": "as further tokens of the last (or --name'd) collection"}),),
+        "look at a folder of images or layers as `mint` would, and tell all of its faults",
+        (
+            "check --images my-art",
+            "check --images my-art --json",
+            "check --images more-art --more --name Cats",
+            "check --layers my-layers --count 1000",
+        ),
+        (Scope.NAME, Scope.COLLECTION, "images", "layers", "editions"),
+        (
+            ("--count", {"metavar": "N", "help": "number of tokens, where the folder of layers does not say it"}),
+            ("--more", {"action": "store_true", "help": "as further tokens of the last (or --name'd) collection"}),
+        ),
     ),
     Verb(
         "generate",
@@ -181,6 +193,7 @@ VERBS = (
             "generate --seed 8629932815222832 --out token.png",
             "generate --count 36 --sheet sheet.png",
             "generate --count 36 --seed 5 --sheet sheet.png --model default --size 256 --threads 1",
+            "generate --layers my-layers --count 100 --sheet sheet.png",
         ),
         (Scope.ART, "seed", Scope.MACHINE, Scope.GATE),
         (

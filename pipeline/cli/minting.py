@@ -174,6 +174,7 @@ VERBS = (
             "mint --to recipients.csv",
             "mint --count 50 --stop-after generate",
             "mint --images my-art --name 'My Art'",
+            "mint --layers my-layers --count 1000",
             "mint --count 500 --dry-run --rpc-url https://…",
             "mint --count 50 --pin embedded,kubo --rpc-url http://127.0.0.1:8545",
             "mint --count 50 --rpc-url https://… --network sepolia --keystore key.json",

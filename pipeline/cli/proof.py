@@ -229,7 +229,7 @@ VERBS = (
             "verify --content --gateway https://…",
             "verify --junit verified.xml",
         ),
-        (Scope.NAME, "rpc_url", "chain", Scope.PLACE, "model", Scope.MACHINE),
+        (Scope.NAME, "rpc_url", "chain", Scope.PLACE, "model", "layers", Scope.MACHINE),
         (
             (
                 "--contract",

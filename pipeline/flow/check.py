@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,19 +26,40 @@ class Checked:
     faults: list[tuple[str, str]]  # a file's name, and what was expected of it
 
 
-def check_images(config: Settings, workspace: Workspace, observer: Observer, *, more: bool = False) -> Checked:
-    """Read the folder of `images` as a new collection's; with `more` as further tokens of the last (or named) collection,
-    held against those that it has. Raises BadArgument where there is no folder, nothing in it, or no such collection.
+def check_folder(
+    config: Settings, workspace: Workspace, observer: Observer, *, count: int | None = None, more: bool = False
+) -> Checked:
+    """Read the folder of `images` or of `layers` as a new collection's; with `more` as further tokens of the last (or named)
+    collection, held against those that it has. Raises BadArgument where there is no folder, nothing in it, no number of
+    tokens, or no such collection.
     """
-    if not config.art.images:
-        raise BadArgument(name="--images", value="not given", expected="a folder of images to look at")
+    folder = config.art.images or config.art.layers
+    if not folder:
+        raise BadArgument(name="--images", value="not given", expected="a folder of images, or --layers, to look at")
     source, faults = open_source(config), list[tuple[str, str]]()
-    tokens = source.count(None, list) or 0
+    try:
+        tokens = source.count(count, list)
+    except BadFiles as error:
+        return Checked(Path(folder).resolve(), 0, error.fields["faults"])
+    if tokens is None:
+        raise BadArgument(
+            name="--count", value="not given", expected="the number of tokens, which the folder does not say"
+        )
     earlier = _earlier(config, workspace) if more else _Earlier()
     given = config.collection.cover
     needs_cover = not (given or earlier.has_cover)
     try:
-        source.plan(Asked(config.art.seed or 0, earlier.next, tokens, needs_cover, lambda: earlier.digests, observer))
+        source.plan(
+            Asked(
+                seed=config.art.seed or 0,
+                first=earlier.next,
+                count=tokens,
+                needs_cover=needs_cover,
+                digests=lambda: earlier.digests,
+                observer=observer,
+                plans=lambda: earlier.plans,
+            )
+        )
     except BadFiles as error:
         faults += error.fields["faults"]
     except BadArgument as error:
@@ -53,10 +74,10 @@ def check_images(config: Settings, workspace: Workspace, observer: Observer, *, 
             about = source.about()
             collection_settings(config, config.collection.name or about.name, SOMEBODY, about)
     except CollectionExists as error:
-        faults.append((config.art.images, str(error)))
+        faults.append((folder, str(error)))
     except BadArgument as error:
         faults.append((str(error.fields["name"]), f"{error.fields['value']!r}; expected {error.fields['expected']}"))
-    return Checked(Path(config.art.images).resolve(), tokens, faults)
+    return Checked(Path(folder).resolve(), tokens, faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +87,7 @@ class _Earlier:
     collection: Collection | None = None
     next: int = 1
     digests: Mapping[bytes, int] = field(default_factory=dict)
+    plans: Sequence[str] = ()
 
     @property
     def has_cover(self) -> bool:
@@ -79,4 +101,6 @@ def _earlier(config: Settings, workspace: Workspace) -> _Earlier:
     with Ledger(workspace.ledger, readonly=True) as ledger:
         known = wanted_collection(ledger, config, more=True)
         assert known is not None, "`more` is refused where there is none"
-        return _Earlier(known, ledger.runs.next_token(known), ledger.tokens.digests(known.id))
+        return _Earlier(
+            known, ledger.runs.next_token(known), ledger.tokens.digests(known.id), ledger.tokens.plans(known.id)
+        )

@@ -252,6 +252,7 @@ def _art(step: Step, ledger: Ledger, observer: Observer) -> ArtPlan | None:
         count=request.count,
         needs_cover=_lacks_cover(known) and not given,
         digests=lambda: ledger.tokens.digests(known.id) if known else {},
+        plans=lambda: ledger.tokens.plans(known.id) if known else (),
         observer=observer,
     )
     plan = request.source.plan(asked)

@@ -14,11 +14,11 @@ from pipeline.art.draw.layouts import layouts_of
 from pipeline.art.draw.stage import draw
 from pipeline.art.drawn import is_installed, model_of
 from pipeline.art.sheet import COLUMNS, ROWS, contact_sheets
-from pipeline.art.source import ArtSource, Work, installed, open_source, recorded
+from pipeline.art.source import ArtSource, Asked, Previews, Work, installed, open_source, recorded
 from pipeline.base.errors import BadArgument, PipelineError
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES
-from pipeline.base.pictures import decode, plain_bytes
+from pipeline.base.pictures import decode, plain_bytes, shown
 from pipeline.base.records import Address, Artwork, TokenSpec
 from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
@@ -90,6 +90,9 @@ def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: O
     from PIL import Image
 
     check_png("--sheet", sheet)
+    source = open_source(config)
+    if isinstance(source, Previews):
+        return _sheet_of(source, config, seed, count, sheet, observer)
     near = config.art.duplicate_bits
     generator, told = _generator(config, seed), list[OnSheet]()
     gate = Gate(seed, near=near, layouts=layouts_of(generator))
@@ -105,6 +108,22 @@ def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: O
 
     pages = contact_sheets(pictures(), sheet)
     return SheetDrawn(generator.name, seed, config.art.size, tuple(pages), tuple(told))
+
+
+def _sheet_of(source: Previews, config: Settings, seed: int, count: int, sheet: Path, observer: Observer) -> SheetDrawn:
+    from PIL import Image
+
+    told = list[OnSheet]()
+    asked = Asked(seed, 1, count, False, dict, observer)
+
+    def pictures() -> Iterator[tuple[str, Image.Image]]:
+        for one in source.previewed(asked, MAX_SHEET):
+            told.append(OnSheet(one.token_id, 0, one.seed, None, _traits(one.drawing)))
+            observer.progress("draw", one.token_id, count)
+            yield str(one.token_id), shown(Image.fromarray(one.drawing.pixels))
+
+    pages = contact_sheets(pictures(), sheet)
+    return SheetDrawn(config.art.layers or config.art.model, seed, config.art.size, tuple(pages), tuple(told))
 
 
 def draw_run(source: ArtSource, work: Work) -> list[Path]:

@@ -105,6 +105,13 @@ class Tokens:
         )
         return {row["token_id"]: (row["attempt"], row["seed"]) for row in rows}
 
+    def plans(self, collection: int) -> list[str]:
+        """What an art source planned of a collection's tokens, in their order; of those that it has something of."""
+        rows = self._db.rows(
+            "SELECT plan FROM art WHERE collection = ? AND plan <> '' ORDER BY token_id", (collection,)
+        )
+        return [row["plan"] for row in rows]
+
     # ── of one batch ─────────────────────────────────────────────────────────────────────────────────────────
 
     def specs(self, plan: BatchPlan) -> list[TokenSpec]:

@@ -359,7 +359,7 @@ def _verifier(workspace: Workspace, config: Settings) -> Verifier:
 
     @functools.cache
     def redraw() -> Redraw:
-        return redraw_with(config)
+        return redraw_with(config, workspace)
 
     def steps(collection: Collection, token_id: int) -> Iterator[Step]:
         assert collection.contract is not None, "a minted token has a contract"

@@ -218,6 +218,9 @@ class _JobObserver:
 
     def progress(self, stage: str, done: int, total: int) -> None:
         run = self._run = self._run or self._noted_run()
+        if run is None:  # pictures are read before anything is planned
+            self._check()
+            return
         live = self._live[self._job.id]
         self._live[self._job.id] = Live({**live.progress, stage: (done, total)}, run=run.id)
         latest = run.start + done - 1  # the token that has just passed the stage, as the last of `done`
@@ -234,10 +237,10 @@ class _JobObserver:
         )
         self._check()
 
-    def _noted_run(self) -> Run:
+    def _noted_run(self) -> Run | None:
         run = next((run for run in self._ledger.runs.all_unfinished() if run.job == str(self._job.id)), None)
-        assert run is not None, "what makes progress is planned"
-        self._ledger.jobs.set_run(self._job.id, run.id)
+        if run is not None:
+            self._ledger.jobs.set_run(self._job.id, run.id)
         return run
 
     def _check(self) -> None:

@@ -206,6 +206,9 @@ class ArtSettings(Section):
 
     section = "art"
     images: str = setting(words("FOLDER"), "", "mint the images of a folder, with JSON beside them or not", Scope.RUN)
+    layers: str = setting(
+        words("FOLDER"), "", "compose tokens of a folder of layers: ours, HashLips' or nftchef's", Scope.ART
+    )
     editions: bool = setting(switch(), False, "the folder may hold one picture for several tokens", Scope.RUN)
     model: str = setting(words("NAME|FILE"), "compose", "generator: a built-in name or a checkpoint file", Scope.ART)
     voice: str = setting(

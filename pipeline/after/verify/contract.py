@@ -103,7 +103,7 @@ def verify_contract(
     answer: without it nothing can be said of any token.
     """
     content, content_name, at_once = content_from(workspace, config, scope.gateway, scope.kubo)
-    redraw = redraw_with(config) if scope.regenerate else None
+    redraw = redraw_with(config, workspace) if scope.regenerate else None
     with open_contract(workspace, config, name, scope.contract) as contract:
         source = Source(contract, content, redraw)
         supply = _total_supply(source, scope)

@@ -12,6 +12,8 @@ from pipeline.art.source import Stated
 from pipeline.base.errors import PipelineError
 from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
 from pipeline.base.pictures import BadPicture, decode, flat, measure
+from pipeline.base.workspace import Workspace
+from pipeline.ledger import Ledger
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ NEAR = 2  # levels of 255
 NEAR_SHARE = 0.999  # of the pixels
 FAR = 16  # levels, for any pixel
 
+_WEIGHTS = "give the weights as --model FILE"
 _NEEDED = {"model": str, "weights_sha256": str, "renderer": str, "encoder": str, "seed": int, "size": int}
 
 
@@ -81,9 +84,11 @@ class Redraw:
             return None, "no generator drew this image: there is nothing to draw it from"
         _check(made)
         redrawer = self._redrawer(made)
-        pixels = _decoded(image, made["size"])
         drawing = redrawer.again(document)
-        found = distance(pixels, drawing.pixels)
+        height, width = drawing.pixels.shape[:2]
+        if max(width, height) != made["size"]:
+            raise NotDrawn(reason=f"the recipe is of {width} by {height} pixels, the metadata says {made['size']}")
+        found = distance(_decoded(image, width, height), _flat(drawing.pixels))
         self._distances.append(found)
         same_stack = redrawer.renderer == unmarked_renderer(made["renderer"])
         stack = "the same stack" if same_stack else f"{redrawer.renderer}, where {made['renderer']} was used"
@@ -116,11 +121,12 @@ class Redraw:
                 self._opened[key] = error
         redrawer = self._opened[key]
         if isinstance(redrawer, PipelineError):
-            raise NoWeights(reason=f"{redrawer}")
+            raise NoWeights(reason=f"{redrawer}", how=redrawer.hint or _WEIGHTS)
         if redrawer.weights_sha256 != made["weights_sha256"]:
             raise NoWeights(
                 reason=f"the weights {made['weights_sha256'][:16]}… of {made['model']!r} are not here, "
-                f"only {redrawer.weights_sha256[:16]}…"
+                f"only {redrawer.weights_sha256[:16]}…",
+                how=_WEIGHTS,
             )
         return redrawer
 
@@ -145,7 +151,7 @@ class NoWeights(NotDrawn):
     """The weights, or what draws with them, are not here: another picture is not ruled out, and not found either."""
 
     proves_nothing = True
-    sentence = "not drawn again: {reason}; give the weights as --model FILE"
+    sentence = "not drawn again: {reason}; {how}"
 
 
 def _check(made: Any) -> None:
@@ -158,14 +164,22 @@ def _check(made: Any) -> None:
         raise NotDrawn(reason=f"size {made['size']} or seed {made['seed']} is out of range")
 
 
-def _decoded(image: bytes, size: int) -> NDArray[np.uint8]:
-    """The pixels (size, size, 3) of a PNG. Raises NotDrawn for another file, or another size, before decoding it."""
+def _flat(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 3) pixels, on white where there were four channels."""
+    import numpy as np
+    from PIL import Image
+
+    return pixels if pixels.shape[2] == 3 else np.asarray(flat(Image.fromarray(pixels)))
+
+
+def _decoded(image: bytes, width: int, height: int) -> NDArray[np.uint8]:
+    """The pixels (height, width, 3) of a PNG. Raises NotDrawn for another file, or another size, before decoding it."""
     import numpy as np
 
     try:
         head = measure(image, ("PNG",))
-        if (head.width, head.height) != (size, size):
-            raise NotDrawn(reason=f"the image is {head.width} by {head.height} pixels, not {size} by {size}")
+        if (head.width, head.height) != (width, height):
+            raise NotDrawn(reason=f"the image is {head.width} by {head.height} pixels, not {width} by {height}")
         return np.asarray(flat(decode(image, ("PNG",)).image))
     except BadPicture as error:
         raise NotDrawn(reason="the image is no sound PNG") from error
@@ -180,6 +194,15 @@ def _untrue_traits(drawing: Drawing, document: dict[str, Any]) -> str:
     return ", ".join(wrong)
 
 
-def redraw_with(config: Settings) -> Redraw:
-    """Drawing again as the configuration has it: with its model where one was given, else with the document's."""
+def redraw_with(config: Settings, workspace: Workspace | None = None) -> Redraw:
+    """Drawing again as the configuration has it: with its model where one was given, else with the document's.
+
+    Layers that no setting names are those of the workspace's last run that has some.
+    """
+    if workspace is not None and not config.art.layers and workspace.ledger.exists():
+        with Ledger(workspace.ledger, readonly=True) as ledger:
+            runs = [run for known in ledger.collections.all() for run in ledger.runs.of(known.id)]
+        named = [str(run.arguments["layers"]) for run in runs if run.arguments.get("layers")]
+        if named:
+            config = config.changed("the workspace", {"layers": named[-1]})
     return Redraw(Stated(config).redrawer)

@@ -19,7 +19,7 @@ LEVEL = 6  # level 9 takes seven times as long and saves 5 %
 
 
 def encode_png(pixels: NDArray[np.uint8], encoder: str = DEFAULT_ENCODER) -> bytes:
-    """An RGB PNG of (H, W, 3) pixels: no metadata, and the same bytes whenever `encoder_id(encoder)` is the same.
+    """A PNG of (H, W, 3) pixels, or of (H, W, 4) with their transparency: no metadata, and the same bytes whenever `encoder_id(encoder)` is the same.
 
     `fpng` takes a small part of the time for somewhat larger files. It is the younger program, so each of its files is
     read back by Pillow. Raises GenerationError where it is not installed, or gave other pixels than it got.
@@ -30,7 +30,7 @@ def encode_png(pixels: NDArray[np.uint8], encoder: str = DEFAULT_ENCODER) -> byt
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(pixels, "RGB").save(buffer, "PNG", compress_level=LEVEL, optimize=False)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=LEVEL, optimize=False)
     return buffer.getvalue()
 
 
@@ -58,7 +58,8 @@ def _checked(png: bytes, pixels: NDArray[np.uint8]) -> bytes:
 
     try:
         with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-            same = image.mode == "RGB" and image.size == pixels.shape[1::-1] and image.tobytes() == pixels.tobytes()
+            mode = "RGBA" if pixels.shape[2] == 4 else "RGB"
+            same = image.mode == mode and image.size == pixels.shape[1::-1] and image.tobytes() == pixels.tobytes()
     except (OSError, SyntaxError, ValueError):  # what Pillow raises for a file that is no sound PNG
         same = False
     if not same:

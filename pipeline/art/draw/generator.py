@@ -18,7 +18,7 @@ class Drawing:
     """What one seed looks like."""
 
     seed: int
-    pixels: NDArray[np.uint8]  # (H, W, 3)
+    pixels: NDArray[np.uint8]  # (H, W, 3); of layers, where parts are transparent, (H, W, 4)
     attributes: tuple[Attribute, ...]
     flaw: str = ""  # what the generator itself finds wrong with it, such as "blank" or "not finite"
     layout: NDArray[np.float32] | None = None  # see `layouts.py`; of generators that are LaidOut

@@ -68,6 +68,8 @@ def _enough(columns: Sequence[Column], tokens: int, taken: int) -> None:
     everything = prod(sizes.values())
     if tokens > everything:
         shown = " × ".join(map(str, sizes.values())) or "no layer that tells them apart"
+        if any(0 in column.counts for column in columns if column.tells):
+            shown += "; values that are too rare for one token are not counted"
         raise impossible(
             f"{tokens:,} tokens are wanted, and there are {everything:,} combinations ({shown})",
             "add values or layers, or take fewer tokens; nothing was planned",

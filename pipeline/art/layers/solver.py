@@ -327,7 +327,12 @@ def _without(
     rows: Table, columns: Sequence[Column], clauses: Sequence[Clause], problem: Problem, seed: int
 ) -> Table | None:
     """All of these rows but as many as are too many, so that what is left has its counts. None where they were not found."""
-    told = "obey the rules and are free" if problem.taken else "obey the rules" if clauses else "exist"
+    told = " and ".join(
+        [
+            *(["obey the rules"] if clauses else []),
+            *(["are free" if problem.taken else "exist"] if problem.taken or not clauses else []),
+        ]
+    )
     if len(rows) < problem.tokens:
         raise impossible(f"{problem.tokens:,} tokens are wanted, and {len(rows):,} combinations {told}")
     less = []

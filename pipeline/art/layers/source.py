@@ -25,7 +25,6 @@ from pipeline.art.draw.encode import encode_png, encoder_id
 from pipeline.art.layers.compositor import Compositor, Sheet, Stroke
 from pipeline.art.layers.design import Design, form_of, read_design
 from pipeline.art.layers.form import BLENDS, Writing
-from pipeline.art.layers.names import faulty
 from pipeline.art.layers.pictures import Pictures, look_into, size_of
 from pipeline.art.layers.table import (
     Row,
@@ -37,7 +36,7 @@ from pipeline.art.layers.table import (
     row_from,
     row_text,
 )
-from pipeline.art.source import LAYERS, About, ArtPlan, Asked, Redrawer, Work, encoder_of
+from pipeline.art.source import LAYERS, About, ArtPlan, Asked, Previewed, Redrawer, Work, encoder_of
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError, PipelineError
 from pipeline.base.files import write_whole
@@ -45,6 +44,7 @@ from pipeline.base.limits import IMAGE_BYTES, MAX_NAME, MAX_SIDE, MIN_SIDE
 from pipeline.base.media import DECODED
 from pipeline.base.pictures import BadPicture, decode, plain_bytes, shown
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec, TokenWords
+from pipeline.base.seeds import token_seed
 from pipeline.base.untrusted import parse_json
 from pipeline.ledger import Run
 from pipeline.settings import Scope, Settings
@@ -105,6 +105,23 @@ class Layered:
         )
 
     def plan(self, asked: Asked) -> ArtPlan:
+        design = self._design
+        rows, (width, height) = self._rows(asked)
+        tokens = {token_id: row_text(design, row, self._holds) for token_id, row in enumerate(rows, asked.first)}
+        encoder = encoder_id(self._settings.art.encoder)
+        return ArtPlan(Fingerprint(LAYERS, CODE, RENDERER, encoder, max(width, height)), tokens=tokens)
+
+    def previewed(self, asked: Asked, shown: int) -> Iterator[Previewed]:
+        """The first tokens that a collection of this seed would have."""
+        rows, size = self._rows(asked)
+        painter = _Painter(self._design, self._pictures, size, self._settings.art.encoder, self._holds)
+        for token_id, row in enumerate(rows[:shown], asked.first):
+            seed = token_seed(asked.seed, token_id)
+            pixels = painter.pixels(row, seed)[0]
+            yield Previewed(token_id, seed, Drawing(seed, pixels, attributes_of(self._design, row)))
+
+    def _rows(self, asked: Asked) -> tuple[list[Row], tuple[int, int]]:
+        """The table of new tokens, and their size, once every picture was looked at."""
         design, observer = self._design, asked.observer
         for note in design.notes:
             observer.notice(f"not carried over: {note}")
@@ -115,10 +132,10 @@ class Layered:
         fitted = sum((one.width, one.height) != (width, height) for one in seen.values())
         if fitted:
             observer.notice(f"{fitted:,} pictures of other sizes are fitted to {width} by {height} pixels")
-        rows = planned(design, asked.count, asked.seed, asked.first, asked.plans(), taken=combinations_of(design))
-        tokens = {token_id: row_text(design, row, self._holds) for token_id, row in enumerate(rows, asked.first)}
-        encoder = encoder_id(self._settings.art.encoder)
-        return ArtPlan(Fingerprint(LAYERS, CODE, RENDERER, encoder, max(width, height)), tokens=tokens)
+        taken = combinations_of(design)
+        ground_of(design.form.ground, 0)
+        rows = planned(design, asked.count, asked.seed, asked.first, asked.plans(), taken=taken)
+        return rows, (width, height)
 
     def check(self, run: Run) -> None:
         now = encoder_id(encoder_of(run))
@@ -240,8 +257,11 @@ class _Painter:
     def painted(self, spec: TokenSpec) -> tuple[Row, NDArray[np.uint8], str]:
         """The row of a token, its pixels and the recipe that gives them again."""
         row = row_from(self.design, spec.plan, self.holds)
-        strokes, sheet = self._strokes(row), self._sheet(row, spec.seed)
-        return row, self.compositor.composed(strokes, sheet), recipe_of(strokes, sheet, self.pictures.sha256)
+        return row, *self.pixels(row, spec.seed)
+
+    def pixels(self, row: Row, seed: int) -> tuple[NDArray[np.uint8], str]:
+        strokes, sheet = self._strokes(row), self._sheet(row, seed)
+        return self.compositor.composed(strokes, sheet), recipe_of(strokes, sheet, self.pictures.sha256)
 
     def artwork(self, spec: TokenSpec, path: Path) -> Artwork:
         row, pixels, recipe = self.painted(spec)
@@ -254,7 +274,7 @@ class _Painter:
             seed=spec.seed,
             path=path,
             image_sha256=hashlib.sha256(data).digest(),
-            pixel_sha256=hashlib.sha256(seen).digest(),
+            pixel_sha256=hashlib.sha256(seen.tobytes()).digest(),
             image_bytes=len(data),
             attributes=attributes_of(self.design, row),
             attempt=spec.attempt,
@@ -336,7 +356,7 @@ class FromRecipe:
     def _by_digest(self) -> dict[str, Path]:
         """Every picture below the folder; links are not followed."""
         if not self._folder.is_dir():
-            raise faulty(self._folder, "the folder of the layers", "there is none")
+            raise NoPicture(reason=f"there is no folder {self._folder}")
         found = {}
         for path in sorted(self._folder.rglob("*")):
             if path.suffix.lower() in DECODED and path.is_file() and not path.is_symlink():
@@ -363,8 +383,7 @@ class NoPicture(PipelineError):
     """A picture that a token was painted with is not here: another one is not ruled out, and not found either."""
 
     proves_nothing = True
-    sentence = "not painted again: {reason}"
-    next_step = "give the folder of its layers as --layers FOLDER"
+    sentence = "not painted again: {reason}; give the folder of its layers as --layers FOLDER"
 
 
 def _read_recipe(text: Any) -> tuple[list[Stroke], Sheet]:

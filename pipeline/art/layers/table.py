@@ -225,9 +225,10 @@ def _as_they_would_be(layers: Sequence[Layer], clauses: Sequence[Clause], seed: 
             if clause.parts[-1][0] != number:
                 continue
             broken = np.ones(SAMPLED, bool)
-            for column, values in clause.parts[:-1]:
-                broken &= np.isin(chosen[:, column], list(values))
-            allowed[np.ix_(broken, sorted(clause.parts[-1][1]))] = False
+            for column, those in clause.parts[:-1]:
+                broken &= np.isin(chosen[:, column], list(those))
+            for out in clause.parts[-1][1]:
+                allowed[broken, out] = False
         share = weights * allowed
         share[share.sum(axis=1) == 0] = allowed[share.sum(axis=1) == 0]
         edges = np.cumsum(share, axis=1)
@@ -237,11 +238,11 @@ def _as_they_would_be(layers: Sequence[Layer], clauses: Sequence[Clause], seed: 
     for number, layer in enumerate(layers):
         found = np.bincount(chosen[:, number], minlength=len(layer.values))
         is_ruled = any(clause.parts[-1][0] == number for clause in clauses)
-        values = [
+        weighed = [
             replace(value, weight=Fraction(int(has))) if is_ruled and value.count is None else value
             for value, has in zip(layer.values, found, strict=True)
         ]
-        told.append(replace(layer, values=tuple(values)))
+        told.append(replace(layer, values=tuple(weighed)))
     return tuple(told)
 
 

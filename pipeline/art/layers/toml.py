@@ -310,7 +310,7 @@ def _rule(table: _Table, number: int) -> Rule:
 
 def written(form: Form, notes: tuple[str, ...] = ()) -> str:
     """The form as a file; `notes` stand at its head as comments. `read_form` of it gives the same form again."""
-    lines = [*(f"# {note}" for note in notes), *([""] if notes else [])]
+    lines = [*(f"# {note}".rstrip() for note in notes), *([""] if notes else [])]
     plain: dict[str, Any] = {
         "reading": form.reading,
         "root": form.root,

@@ -1,0 +1,160 @@
+"""Layered collections from folder to chain and back: minted, killed, added to, proved, repaired, asked for over HTTP."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from conftest import Pipeline
+from layered import CAT_PICTURES, CATS, cats, paint, write
+from PIL import Image
+from serve.conftest import new_token, service, small
+
+from pipeline.base.cid import CID
+from pipeline.base.metadata import check_token_metadata
+from pipeline.base.pictures import measure
+from pipeline.pin.store import CarStore
+
+MINT = ("mint", "--layers", "cats", "--count", "8", "--batch", "4", "--seed", "3")
+
+
+def documents(folder: Path, result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each token's metadata, from the CARs."""
+    store = CarStore(folder / "workspace" / "car")
+    uris = [token["token_uri"].removeprefix("ipfs://").partition("/") for token in result["tokens"]]
+    return [check_token_metadata(store.read(CID.parse(root), name)) for root, _, name in uris]
+
+
+def traits(pipeline: Pipeline, token_id: int) -> dict[str, Any]:
+    shown = pipeline("show", str(token_id), "--json")
+    assert shown.code == 0, shown.err
+    return {one["trait_type"]: one["value"] for one in shown.json["attributes"]}
+
+
+def test_layers_are_minted_killed_added_to_proved_and_repaired(pipeline: Pipeline, tmp_path: Path) -> None:
+    cats(tmp_path / "cats")
+    killed = pipeline(*MINT, env={"PIPELINE_CRASH_AT": "artwork_recorded:3"})
+    assert killed.code not in (0, 1, 2), killed.err
+    minted = pipeline(*MINT, "--json")
+    assert minted.code == 0, minted.err
+    assert minted.json["name"] == "Cats" and len(minted.json["tokens"]) == 8
+    again = pipeline(*MINT, "--workspace", "other", "--stop-after", "generate")  # one seed, one collection
+    assert again.code == 0, again.err
+    for image in sorted((tmp_path / "workspace" / "images" / "1").glob("[0-9]*.png")):
+        assert image.read_bytes() == (tmp_path / "other" / "images" / "1" / image.name).read_bytes()
+
+    too_many_crowns = pipeline("mint", "--count", "4", "--more")
+    assert too_many_crowns.code == 0, too_many_crowns.err  # counts are of the whole collection: no more crowns
+    tokens = [traits(pipeline, token_id) for token_id in range(1, 13)]
+    assert Counter(token.get("Hat") for token in tokens)["Crown"] == 2
+    assert len({tuple(sorted(token.items())) for token in tokens}) == 12
+    assert not any(token["Fur"] == "Grey" and token.get("Hat") == "Cap" for token in tokens)
+    assert all(token["Background"] == "Gold" for token in tokens if token.get("Hat") == "Crown")
+
+    proved = pipeline("verify", "--regenerate")
+    assert proved.code == 0 and "12 with equal pixels" in proved.out + proved.err, proved.out + proved.err
+    shutil.copytree(tmp_path / "cats", tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "layers.toml").unlink()  # pictures are known by what they are, not by their names
+    (tmp_path / "elsewhere" / "Fur" / "Red#1.png").rename(tmp_path / "elsewhere" / "x.png")
+    by_digest = pipeline("verify", "--regenerate", "--layers", "elsewhere", "--sample", "6")
+    assert by_digest.code == 0 and "6 with equal pixels" in by_digest.out + by_digest.err, by_digest.err
+
+    before = pipeline("show", "6", "--json").json
+    assert before["determinism"] == "A"
+    for file in (tmp_path / "workspace").glob("ledger.sqlite*"):
+        file.unlink()
+    shutil.rmtree(tmp_path / "workspace" / "images")
+    shutil.rmtree(tmp_path / "cats")
+    repaired = pipeline("repair", "--from-chain", "--contract", minted.json["contract"], "--seed", "3")
+    assert repaired.code == 0, repaired.err
+    assert pipeline("verify").code == 0
+    assert pipeline("show", "6", "--json").json == before
+    unchecked = pipeline("verify", "--regenerate", "--token", "1")
+    assert unchecked.code == 4 and "--layers FOLDER" in unchecked.out + unchecked.err
+
+
+def test_what_changes_under_a_drawn_run_is_named_and_the_rest_is_minted_without_the_folder(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = cats(tmp_path / "cats")
+    draw = (*MINT, "--rpc-url", "http://127.0.0.1:9", "--stop-after", "generate")
+    assert pipeline(*draw, env={"PIPELINE_CRASH_AT": "artwork_recorded:2"}).code not in (0, 1, 2)
+    kept = (folder / "Fur" / "White#1.png").read_bytes()
+    Image.new("RGBA", (32, 32), "lime").save(folder / "Fur" / "White#1.png")
+    refused = pipeline(*draw)
+    assert refused.code == 2 and "Fur=White is another one now" in refused.err
+    (folder / "Fur" / "White#1.png").write_bytes(kept)
+    drawn = pipeline(*draw)
+    assert drawn.code == 0 and "rule" in drawn.err, drawn.err
+    assert "planned together" in pipeline("reject", "1").err
+    shutil.rmtree(folder)
+    minted = pipeline("mint", "--layers", "cats", "--count", "8", "--batch", "4", "--seed", "3")
+    assert minted.code == 0, minted.err
+
+
+def test_a_sheet_shows_what_would_be_minted_and_check_tells_what_keeps_it_from_that(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = cats(tmp_path / "cats")
+    shown = pipeline("generate", "--layers", "cats", "--count", "9", "--seed", "1", "--sheet", "sheet.png", "--json")
+    assert shown.code == 0, shown.err
+    assert len(shown.json["tokens"]) == 9 and measure((tmp_path / "sheet.png").read_bytes()).width > 3 * 32
+    assert not (tmp_path / "workspace").exists()
+    sound = pipeline("check", "--layers", "cats", "--count", "9")
+    assert sound.code == 0 and "mint --layers cats --count 9" in sound.err, sound.err
+    (folder / "Hat" / "Cap#1.png").write_bytes(b"no picture")
+    Image.new("RGBA", (64, 64)).save(folder / "Fur" / "Red#1.png")
+    broken = pipeline("check", "--layers", "cats", "--count", "9", "--json")
+    assert broken.code == 2 and {fault["file"] for fault in broken.json["faults"]} == {"Hat/Cap#1.png", "Fur/Red#1.png"}
+    unsaid = pipeline("check", "--layers", "cats")
+    assert unsaid.code == 2 and "--count" in unsaid.err
+
+
+def test_groups_one_of_ones_words_and_two_sizes_become_one_collection(pipeline: Pipeline, tmp_path: Path) -> None:
+    text = """
+    size = [48, 32]
+    ground = "random 80%"
+    singles = "rare"
+    shuffled = true
+    attributes = { Season = 1 }
+    [[groups]]
+    name = "lions"
+    prefix = "Lion"
+    count = 4
+    numbered = true
+    layers = [{ folder = "Lion", z = 1 }, { trait = "Motto", text = { values = { "AB" = 1, "CD" = 1 }, height = 9 } }]
+    [[groups]]
+    name = "tigers"
+    count = 3
+    layers = [{ folder = "Tiger" }]
+    """
+    write(tmp_path / "zoo", text, "Lion/a.png", "Lion/b.png", *(f"Tiger/{name}.png" for name in "xyz"))
+    paint(tmp_path / "zoo" / "rare", ["Phoenix.png"])
+    minted = pipeline("mint", "--layers", "zoo", "--seed", "2", "--json")  # the groups say how many
+    assert minted.code == 0, minted.err
+    tokens = [pipeline("show", str(token_id), "--json").json for token_id in range(1, 9)]
+    found = [document["name"] for document in documents(tmp_path, minted.json)]
+    assert sorted(found)[:4] == ["Lion #1", "Lion #2", "Lion #3", "Lion #4"] and found.count("Phoenix") == 1
+    assert {one["value"] for token in tokens for one in token["attributes"] if one["trait_type"] == "Season"} == {1}
+    seen = measure((tmp_path / "workspace" / "images" / "1" / "1.png").read_bytes())
+    assert (seen.width, seen.height) == (48, 32)
+    assert pipeline("verify", "--regenerate").code == 0
+    more = pipeline("mint", "--count", "2", "--more")
+    assert more.code == 2 and "as many as its groups have" in more.err, more.err
+
+
+def test_a_job_of_the_service_mints_layers(tmp_path: Path) -> None:
+    write(tmp_path / "cats", CATS, *CAT_PICTURES)
+    with (
+        service(tmp_path, env={"PIPELINE_LAYERS": "cats"}) as running,
+        running.client(new_token(tmp_path, "mint")) as client,
+    ):
+        wanted = {key: value for key, value in small("Cats", count=8).items() if key not in ("size", "model")}
+        job = client.post("/v1/collections", json=wanted, headers={"Idempotency-Key": "one"}).json()
+        ended = running.ended(client, job["id"])
+        assert ended["state"] == "done", str(ended)
+        token = client.get("/v1/collections/1/tokens/2").json()
+        assert token["name"] == "Cat #2" and token["provenance"]["model"] == "layers"
+        assert client.get(token["image"]).content.startswith(b"\x89PNG")
