@@ -50,11 +50,11 @@ def mint_in(folder: Path, *words: str) -> Workspace:
     return Workspace(folder / "workspace")
 
 
-def application(workspace: Workspace) -> FastAPI:
-    """The routers alone; what stands before them is tested with the service."""
+def application(workspace: Workspace, *, documented: bool = False) -> FastAPI:
+    """The routers alone; what stands before them is tested with the service. `documented`: with their document."""
     config = load_settings({}, {}, workspace.folder)
     reader = Reader(workspace, config)
-    app = FastAPI()
+    app = FastAPI(openapi_url="/openapi.json" if documented else None, docs_url=None, redoc_url=None)
     tell_problems(app)
     app.include_router(reading_router(reader, GATEWAY))
     app.include_router(gallery_router(Media(workspace, config)))

@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -128,6 +129,20 @@ def test_nothing_of_an_unminted_token_is_in_any_answer(show: Show) -> None:
         assert token.image_sha256 is not None
         assert token.image_sha256.hex() in told and str(token.metadata_root) in told and str(token.seed) in told
         assert folder.image(1, token.token_id, ".png").read_bytes().hex() in told
+
+
+def test_nothing_of_an_unminted_token_is_in_the_folder_of_the_show(show: Show, tmp_path: Path) -> None:
+    ended = pipeline_in(show.running.folder)("export", "--site", tmp_path / "site", "--url", SITE)
+    assert ended.code == 0, ended.err
+    files = [path for path in (tmp_path / "site").rglob("*") if path.is_file()]
+    told = b"".join(path.read_bytes() + str(path.relative_to(tmp_path)).encode() for path in files)
+    canaries = {str(SEED), str(HIDDEN_SEED), HIDDEN_OWNER, "Unseen", "127.0.0.1", str(show.running.folder)}
+    for token in show.hidden:
+        assert token.image_sha256 is not None
+        canaries |= {str(token.seed), token.image_sha256.hex()[:8]}
+        canaries |= {str(root) for root in (token.images_root, token.metadata_root) if root}
+    assert [canary for canary in canaries if canary.encode() in told] == []
+    assert all(token.image_sha256 and token.image_sha256.hex().encode() in told for token in show.minted)
 
 
 def test_strangers_see_what_is_minted_and_learn_how_much_is_to_come(show: Show) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.art.draw import is_composed
+from pipeline.art.draw.marking import unmarked_renderer
 from pipeline.art.source import Stated
 from pipeline.base.errors import NoSuch
 from pipeline.ledger import Run, Token
@@ -20,8 +21,9 @@ def redrawn(config: Settings, run: Run, token: Token, width: int) -> bytes:
     from PIL import Image
 
     again = Stated(config).redrawer(run.model, run.renderer.rpartition("/")[2])
-    drawing = again.again({"generator": {"seed": token.seed, "size": width}})
-    same = (again.renderer, again.weights_sha256) == (run.renderer, run.weights_sha256)
+    made = dict(token.words.drawn_from) | {"renderer": run.renderer, "seed": token.seed, "size": width}
+    drawing = again.again({"generator": made})  # with the mark that the token's own picture has
+    same = (again.renderer, again.weights_sha256) == (unmarked_renderer(run.renderer), run.weights_sha256)
     if not same or tuple(drawing.attributes) != tuple(token.attributes):
         raise NoSuch(what=f"width {width} of token {token.token_id}: here another program draws")
     return webp(Image.fromarray(drawing.pixels))

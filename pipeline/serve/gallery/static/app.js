@@ -65,7 +65,7 @@ async function showFront(mine) {
   }
   close();
   title(SHOW);
-  tell(el("span", { class: "show", "aria-current": "page" }, SHOW));
+  tell(); // its headline says where one is
   other = new FrontView(SHOW, found);
   view.replaceChildren(other.element);
   scrollTo({ top: places.get(location.pathname) ?? 0, behavior: "instant" });
@@ -124,7 +124,7 @@ async function showOwner(mine, owner) {
   const found = await shelf.holdings(owner);
   if (mine !== turn) return;
   close();
-  other = new OwnerView(found);
+  other = new OwnerView(found, SHOW);
   title(`Collected by ${owner.slice(0, 6)}…${owner.slice(-4)}`);
   tell(el("a", { href: front(), class: "show" }, SHOW), el("span", { "aria-current": "page" }, "Collector"));
   view.replaceChildren(other.element);

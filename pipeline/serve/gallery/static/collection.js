@@ -330,7 +330,7 @@ export class CollectionView {
 const fact = (name, value) => el("div", {}, el("dt", {}, name), value);
 
 export function chainName(chain) {
-  const kind = { devnet: "a devnet on this machine", testnet: "testnet", mainnet: "", unknown: "" }[chain.worth];
+  const kind = { devnet: chain.rpc_url ? "a devnet on this machine" : "a devnet", testnet: "testnet", mainnet: "", unknown: "" }[chain.worth];
   return [chain.name.replace(/^./, (letter) => letter.toUpperCase()), el("span", { class: "muted" }, ` ${chain.chain_id ?? ""}${kind ? `, ${kind}` : ""}`)];
 }
 

@@ -20,6 +20,7 @@ export class DocsView {
       const group = operation.tags?.[0] ?? "other";
       groups.set(group, [...(groups.get(group) ?? []), operation]);
     }
+    this.common = Object.entries(operations[0]?.responses ?? {}).filter(([status]) => operations.every((one) => one.path === "/healthz" || status in one.responses) && status !== "200");
     const used = Object.keys(this.schemas).sort();
     this.element = el(
       "div",
@@ -29,6 +30,7 @@ export class DocsView {
         "div",
         { class: "told" },
         el("header", { class: "marquee" }, el("h1", {}, "API"), el("p", { class: "lede" }, introduction(document)), el("p", {}, el("a", { href: at("/openapi.json"), target: "_self" }, "openapi.json"), " has the same for programs.")),
+        this.common.length > 0 && el("section", { class: "operation" }, el("table", {}, el("caption", {}, "Any request may be answered"), el("tbody", {}, this.common.map(([status, answer]) => this.answer(status, answer))))),
         [...groups.values()].flat().map((one) => this.operation(one)),
         el("section", { class: "schemas" }, el("h2", { class: "part" }, "Documents"), used.map((name) => this.schema(name))),
       ),
@@ -44,10 +46,10 @@ export class DocsView {
       "section",
       { class: "operation", id: idOf(one) },
       el("h3", {}, verb(one), " ", el("code", {}, one.path)),
-      el("p", {}, one.description || one.summary || ""),
+      el("p", {}, prose(one.description || one.summary || "")),
       parameters.length > 0 && el("table", {}, el("caption", {}, "Parameters"), el("tbody", {}, parameters.map((parameter) => this.parameter(parameter)))),
       body && el("p", {}, "Body: ", this.type(body)),
-      el("table", {}, el("caption", {}, "Answers"), el("tbody", {}, Object.entries(one.responses).map(([status, answer]) => this.answer(status, answer)))),
+      el("table", {}, el("caption", {}, "Answers"), el("tbody", {}, Object.entries(one.responses).filter(([status]) => !this.common.some(([known]) => known === status)).map(([status, answer]) => this.answer(status, answer)))),
       reads ? this.trial(one, parameters) : el("pre", {}, el("code", {}, curl(one))),
     );
   }
@@ -129,6 +131,8 @@ export class DocsView {
   }
 }
 
+/** A docstring: its paragraphs on one line each, and code between backticks. */
+const prose = (text) => text.replace(/\n/g, " ").split("`").map((part, place) => (place % 2 ? el("code", {}, part) : part));
 const idOf = ({ method, path }) => `${method}${path.replace(/[^a-z0-9]+/gi, "-").replace(/-$/, "")}`;
 const verb = ({ method }) => el("span", { class: `verb ${method}` }, method.toUpperCase());
 const joined = (parts) => el("span", {}, parts.flatMap((part, place) => (place ? [" or ", part] : [part])));

@@ -5,7 +5,9 @@ import { Grid } from "./grid.js";
 import { collectionAt, tokenAt } from "./places.js";
 
 export class OwnerView {
-  constructor({ owner, total, collections }) {
+  /** What an address owns of the `show`; whose name that is needs no saying again. */
+  constructor({ owner, total, collections }, show) {
+    this.show = show;
     this.grids = [];
     const pages = [...new Set(collections.map((held) => held.page).filter(Boolean))];
     this.element = el(
@@ -32,7 +34,7 @@ export class OwnerView {
       "section",
       { class: "holding" },
       el("h2", {}, el("a", { href: collectionAt(collection.slug) }, collection.name), el("span", { class: "muted" }, ` ${plural(tokens.total, "work")}`)),
-      collection.artist && el("p", { class: "by" }, collection.artist),
+      collection.artist && collection.artist !== this.show && el("p", { class: "by" }, collection.artist),
       grid.element,
     );
   }
