@@ -69,6 +69,9 @@ class TokenColumns(doc.TokenIndex):
     traits: list[TraitColumn]
 
 
+Summary = TypeVar("Summary", bound=doc.CollectionSummary)
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What was written."""
@@ -157,7 +160,7 @@ class _Writer:
 
     def write(self) -> int:
         """Everything; how many pages there are."""
-        shown = [_at_rest(one) for one in self._routes.collections()]
+        shown = [self._at_rest(one) for one in self._routes.collections()]
         if not shown:
             raise BadArgument(
                 name="--site", value=str(self.folder), expected="a workspace in which something is minted"
@@ -170,7 +173,7 @@ class _Writer:
         paths = [self._page(self._words.front(shown))]
         owners: dict[str, None] = {}
         for one in shown:
-            detail = _at_rest(self._routes.collection(one.id))
+            detail = self._at_rest(self._routes.collection(one.id))
             index = self._index(one.id)
             owners |= dict.fromkeys(str(owner) for owner, _ in index.owner_counts())
             paths += self._collection(detail, index, show, total)
@@ -182,6 +185,16 @@ class _Writer:
             self._put("sitemap.xml", sitemap_of(paths, self._url))
             self._put("robots.txt", f"User-agent: *\nDisallow:\n\nSitemap: {self._url}/sitemap.xml\n".encode())
         return len(paths)
+
+    def _at_rest(self, one: Summary) -> Summary:
+        """A collection as a folder tells it, which follows no run, and where a drawing is its own thumbnail."""
+        works = []
+        for work in one.works:
+            place, version = work.thumbnail.rpartition("/")[0], work.thumbnail.split("/")[-2]
+            is_drawing = self._media.digest(one.id, work.token_id, version)[1] == SVG
+            works.append(work.model_copy(update={"thumbnail": f"{place}/image{SVG}"}) if is_drawing else work)
+        progress = one.progress.model_copy(update={"running": False})
+        return one.model_copy(update={"progress": progress, "works": works})
 
     def _index(self, collection_id: int) -> Index:
         with self._reader.open(collection_id) as (ledger, found):
@@ -261,14 +274,6 @@ class _Writer:
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
-
-
-Summary = TypeVar("Summary", bound=doc.CollectionSummary)
-
-
-def _at_rest(one: Summary) -> Summary:
-    """A collection as a folder tells it, which follows no run."""
-    return one.model_copy(update={"progress": one.progress.model_copy(update={"running": False})})
 
 
 def _columns(index: Index, suffixes: Mapping[int, str]) -> TokenColumns:

@@ -96,7 +96,7 @@ def _works(ledger: Ledger, collection_id: int, public: bool) -> list[doc.Work]:
         image = ledger.catalogue.image(collection_id, token_id)
         if image and (not public or ledger.catalogue.has_minted(collection_id, token_id)):
             version = image[0].hex()[:VERSION_DIGITS]
-            path = thumbnail_path(collection_id, token_id, version, COVER_WIDTH)
+            path = thumbnail_path(collection_id, token_id, version, GRID_WIDTH)
             found.append(doc.Work(token_id=token_id, thumbnail=path))
     return found
 

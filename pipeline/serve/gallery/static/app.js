@@ -9,6 +9,7 @@ import { OwnerView } from "./owner.js";
 import { openToken } from "./token.js";
 
 const LOOK_AGAIN_MS = 3000; // while there is no collection yet
+const LOOK_NOW_AND_THEN_MS = 20000; // for new collections, and tokens of a run, on the front page
 
 const view = document.getElementById("view");
 const trail = document.getElementById("trail");
@@ -69,7 +70,20 @@ async function showFront(mine) {
   other = new FrontView(SHOW, found);
   view.replaceChildren(other.element);
   scrollTo({ top: places.get(location.pathname) ?? 0, behavior: "instant" });
-  if (!found.length) setTimeout(() => mine === turn && navigate(), LOOK_AGAIN_MS);
+  if (!IN_FOLDER) lookAgain(mine, found);
+}
+
+/** Show the front page anew when there is something new, as long as it is open and seen. */
+function lookAgain(mine, found) {
+  const look = async () => {
+    if (mine !== turn) return;
+    const now = document.hidden ? found : await collections().catch(() => found);
+    if (mine !== turn) return;
+    if (JSON.stringify(now) === JSON.stringify(found)) return lookAgain(mine, found);
+    places.set(location.pathname, scrollY);
+    navigate();
+  };
+  setTimeout(look, found.length ? LOOK_NOW_AND_THEN_MS : LOOK_AGAIN_MS);
 }
 
 async function openCollection(mine, slug) {

@@ -9,7 +9,8 @@ const ORDER = ["get", "post", "put", "patch", "delete"];
 
 export class DocsView {
   static async open() {
-    return new DocsView(await json("/openapi.json"));
+    const [document] = await Promise.all([json("/openapi.json"), styled()]);
+    return new DocsView(document);
   }
 
   constructor(document) {
@@ -129,6 +130,14 @@ export class DocsView {
     if (target) target.scrollIntoView();
     else scrollTo({ top: 0, behavior: "instant" });
   }
+}
+
+let style = null;
+
+/** The style of this page, which no other needs. */
+function styled() {
+  style ??= new Promise((resolve) => document.head.append(el("link", { rel: "stylesheet", href: at("/gallery/docs.css"), onload: resolve, onerror: resolve })));
+  return style;
 }
 
 /** A docstring: its paragraphs on one line each, and code between backticks. */

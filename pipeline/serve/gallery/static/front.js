@@ -1,8 +1,10 @@
 // The front page: the show's name, and a room for each collection.
 
 import { date, el, number, plural } from "./dom.js";
-import { show } from "./api.js";
-import { collectionAt, tokenAt } from "./places.js";
+import { locked, show } from "./api.js";
+import { at, collectionAt, tokenAt } from "./places.js";
+
+const WORK_SIZES = "(max-width: 820px) 30vw, 17vw";
 
 export class FrontView {
   /** `title` is what the show is called, `found` its collections, the newest first. */
@@ -32,7 +34,7 @@ function room(about, title) {
       about.artist && about.artist !== title && el("p", { class: "by" }, about.artist),
       (about.description || about.statement) && el("p", { class: "words" }, about.description || about.statement),
       el("p", { class: "muted small" }, supply(about)),
-      el("ul", { class: "works" }, about.works.map((work) => el("li", {}, el("a", { href: tokenAt(about.slug, work.token_id), "aria-label": `${about.name}, token ${work.token_id}` }, picture(work.thumbnail))))),
+      el("ul", { class: "works" }, about.works.map((work) => el("li", {}, el("a", { href: tokenAt(about.slug, work.token_id), "aria-label": `${about.name}, token ${work.token_id}` }, picture(work.thumbnail, WORK_SIZES))))),
     ),
   );
 }
@@ -42,10 +44,15 @@ export function supply({ progress: { minted, planned }, chain }) {
   return `${count} on ${chain.name.replace(/^./, (letter) => letter.toUpperCase())}`;
 }
 
-function picture(path) {
+/** The picture at a path; of one of 320 pixels a screen with more of them takes the larger one. */
+function picture(path, sizes) {
   const frame = el("span", { class: "picture" });
   if (path) {
     const image = el("img", { alt: "", loading: "lazy", decoding: "async", width: 640, height: 640 });
+    if (sizes && path.endsWith("/320.webp") && !locked()) {
+      image.sizes = sizes;
+      image.srcset = `${at(path)} 320w, ${at(path.replace("/320.webp", "/640.webp"))} 640w`;
+    }
     show(image, path);
     frame.append(image);
   }
