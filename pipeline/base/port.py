@@ -10,12 +10,14 @@ import asyncio
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 MAX_CONNECTIONS = 512  # of one port: each costs a file and some ten kilobytes
 SHARE = 0.75  # of them, for one client
@@ -64,7 +66,35 @@ def server(app: Any) -> uvicorn.Server:
     return _Server(config)
 
 
+class _Open(ServerState):
+    """What the connections of a port share, and those connections: the oldest first, and how many each client holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_order: dict[PatientProtocol, None] = {}
+        self.by_host = Counter[Any]()
+
+    def enter(self, one: PatientProtocol) -> None:
+        self.in_order[one] = None
+        self.by_host[one.host] += 1
+
+    def leave(self, one: PatientProtocol) -> None:
+        if one in self.in_order:
+            del self.in_order[one]
+            self.by_host[one.host] -= 1
+            if not self.by_host[one.host]:
+                del self.by_host[one.host]
+
+    def oldest_without_a_request(self, host: Any = None) -> PatientProtocol | None:
+        """Of one client, or of all: among half-open connections by the thousand it is the first that is looked at."""
+        return next((one for one in self.in_order if host in (None, one.host) and one.waits_for_a_head), None)
+
+
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state = _Open()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listening in sockets or ():
@@ -88,15 +118,16 @@ class PatientProtocol(H11Protocol):
 
     _head: asyncio.TimerHandle | None = None  # until a whole head is here
     _drain: asyncio.TimerHandle | None = None  # until the client has taken what waits for it
-    _host: Any = None
-    _since = 0.0  # when it was opened
+    server_state: _Open
+    host: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         peer = transport.get_extra_info("peername")
-        self._host, self._since = peer[0] if peer else None, time.monotonic()
+        self.host = peer[0] if peer else ""
         if not self._makes_room():
             transport.abort()
             return
+        self.server_state.enter(self)
         super().connection_made(transport)
         self._expect_head()
 
@@ -105,6 +136,7 @@ class PatientProtocol(H11Protocol):
         self._stop_drain()
         if self in self.connections:
             super().connection_lost(exc)
+        self.server_state.leave(self)
 
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.IDLE and data.find(b"\r\n\r\n", 0, MAX_HEAD) < 0 and len(data) > MAX_HEAD:
@@ -147,22 +179,19 @@ class PatientProtocol(H11Protocol):
         self._expect_drain()
 
     @property
-    def _waits_for_a_head(self) -> bool:
-        return self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE
+    def waits_for_a_head(self) -> bool:
+        return self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE and not self.transport.is_closing()
 
     def _makes_room(self) -> bool:
         """Whether one more fits: at the port's limit, or the client's share of it, one without a request gives way."""
-        most = most_connections()
-        open_here = [one for one in self.connections if isinstance(one, PatientProtocol)]
-        own = [one for one in open_here if one._host == self._host]
-        if len(own) >= most * SHARE:
-            open_here = own
-        elif len(open_here) < most:
+        most, state = most_connections(), self.server_state
+        has_its_share = state.by_host[self.host] >= most * SHARE
+        if not has_its_share and len(state.in_order) < most:
             return True
-        waiting = [one for one in open_here if one._waits_for_a_head and not one.transport.is_closing()]
-        if not waiting:
+        oldest = state.oldest_without_a_request(self.host if has_its_share else None)
+        if oldest is None:
             return False
-        oldest = min(waiting, key=lambda one: one._since)
+        state.leave(oldest)
         self.connections.discard(oldest)
         oldest.transport.abort()
         return True
