@@ -22,7 +22,7 @@ from pipeline.base.crash import crash_point
 from pipeline.base.errors import InsufficientFunds
 from pipeline.base.metadata import token_metadata
 from pipeline.base.observer import Observer
-from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch
+from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch, PinnedRoot
 from pipeline.base.workspace import Workspace
 from pipeline.flow.abandon import make_way
 from pipeline.flow.bill import bill_of
@@ -328,7 +328,10 @@ class _Flow:
 
     def sealed(self, batches: Iterable[PinnedBatch]) -> Iterator[PinnedBatch]:
         """First the batches that an earlier process sealed, then each new one once the ledger holds it."""
-        yield from self.earlier
+        for batch in self.earlier:
+            for root in (batch.images, batch.metadata):
+                self.tools.content.store.must_hold(root)
+            yield batch
         for batch in batches:
             self.ledger.batches.seal(batch, self.collection.name)
             self.pinned += batch.plan.quantity
@@ -355,10 +358,22 @@ class _Flow:
     def must_hold_content(self) -> None:
         """Raise Corrupt unless what an earlier process sealed is still here: it was proved then, and may be gone since."""
         roots = [root for batch in self.earlier for root in (batch.images, batch.metadata)]
-        if self.collection.contract is None and self.collection.info_root is not None:
-            roots.append(self.ledger.pins.known(self.collection.info_root).root)  # the deployment commits to it
+        if self.earlier or self.collection.contract is None:  # the deployment commits to the collection's own
+            own = (self.collection.cover_root, self.collection.info_root)
+            roots += [self.ledger.pins.known(cid).root for cid in own if cid is not None]
         for root in roots:
             self.tools.content.store.must_hold(root)
+            self._must_be_kept(root)
+
+    def _must_be_kept(self, root: PinnedRoot) -> None:
+        """Pin a root again where so many places have lost it that it would not count as pinned."""
+        store, places = self.tools.content.store, self.tools.content.places
+        missing = places.missing(root)
+        for place, error in missing.items():
+            self.observer.notice(f"{place} does not say any more that it keeps {root.cid}: {error}")
+        if not places.are_enough(len(places.names) - len(missing)):
+            known = self.ledger.pins.known(root.cid)
+            self.ledger.pins.record(places.pin(store.path(root.cid), root, known.name))
 
     def ensure_info(self) -> None:
         """Pin the cover and the directory behind contractURI(), unless an earlier process did."""

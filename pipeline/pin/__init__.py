@@ -45,7 +45,10 @@ class Pinner(Protocol):
         """Let go of `root`. Harmless where it is not kept. Raises as `pin` does."""
 
     def rungs(self, root: PinnedRoot) -> Sequence[Rung]:
-        """The steps that prove that `root` is kept, cheapest first, none of them taken yet. Each raises as `pin` does."""
+        """The steps that prove that `root` is kept, cheapest first, none of them taken yet. Each raises as `pin` does.
+
+        The last reads all of it back; those before it ask for what the place says of itself.
+        """
 
     def check(self, root: PinnedRoot) -> None:
         """Return when all of `root` is still kept and reads back. Raises as `pin` does."""

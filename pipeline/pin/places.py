@@ -63,7 +63,7 @@ class Places:
         else:
             with ThreadPoolExecutor(len(self._pinners), thread_name_prefix="pin") as threads:
                 pins = tuple(threads.map(one, self._pinners))
-        if sum(pin.state == "proved" for pin in pins) < self._quorum:
+        if not self.are_enough(sum(pin.state == "proved" for pin in pins)):
             raise next(failures[place] for place in self._pinners if place in failures)
         for place, error in failures.items():
             log.warning("%s has not got %s: %s; `pipeline repin` tries again", place, root.cid, error)
@@ -84,6 +84,23 @@ class Places:
 
         with ThreadPoolExecutor(MOST_AT_ONCE * len(self._pinners), thread_name_prefix="pin") as threads:
             yield from threads.map(one, jobs)
+
+    def missing(self, root: PinnedRoot) -> dict[str, PinError]:
+        """The places that do not say now that they keep `root`, and what they say; nothing is read back."""
+        found = dict[str, PinError]()
+        for place, pinner in self._pinners.items():
+            try:
+                for _, climb in pinner.rungs(root)[:-1]:
+                    self._patience[place].call(climb)
+            except BadCar:
+                raise
+            except PinError as error:
+                found[place] = error
+        return found
+
+    def are_enough(self, number: int) -> bool:
+        """Whether content that so many places keep counts as pinned."""
+        return number >= self._quorum
 
     def unpin(self, place: str, root: PinnedRoot) -> None:
         """Let go of a root at one place. Raises PinError."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from pipeline.base.cid import CID, DAG_PB
 from pipeline.base.crash import crash_point
@@ -27,7 +28,7 @@ from pipeline.pin.car import Car, CarWriter, Index, check_car, index_car
 
 log = logging.getLogger(__name__)
 
-MAX_HASHED = 1 << 30  # bytes of a CAR that is hashed again before a signature: a second or two
+RACY_NS = 50_000_000  # a file that changed so lately may change again without another time: clocks of disks tick slowly
 MAX_INDEXES = 64  # kept in memory: a few hundred bytes per block
 
 
@@ -48,6 +49,15 @@ class KnownFile:
 Source = Path | bytes | KnownFile
 
 
+class FileState(NamedTuple):
+    """What changes of a file whenever its bytes do; `changed_ns` cannot be set back."""
+
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
 class CarStore(Pinner):
     """CARs in a folder. Also the built-in pinner `embedded`: what is stored here and reads back is pinned here."""
 
@@ -56,7 +66,8 @@ class CarStore(Pinner):
     def __init__(self, folder: Path, profile: unixfs.Profile = unixfs.DEFAULT_PROFILE) -> None:
         self.folder = folder
         self.profile = profile
-        self._indexes: dict[tuple[CID, int, int, int], Index] = {}  # by root and state of the file, oldest first
+        self._proved: dict[Path, tuple[FileState, bytes]] = {}  # files that were hashed, as they were then
+        self._indexes: dict[tuple[CID, FileState], Index] = {}  # by root and state of the file, oldest first
 
     def path(self, root: CID) -> Path:
         """Where the CAR of `root` is, or would be."""
@@ -120,18 +131,27 @@ class CarStore(Pinner):
         """Raise Corrupt unless the CAR of a root is the file that was recorded: to be asked before anything is signed
         for it.
 
-        One above MAX_HASHED is judged by its size: reading a larger one takes many seconds, for which a transaction
-        would wait; `verify` and `repin` read all of them.
+        It is hashed whatever its size, and once in a process: after that, size, times and inode say that it is the same.
         """
         path = self.path(root.cid)
         try:
-            size = path.stat().st_size
-            same = size > root.block_bytes if size > MAX_HASHED else _file_sha256(path) == root.car_sha256
+            same = self._sha256(path) == root.car_sha256
         except OSError as error:
             reason = "it is missing" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
             raise Corrupt(what=path, reason=reason, hint=_BRING_BACK) from error
         if not same:
             raise Corrupt(what=path, reason="it is not the file that was recorded", hint=_BRING_BACK)
+
+    def _sha256(self, path: Path) -> bytes:
+        """The hash of a file, read again where it may have changed since. Raises OSError."""
+        before = _state(path)
+        known = self._proved.get(path)
+        if known and known[0] == before:
+            return known[1]
+        began, digest = time.time_ns(), _file_sha256(path)
+        if _state(path) == before and began - before.changed_ns > RACY_NS:
+            self._proved[path] = before, digest
+        return digest
 
     def open(self, root: CID) -> Car:
         """The blocks of one root; the caller closes it. A file is hashed when it is new here or has changed.
@@ -140,8 +160,7 @@ class CarStore(Pinner):
         """
         path = self.path(root)
         try:
-            state = path.stat()
-            key = (root, state.st_ino, state.st_size, state.st_mtime_ns)
+            key = (root, _state(path))
             index = self._indexes.get(key) or index_car(path)
             while len(self._indexes) >= MAX_INDEXES:
                 self._indexes.pop(next(iter(self._indexes)), None)
@@ -265,6 +284,11 @@ def _writing(path: Path) -> Iterator[None]:
 def _check(path: Path) -> PinnedRoot:
     with open_regular(path) as file:
         return check_car(file, path)
+
+
+def _state(path: Path) -> FileState:
+    state = path.stat()
+    return FileState(state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
 def _file_sha256(path: Path) -> bytes:

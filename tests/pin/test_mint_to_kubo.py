@@ -25,8 +25,14 @@ def test_kubo_has_the_tokens_after_a_wait_for_it_and_gives_a_lost_workspace_back
 
     repo.start()
     try:
+        killed = pipeline(*words, env={"PIPELINE_CRASH_AT": "batch_sealed"})
+        assert killed.code == -9
+        for root in repo.run("pin", "ls", "--type=recursive", "--quiet").split():
+            repo.run("pin", "rm", root)
+        repo.run("repo", "gc")  # proved a moment ago, and gone
         minted = pipeline(*words)
         assert minted.code == 0, minted.err
+        assert "kubo does not say any more" in minted.err
         token = minted.json["tokens"][1]
         document = json.loads(repo.run("cat", token["token_uri"].replace("ipfs://", "/ipfs/")))
         assert document["image"] == token["image"]

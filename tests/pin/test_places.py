@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pin.servers import Server, forward
 
 from pipeline.base.errors import BadArgument, Corrupt, DigestMismatch, OnlyClaimed, PinnerUnavailable
 from pipeline.base.records import Pin, PinnedRoot
-from pipeline.pin import Pinner
+from pipeline.pin import Pinner, Rung
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.places import Places
 from pipeline.pin.services import S3Service
@@ -69,6 +69,23 @@ def test_places_are_asked_at_the_same_time(store: CarStore, root: PinnedRoot) ->
             both.wait()
 
     places(Meeting("a"), Meeting("b")).pin(store.path(root.cid), root, "x")
+
+
+def test_a_place_is_asked_whether_it_still_has_what_it_had_and_nothing_is_read_back(
+    store: CarStore, root: PinnedRoot
+) -> None:
+    class Lists(MemoryPinner):
+        def rungs(self, root: PinnedRoot) -> Sequence[Rung]:
+            return (("pin list", self.listed), ("fetch back", lambda: pytest.fail("it was read back")))
+
+        def listed(self) -> str:
+            if self.always:
+                raise self.always
+            return "listed"
+
+    asked = places(Lists("a"), Lists("b", always=LIES), store, quorum=2)
+    assert asked.missing(root) == {"b": LIES}
+    assert asked.are_enough(2) and not asked.are_enough(1)
 
 
 def test_a_quorum_above_the_number_of_places_is_refused() -> None:
