@@ -19,6 +19,7 @@ from pipeline.base.secrets import know_url, shown_url
 
 LONGEST_WAIT_S = 60.0  # `Retry-After` above this is told to a person and not waited for
 REFUSED = "the connection was refused"
+STARTING_S = 5.0  # a program of this machine that does not listen may be starting: nobody waits longer for one
 
 _FINAL_5XX = frozenset({501, 505})
 _PASSING_4XX = frozenset({408, 425, 429})
@@ -103,6 +104,11 @@ def reason_of(error: Exception) -> str:
         (ConnectionError, "the connection was cut"),
     )
     return next((text for kind, text in names if isinstance(error, kind)), type(error).__name__)
+
+
+def worth_waiting_s(host: str, reason: str) -> float | None:
+    """How long a failure is waited out where a port of this machine refuses; None for any other: as long as anywhere."""
+    return STARTING_S if reason == REFUSED and is_loopback(host) else None
 
 
 class _NoRequestLines(logging.Filter):

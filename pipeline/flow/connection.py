@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pipeline.base.errors import BadArgument, WorkspaceLocked, WorkspaceUnwritable
+from pipeline.base.web import STARTING_S
 from pipeline.base.workspace import Workspace
 from pipeline.flow.consent import check_network
 from pipeline.ledger import Collection, Ledger
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.mint.devnet import Kind
     from pipeline.mint.signer import Signer
 
-FIRST_PATIENCE_S = 5.0  # a mistyped address should be told at once, a busy provider's first hiccup not
+FIRST_PATIENCE_S = STARTING_S  # a mistyped address should be told soon, a busy provider's first hiccup not
 
 
 @contextmanager

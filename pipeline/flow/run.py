@@ -23,6 +23,7 @@ from pipeline.base.errors import InsufficientFunds
 from pipeline.base.metadata import token_metadata
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Artwork, BatchPlan, PinnedBatch, PinnedRoot
+from pipeline.base.words import counted
 from pipeline.base.workspace import Workspace
 from pipeline.flow.abandon import make_way
 from pipeline.flow.bill import bill_of
@@ -231,7 +232,7 @@ def _show_settings(step: Step, plan: NewRun, needs: Need, tools: Tools, observer
         f"  cover     {step.request.config.collection.cover or step.request.source.about().cover}\n"
         f"  owner     {_shown(collection.owner)}\n"
         f"  chain     {where}\n"
-        f"{plan.count:,} tokens to {plan.recipients or _shown(plan.recipient)}"
+        f"{counted(plan.count, 'token(s)')} to {plan.recipients or _shown(plan.recipient)}"
     )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.base.errors import RpcError, RpcUnavailable
 from pipeline.base.secrets import redacted
 from pipeline.base.untrusted import parse_json, printable
-from pipeline.base.web import endpoint, may_pass, reason_of, retry_after, silence_request_lines
+from pipeline.base.web import REFUSED, endpoint, may_pass, reason_of, retry_after, silence_request_lines
 from pipeline.mint.refusals import is_of_batches, will_pass
 
 if TYPE_CHECKING:
@@ -321,6 +321,8 @@ class Rpc:
             if self._clock() + wait_s > deadline:
                 raise failure
             log.info("asking %s again in %.1f s", self.shown, wait_s, extra={"rpc": "retry"})
+            if pause_s == FIRST_PAUSE_S and failure.fields.get("reason") == REFUSED:
+                log.warning("%s: %s; trying again for %.0f s", self.shown, REFUSED, deadline - self._clock())
             self._sleep(wait_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

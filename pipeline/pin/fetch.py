@@ -183,10 +183,12 @@ class _Gateway:
                 raise self.mismatch(fault.reason) from fault
             if not fault.retryable and fault.status not in _NOT_YET:
                 raise PinError(reason=f"{self._where} refuses {place}: {fault.reason}", hint=_ANOTHER) from fault
-            raise self._unavailable(fault.reason, fault.wait_s) from fault
+            raise self._unavailable(fault.reason, fault.wait_s, fault.within_s) from fault
 
     def mismatch(self, got: str) -> PinError:
         return DigestMismatch(where=self._where, got=got, expected=self._root)
 
-    def _unavailable(self, reason: str, wait_s: float | None = None) -> PinError:
-        return GatewayUnavailable(gateway=self._where, cid=self._root, reason=reason, wait_s=wait_s)
+    def _unavailable(self, reason: str, wait_s: float | None = None, within_s: float | None = None) -> PinError:
+        hint = None if within_s is None else "nothing listens there: start it, or correct the gateway's address"
+        fields = {"gateway": self._where, "cid": self._root, "reason": reason, "wait_s": wait_s, "within_s": within_s}
+        return GatewayUnavailable(**fields, hint=hint)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from pipeline.base.secrets import shown_url
-from pipeline.base.web import may_pass, reason_of, retry_after, silence_request_lines
+from pipeline.base.web import may_pass, reason_of, retry_after, silence_request_lines, worth_waiting_s
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -42,9 +42,11 @@ class HttpFault(Exception):
         status: int = 0,
         retryable: bool = True,
         wait_s: float | None = None,
+        within_s: float | None = None,
         body: bytes = b"",
     ) -> None:
         self.reason, self.status, self.retryable, self.wait_s = reason, status, retryable, wait_s
+        self.within_s = within_s  # a second try makes sense for so long; None: as for anything that may pass
         self.body = body  # the beginning of what came with a status that is not 2xx
         super().__init__(reason)
 
@@ -179,7 +181,7 @@ def _send(
     )
     opened.callback(pool.close)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    with deadline.translated():
+    with deadline.translated(parts.hostname or ""):
         response = pool.urlopen(
             method, target, body=body, headers=headers, retries=False, redirect=False, preload_content=False
         )
@@ -238,7 +240,7 @@ class _Deadline:
                 sock.shutdown(socket.SHUT_RDWR)
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
+    def translated(self, host: str = "") -> Iterator[None]:
         """Turn what urllib3 raises into HttpFault; its texts quote the URL, so they are not kept."""
         from urllib3.exceptions import HTTPError
 
@@ -250,7 +252,7 @@ class _Deadline:
         if self._over:
             raise HttpFault(f"it was not done after {self._seconds:.0f} s")
         if failure:
-            raise HttpFault(failure)
+            raise HttpFault(failure, within_s=worth_waiting_s(host, failure))
 
 
 def _refusal(response: BaseHTTPResponse, deadline: _Deadline) -> HttpFault:

@@ -30,7 +30,7 @@ from pipeline.base.limits import BLOCK_BYTES
 from pipeline.base.records import PinnedRoot
 from pipeline.base.secrets import IPFS_TOKEN, know, know_url, shown_url
 from pipeline.base.untrusted import parse_json
-from pipeline.base.web import is_loopback, may_pass, retry_after
+from pipeline.base.web import REFUSED, STARTING_S, is_loopback, may_pass, retry_after
 from pipeline.pin import Pinner, Rung
 from pipeline.pin.car import check_car
 
@@ -252,7 +252,7 @@ class KuboPinner(Pinner):
         except (exceptions.Error, requests.RequestException, urllib3.exceptions.HTTPError) as error:
             cause = _root_cause(error)
             if isinstance(cause, ConnectionRefusedError) and self._is_here:
-                raise NobodyThere(pinner=self.name, reason="the connection was refused") from error
+                raise NobodyThere(pinner=self.name, reason=REFUSED, within_s=STARTING_S) from error
             raise PinnerUnavailable(pinner=self.name, reason=f"{command} broke off ({_words(cause)})") from error
 
     def _refusal(self, command: str, response: Any) -> PinError:
@@ -275,9 +275,8 @@ class KuboPinner(Pinner):
 
 
 class NobodyThere(PinnerUnavailable):
-    """Nothing listens at a port of this machine: that does not pass by itself."""
+    """Nothing listens at a port of this machine: that passes soon, where the node is starting, or not by itself."""
 
-    retryable = False
     next_step = "start the node (`ipfs daemon`) or name its RPC as --ipfs-api, then give the same command again"
 
 

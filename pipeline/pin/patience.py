@@ -56,7 +56,7 @@ class Patience:
 
     def call(self, work: Callable[[], T]) -> T:
         """What `work` returns, after as many tries as it takes and the limits allow; then its last error."""
-        tries = 1 if self._is_down else self._tries
+        tries, first = 1 if self._is_down else self._tries, self._clock()
         for attempt in range(1, tries + 1):
             try:
                 with self._slot() as began:
@@ -68,7 +68,9 @@ class Patience:
                     raise
                 self._went_badly(began)
                 wait_s = self._wait_s(attempt, error)
-                if attempt == tries or wait_s > LONGEST_WAIT_S or not self._granted(wait_s):
+                within_s = error.fields.get("within_s")
+                is_too_late = within_s is not None and self._clock() - first + wait_s > within_s
+                if attempt == tries or wait_s > LONGEST_WAIT_S or is_too_late or not self._granted(wait_s):
                     self._is_down = True
                     raise
                 log.warning("%s; trying again in %.1f s", error, wait_s)

@@ -78,8 +78,10 @@ class Service(Pinner):
             self._pause(pause_s)
         raise AssertionError("unreachable")
 
-    def _unavailable(self, reason: str, wait_s: float | None = None) -> PinnerUnavailable:
-        return PinnerUnavailable(pinner=self.name, reason=reason, wait_s=wait_s)
+    def _unavailable(
+        self, reason: str, wait_s: float | None = None, within_s: float | None = None
+    ) -> PinnerUnavailable:
+        return PinnerUnavailable(pinner=self.name, reason=reason, wait_s=wait_s, within_s=within_s)
 
     def _same(self, text: Any, root: PinnedRoot) -> None:
         try:
@@ -141,7 +143,7 @@ class WebService(Service):
             hint = f"the token in PIPELINE_{self.token_name.upper()} (or the keyring) is not accepted there"
             return PinError(reason=f"{self.name} refuses us: {reason}", hint=hint)
         if fault.retryable:
-            return self._unavailable(reason, fault.wait_s)
+            return self._unavailable(reason, fault.wait_s, fault.within_s)
         return PinError(reason=f"{self.name} refuses: {reason}")
 
     def _words(self, body: bytes) -> str:

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from pipeline.base.errors import PinError, PinnerUnavailable
+from pipeline.base.web import REFUSED, STARTING_S, worth_waiting_s
 from pipeline.pin.patience import BUDGET_S, MOST_AT_ONCE, TRIES, Patience
 
 
@@ -59,6 +60,18 @@ def test_pauses_of_two_who_failed_together_differ(clock: Clock) -> None:
         failures: list[PinError] = [gone() for _ in range(3)]
         each.patience().call(lambda left=failures: work(left))  # type: ignore[misc]
     assert clock.pauses != other.pauses
+
+
+def test_a_port_of_this_machine_that_refuses_is_waited_for_as_long_as_a_program_takes_to_start(clock: Clock) -> None:
+    def nobody() -> PinError:
+        return PinnerUnavailable(pinner="p", reason=REFUSED, within_s=worth_waiting_s("127.0.0.1", REFUSED))
+
+    failures = [nobody()]
+    assert clock.patience().call(lambda: work(failures)) == "done"
+    with pytest.raises(PinnerUnavailable):
+        clock.patience().call(lambda: work([nobody()] * TRIES))
+    assert 0 < clock.now() <= 2 * STARTING_S
+    assert worth_waiting_s("example.org", REFUSED) is None
 
 
 def test_what_cannot_heal_is_not_tried_again(clock: Clock) -> None:
