@@ -139,7 +139,11 @@ def _unwritten(error: OSError, words: Sequence[str]) -> int:
         hint = "what was done is recorded: `pipeline status` tells it"
         return _failed(f"the result could not be written: {reason}", hint, 1, words, "Unwritten")
     return _failed(
-        f"{printable(error.filename)}: {reason}", "check the path and its permissions", 1, words, "Unreadable"
+        f"{printable(shown_value(error.filename))}: {reason}",
+        "check the path and its permissions",
+        1,
+        words,
+        "Unreadable",
     )
 
 

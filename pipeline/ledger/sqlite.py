@@ -78,12 +78,28 @@ class SqliteEngine:
 
     def rows(self, sql: str, parameters: Sequence[object]) -> Sequence[Row]:
         with _translated(self._path):
-            return self._db.execute(sql, parameters).fetchall()
+            cursor = self._db.execute(sql, parameters)
+            found: list[sqlite3.Row] = cursor.fetchall()
+        for row in found:
+            self._check_kinds(cursor, row)
+        return found
 
     def row(self, sql: str, parameters: Sequence[object]) -> Row | None:
         with _translated(self._path):
-            found: sqlite3.Row | None = self._db.execute(sql, parameters).fetchone()
-            return found
+            cursor = self._db.execute(sql, parameters)
+            found: sqlite3.Row | None = cursor.fetchone()
+        if found is not None:
+            self._check_kinds(cursor, found)
+        return found
+
+    def _check_kinds(self, cursor: sqlite3.Cursor, row: sqlite3.Row) -> None:
+        """Raise Corrupt for a value that its column never has: SQLite keeps text in a column of numbers, and says nothing."""
+        kinds = _kinds_of_columns()
+        for (column, *_), value in zip(cursor.description, row, strict=True):
+            if value is not None and column in kinds and not isinstance(value, kinds[column]):
+                raise Corrupt(
+                    what=self._path, reason=f"a value of its column {column} is of another kind than was written"
+                )
 
     def problem(self) -> str | None:
         try:
@@ -148,6 +164,25 @@ def _tables(db: sqlite3.Connection) -> list[tuple[str, str]]:
         " WHERE m.type = 'table' ORDER BY m.name, c.cid"
     )
     return [(row[0], row[1]) for row in db.execute(sql)]
+
+
+@cache
+def _kinds_of_columns() -> dict[str, tuple[type, ...]]:
+    """What a column of this name can hold, in any of the tables."""
+    kinds: dict[str, tuple[type, ...]] = {}
+    db = sqlite3.connect(":memory:")
+    try:
+        for migration in MIGRATIONS:
+            db.executescript(migration)
+        sql = "SELECT c.name, c.type FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
+        for column, declared in db.execute(sql):
+            kinds[column] = kinds.get(column, ()) + _KINDS[declared]
+    finally:
+        db.close()
+    return kinds
+
+
+_KINDS: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), "TEXT": (str,), "BLOB": (bytes,)}
 
 
 @cache

@@ -75,6 +75,7 @@ def test_of_an_address_scheme_host_and_port_are_shown(url: str, shown: str) -> N
     "value",
     [
         f"https://u:{KEY}@h/{KEY}?{KEY}",
+        f"/home/me/https:/u:{KEY}@h/{KEY}?{KEY}",
         "0x" + "7f" * 32,
         "7f" * 32,
         "test test test test test test test test test test test junk",

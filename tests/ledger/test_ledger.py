@@ -17,6 +17,7 @@ from conftest import REPOSITORY
 from pipeline.base.errors import ConstraintBroken, Corrupt, NewerSchema, WorkspaceUnwritable
 from pipeline.ledger import Ledger
 from pipeline.ledger.schema import MIGRATIONS
+from pipeline.ledger.sqlite import SqliteEngine
 
 
 @pytest.fixture
@@ -237,6 +238,19 @@ def test_an_emptied_ledger_beside_its_copies_is_not_taken_for_a_new_one(tmp_path
     with pytest.raises(Corrupt, match="is empty") as caught:
         Ledger(path)
     assert "ledger-after.sqlite" in caught.value.hint
+
+
+@pytest.mark.parametrize(("column", "value"), [("chain_id", "x"), ("genesis_hash", "g" * 32), ("chain_id", 0.5)])
+def test_a_value_of_another_kind_than_its_column_has_is_damage(path: Path, column: str, value: object) -> None:
+    """SQLite keeps anything in any column. It is told in a sentence, wherever it is read."""
+    engine = SqliteEngine(path, readonly=False)
+    engine.execute("INSERT INTO chain (chain_id, genesis_hash, kind) VALUES (1, zeroblob(32), 'anvil')", ())
+    assert engine.rows("SELECT * FROM chain", ()) and engine.row("SELECT count(*) AS chain_id FROM chain", ())
+    engine.execute(f"UPDATE chain SET {column} = ?", (value,))
+    for read in engine.rows, engine.row:
+        with pytest.raises(Corrupt, match=column):
+            read("SELECT * FROM chain", ())
+    engine.close()
 
 
 def test_a_column_that_lost_its_name_is_damage(tmp_path: Path) -> None:
