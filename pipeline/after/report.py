@@ -165,6 +165,12 @@ def collection_named(workspace: Workspace, name: str | None) -> Collection:
         return collection
 
 
+def collections_of(workspace: Workspace) -> list[str]:
+    """The names of a workspace's collections, in the order in which they began. Raises as `reading` does."""
+    with reading(workspace, None) as (ledger, _):
+        return [collection.name for collection in ledger.collections.all()]
+
+
 def drawn_report(run: Run, sheets: Sequence[Path]) -> Drawn:
     """What can be looked at of a run that stopped once drawn."""
     return Drawn(run.count, (run.start, run.start + run.count - 1), tuple(sheets))

@@ -36,11 +36,10 @@ def _check(call: Call) -> int:
         say(
             f"{found.tokens:,} token{'s' if found.tokens != 1 else ''}: nothing in {found.folder} keeps them from being minted"
         )
-        more = ["--more"] if call.arguments.more else []
-        art = call.config.art
-        kind = ("--images", art.images) if art.images else ("--layers", art.layers)
+        is_another = call.standing().collections and not call.config.given("name")
+        beside = ["--more"] if call.arguments.more else ["--new"] if is_another else []
         many = ["--count", call.arguments.count] if call.arguments.count else []
-        call.next("pins and mints them", "mint", *kind, *many, *more)
+        call.next("pins and mints them", "mint", *call.chosen(Scope.COLLECTION, Scope.ART, Scope.RUN), *many, *beside)
     return 2 if found.faults else 0
 
 

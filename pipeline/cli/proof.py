@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument, RpcUnavailable
 from pipeline.base.limits import MAX_TOKEN_ID
+from pipeline.base.results import as_json
 from pipeline.base.words import counted
 from pipeline.cli.call import Call, Verb, chosen_name, number, say
 from pipeline.cli.tables import fields_of, print_json, print_line, print_table
-from pipeline.settings import Scope
+from pipeline.settings import Scope as SettingScope
 
 if TYPE_CHECKING:
-    from pipeline.after.verify import ContractReport, Proof, Report, Step, Verdict
+    from pipeline.after.verify import ContractReport, Proof, Report, Scope, Step, Verdict
+    from pipeline.base.observer import Observer
 
 
 MARKS = {True: "✓", False: "✗", None: "–"}
@@ -86,7 +88,7 @@ def _sample(arguments: argparse.Namespace) -> int | None:
 
 
 def _verify_tokens(call: Call) -> int:
-    from pipeline.after.verify import Scope, verify_contract
+    from pipeline.after.verify import Scope
     from pipeline.cli.terminal import progress_on_stderr
 
     arguments = call.arguments
@@ -104,20 +106,71 @@ def _verify_tokens(call: Call) -> int:
         arguments.kubo,
         arguments.regenerate,
     )
+    names = _names_to_walk(call, scope)
+    with progress_on_stderr() as observer:
+        found = [(name, _walked(call, name, scope, observer)) for name in names]
+    walked = [report for _, report in found if report is not None]
+    _write_junit(arguments.junit, walked[0].contract if len(walked) == 1 else "verify", _cases(found))
+    if call.as_json:
+        several = {"verdict": _worst(walked), "collections": [as_json(report) for report in walked]}
+        print_json(walked[0] if len(names) == 1 and walked else several)
+    else:
+        for name, report in found:
+            _tell_walk(name if len(names) > 1 else None, report)
+    return _exit_code(_worst(walked))
+
+
+def _names_to_walk(call: Call, scope: Scope) -> list[str | None]:
+    """The collections whose tokens are walked: the one that was named, or all. Raises BadArgument for a token of several."""
+    from pipeline.after.report import collections_of
+
+    name = chosen_name(call)
+    if scope.contract is not None or name is not None:
+        return [name]
+    names: list[str | None] = [*collections_of(call.workspace)]
+    if len(names) > 1 and scope.token is not None:
+        told = ", ".join(map(repr, names))
+        raise BadArgument(name="--token", value=scope.token, expected=f"--name beside it: there are {told}")
+    return names
+
+
+def _walked(call: Call, name: str | None, scope: Scope, observer: Observer) -> ContractReport | None:
+    """What was found of a collection; None where several are walked and this one is not on the chain yet."""
+    from pipeline.after.report import collection_named
+    from pipeline.after.verify import verify_contract
+
+    if scope.contract is None and name is not None and name != chosen_name(call):
+        if collection_named(call.workspace, name).contract is None:
+            return None
     try:
-        with progress_on_stderr() as observer:
-            report = verify_contract(call.workspace, call.config, chosen_name(call), scope, observer)
+        return verify_contract(call.workspace, call.config, name, scope, observer)
     except RpcUnavailable as error:
         raise ChainSilent(reason=str(error), hint=error.hint) from error
-    _write_junit(arguments.junit, report.contract, report.cases())
-    if call.as_json:
-        print_json(report)
-    else:
-        _print_steps("step", report.results[0].steps if report.tokens == 1 and report.results else report.sums)
-        if not report.ok and report.tokens > 1:
-            _print_broken(report)
-        print_line(_verdict(report))
-    return _exit_code(report.verdict)
+
+
+def _worst(reports: Sequence[ContractReport]) -> Verdict:
+    """One false is false, and all that holds holds only where all could be checked."""
+    from pipeline.after.verify import Verdict
+
+    found = {report.verdict for report in reports}
+    order = (Verdict.FALSE, Verdict.NOT_CHECKED, Verdict.HOLDS)
+    return next((verdict for verdict in order if verdict in found), Verdict.NOTHING_YET)
+
+
+def _cases(found: Sequence[tuple[str | None, ContractReport | None]]) -> list[tuple[str, Step]]:
+    return [case for _, report in found if report is not None for case in report.cases()]
+
+
+def _tell_walk(name: str | None, report: ContractReport | None) -> None:
+    if name is not None:
+        print_line(f"{name}:")
+    if report is None:
+        print_line("not deployed yet: nothing to prove.")
+        return
+    _print_steps("step", report.results[0].steps if report.tokens == 1 and report.results else report.sums)
+    if not report.ok and report.tokens > 1:
+        _print_broken(report)
+    print_line(_verdict(report))
 
 
 class ChainSilent(RpcUnavailable):
@@ -229,7 +282,7 @@ VERBS = (
             "verify --content --gateway https://…",
             "verify --junit verified.xml",
         ),
-        (Scope.NAME, "rpc_url", "chain", Scope.PLACE, "model", "layers", Scope.MACHINE),
+        (SettingScope.NAME, "rpc_url", "chain", SettingScope.PLACE, "model", "layers", SettingScope.MACHINE),
         (
             (
                 "--contract",

@@ -278,12 +278,16 @@ class TransactionPage(Document):
 
 class VerificationStep(Document):
     name: str
-    ok: bool | None = Field(description="None: there is nothing that could be checked")
+    ok: bool | None = Field(
+        description="None: there is nothing that could be checked, or nobody who could tell answered"
+    )
+    not_checked: bool = Field(description="something of it: whoever could tell gave no answer, which disproves nothing")
     detail: str
 
 
 class Verification(Document):
     ok: bool
+    verdict: Literal["holds", "false", "not checked", "nothing to prove yet"]
     token_id: TokenId
     steps: list[VerificationStep]
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
-from pipeline.after.verify import Source, redraw_with, verify_token
+from pipeline.after.verify import Source, Step, Verdict, redraw_with, verify_token
 from pipeline.base.errors import BadArgument, NoSuch, PipelineError
 from pipeline.base.limits import MAX_EXACT
 from pipeline.base.records import Address
@@ -332,8 +332,11 @@ class Reader:
         def walk() -> None:
             try:
                 for step in self._verifier(collection, token_id):
-                    ok = False if step.not_checked else step.ok  # nobody is shown as proved what was not
-                    tell(doc.VerificationStep(name=step.name, ok=ok, detail=step.detail))
+                    ok = None if step.not_checked and step.ok else step.ok  # nobody is shown as proved what was not
+                    found = doc.VerificationStep(
+                        name=step.name, ok=ok, not_checked=step.not_checked, detail=step.detail
+                    )
+                    tell(found)
                 tell(None)
             except Exception as error:  # for whoever listens: the iterator below raises it there
                 tell(error)
@@ -384,8 +387,8 @@ async def _step_events(steps: AsyncIterator[doc.VerificationStep], token_id: int
 
 
 def _verification(token_id: int, steps: Sequence[doc.VerificationStep]) -> doc.Verification:
-    failed = any(step.ok is False for step in steps)
-    return doc.Verification(ok=not failed and any(step.ok for step in steps), token_id=token_id, steps=list(steps))
+    verdict = Verdict.of(Step(step.name, step.ok, step.detail, step.not_checked) for step in steps)
+    return doc.Verification(ok=verdict is Verdict.HOLDS, verdict=verdict.value, token_id=token_id, steps=list(steps))
 
 
 def columns(index: Index, positions: Sequence[int]) -> doc.TokenIndex:

@@ -105,6 +105,11 @@ def test_more_tokens_and_other_collections_in_one_workspace(pipeline: Pipeline, 
     assert pipeline("owners", "--name", "Grove", "--json").json["owners"][0]["token_ids"] == [1, 2, 3, 4, 5]
     for collection in collections:
         assert pipeline("verify", "--name", collection["name"]).code == 0
+    walked = pipeline("verify", "--regenerate", "--json")
+    assert walked.code == 0 and walked.json["verdict"] == "holds", walked.err
+    assert [report["tokens"] for report in walked.json["collections"]] == [5, 2, 1]
+    asked = pipeline("verify", "--token", "1")
+    assert asked.code == 2 and "'Grove 2'" in asked.err and "--name" in asked.err
 
 
 def test_settings_are_shown_before_the_deployment_and_stand_on_the_chain(pipeline: Pipeline, tmp_path: Path) -> None:

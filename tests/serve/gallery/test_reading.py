@@ -202,6 +202,17 @@ def test_a_chain_that_does_not_answer_is_told_as_json_and_as_an_event(minted: Wo
     assert told.index("event: step") < told.index("event: problem") and "event: done" not in told
 
 
+def test_what_nobody_could_check_is_not_told_as_false(minted: Workspace) -> None:
+    def verifier(*_: object) -> Iterator[Step]:
+        yield Step("contract", True, "fine")
+        yield Step("image", None, "no gateway answered", not_checked=True)
+
+    with visiting(_verified_by(minted, verifier)) as client:
+        told = _get(client, f"{C}/tokens/3/verification")
+    assert (told["ok"], told["verdict"]) == (False, "not checked")
+    assert [(step["ok"], step["not_checked"]) for step in told["steps"]] == [(True, False), (None, True)]
+
+
 def test_no_more_verifications_wait_than_this_machine_should_do(minted: Workspace) -> None:
     """The others are refused at once, and those that wait are done one after another."""
     under_way, most = 0, 0

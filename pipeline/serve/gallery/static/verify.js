@@ -68,7 +68,7 @@ export class Verification {
   heard(name, data) {
     if (name === "step") this.step(data);
     else if (name === "problem") this.end(false, `${data.error} ${data.hint}`);
-    else if (name === "done") this.end(data.ok, inWords(data));
+    else if (name === "done") this.end(data.verdict === "false" ? false : data.ok || null, inWords(data));
   }
 
   step({ name, ok, detail }) {
@@ -90,7 +90,7 @@ export class Verification {
     for (const one of this.rows?.values() ?? []) {
       if (one.classList.contains("walking") || one.classList.contains("waiting")) one.className = "unreached";
     }
-    this.verdict.className = ok ? "verdict good" : "verdict bad";
+    this.verdict.className = { true: "verdict good", false: "verdict bad", null: "verdict" }[ok]; // not checked is neither
     this.verdict.textContent = words;
   }
 }
