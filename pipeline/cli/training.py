@@ -80,7 +80,7 @@ def _settings(call: Call) -> tuple[Path, Settings]:
             hint = "`pipeline train --model dcgan --data digits --out runs/x`"
             raise BadArgument(name=what, value="", expected="a value", hint=hint)
     side = None if given.side is None else number("--size", given.side, 1, 1 << 20)
-    licence = given.licence or (_asked_licence() if given.data and not rights_are_known(given.data) else "")
+    licence = given.rights or (_asked_licence() if given.data and not rights_are_known(given.data) else "")
     return Path(given.out), new_run(given.new_model, given.data, licence, side, _steps(given), **_recipe(given))
 
 
@@ -89,8 +89,14 @@ def _steps(given: Any) -> int | None:
 
 
 def _refuse_beside_resume(given: Any) -> None:
-    flags = {"new_model": "--model", "side": "--size", "train_seed": "--seed"}
-    for name in (*flags, "data", "out", "licence", "loss", "penalty", "augment", "batch", *DECIMAL):
+    flags = {
+        "new_model": "--model",
+        "side": "--size",
+        "train_seed": "--seed",
+        "train_batch": "--batch",
+        "rights": "--licence",
+    }
+    for name in (*flags, "data", "out", "loss", "penalty", "augment", *DECIMAL):
         value = getattr(given, name)
         if value is not None:
             flag = flags.get(name, "--" + name.replace("_", "-"))
@@ -103,7 +109,7 @@ def _recipe(given: Any) -> dict[str, Any]:
         name: getattr(given, name) for name in ("loss", "penalty", "augment") if getattr(given, name)
     }
     for name, (low, high) in WHOLE.items():
-        text = given.train_seed if name == "seed" else getattr(given, name)
+        text = getattr(given, f"train_{name}")
         if text is not None:
             changes[name] = number(f"--{name}", text, low, high)
     for name in DECIMAL:
@@ -215,7 +221,12 @@ VERBS = (
                 "FOLDER",
                 "pictures to learn from; `digits`: 1,797 handwritten ones that are here; none for default",
             ),
-            _flag("--licence", "TEXT", "whose pictures these are and under which licence; recorded in the weights"),
+            _flag(
+                "--licence",
+                "TEXT",
+                "whose pictures these are and under which licence; recorded in the weights",
+                "rights",
+            ),
             _flag("--out", "DIR", "folder of the run"),
             _flag("--resume", "DIR", "continue the run in this folder with its own settings"),
             ("--new-pictures", {"action": "store_true", "help": "with --resume: go on with what the folder holds now"}),
@@ -227,7 +238,7 @@ VERBS = (
             ),
             _flag("--save-every", "N", "steps between checkpoints (one a minute)"),
             _flag("--size", "PX", "side of the pictures that are trained on (64, or 28 for simpler models)", "side"),
-            _flag("--batch", "N", "pictures per step, of all processes together"),
+            _flag("--batch", "N", "pictures per step, of all processes together", "train_batch"),
             _flag("--loss", "NAME", "minimax, non-saturating, hinge, wgan-gp or relativistic"),
             _flag("--penalty", "NAME", "none, r1, r1+r2 or wgan-gp; unless given, the loss's own"),
             _flag("--gamma", "X", "weight of the penalty"),

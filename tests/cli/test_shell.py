@@ -18,9 +18,11 @@ import pytest
 from conftest import REPOSITORY, Pipeline
 
 from pipeline.after.report import Fee, Minted, MintedToken
+from pipeline.cli.call import Verb
 from pipeline.cli.main import VERBS, command_line, main
 from pipeline.cli.minted import block
 from pipeline.cli.tables import ranges, short_uri
+from pipeline.settings import every_setting
 
 HEAVY = ("torch", "web3", "numpy", "PIL", "eth_account", "ipfshttpclient", "solcx", "coincurve")
 
@@ -59,6 +61,12 @@ def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixt
     text = capsys.readouterr().out
     assert "examples:" in text and f"pipeline {verb}" in text
     assert "--workspace" in text and "--json" in text
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_no_argument_of_a_verb_is_taken_for_a_setting(verb: Verb) -> None:
+    own = {options.get("dest", word.lstrip("-").replace("-", "_")) for word, options in verb.arguments}
+    assert own.isdisjoint(line.name for line in every_setting())
 
 
 @pytest.mark.parametrize(("asked", "shown"), [(["help"], "VERB"), (["help", "owners"], "owners --at")])

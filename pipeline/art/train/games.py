@@ -28,7 +28,7 @@ from pipeline.art.models.losses import (
     zero_centred,
 )
 from pipeline.art.train.alarms import Watch
-from pipeline.art.train.data import Pictures
+from pipeline.art.train.data import DIGITS, Pictures
 from pipeline.art.train.memorisation import Memorised, find_copies, picture_pairs
 from pipeline.art.train.trainer import Game, Trainer, gradient_norm, spread
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+FOLDER = "pictures of a folder"  # weights are handed on: where they lay is nobody else's affair
 PROBES = 128  # pictures whose traits give the cuts, and that are compared with the training pictures
 
 
@@ -119,7 +120,7 @@ class _PictureGame:
         pictures = draw_pictures(average, range(PROBES))
         notes = {
             "steps": step,
-            "data": self.data,
+            "data": self.data if self.data == DIGITS else FOLDER,
             "licence": self.pictures.licence,
             "pictures": len(self.pictures.images),
             "recipe": asdict(self.recipe),
