@@ -27,6 +27,7 @@ OTHER = {
     "encoder": "fpng",
     "watermark": "yes",
     "duplicate_bits": "off",
+    "certificate": "certificate.pem",
     "pin": "embedded,kubo",
     "quorum": "1",
     "ipfs_api": "/ip4/127.0.0.1/tcp/5002",

@@ -136,7 +136,7 @@ PLAIN = {
     "art.train.runs": {"(self.folder / 'log.jsonl').open": "to be written, after it was read through the door"},
     "cli.beginning": {"path.open": "a new file, to be written"},
     "cli.main": {"open": "/dev/null", "os.open": "/dev/null"},
-    "mint.accounts": {"os.open": "a new file, to be written"},
+    "base.keyfiles": {"os.open": "a new file, to be written"},
     "mint.compile": {"path.read_bytes": "a file of the package"},
     "mint.devnet": {
         "(folder / 'lock').open": "read and written: a pipe would not be waited for",

@@ -35,6 +35,7 @@ from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work, encoder_o
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec
 from pipeline.ledger import Run
+from pipeline.mark.credential import SourceType
 from pipeline.mark.watermark import Mark
 from pipeline.settings import Settings
 from pipeline.settings.table import ArtSettings
@@ -59,7 +60,7 @@ class Drawn:
         return asked
 
     def about(self) -> About:
-        return About(cover="drawn by the generator", idle=("editions",), drawn_name=self._name)
+        return About(cover="drawn by the generator", idle=("editions",), made=_made, drawn_name=self._name)
 
     def _name(self, seed: int) -> str:
         """That of what draws it: a voice, or a generator that is known by its name. A file's name is its owner's affair."""
@@ -156,6 +157,11 @@ def _mark_of(made: Mapping[str, Any]) -> Mark:
     except ValueError:
         pass
     raise GenerationError(reason="the metadata does not say which mark the picture has", hint="look at another token")
+
+
+def _made(renderer: str) -> SourceType:
+    """Compositions in flat colour are drawn by a program, all else by a trained network."""
+    return "algorithmicMedia" if renderer.startswith("compose") and "/flat/" in renderer else "trainedAlgorithmicMedia"
 
 
 def _is_to_be_marked(art: ArtSettings) -> bool:

@@ -29,6 +29,7 @@ from pipeline.base.records import NOTHING, Artwork, Fingerprint, Provenance, Tok
 from pipeline.base.seeds import token_seed
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger, Run
+from pipeline.mark.credential import SourceType
 from pipeline.settings import Scope, Settings, every_setting
 from pipeline.settings.table import ArtSettings
 
@@ -49,6 +50,7 @@ class About:
     description: str = ""
     cover: str = ""  # where the collection's own picture comes from, for people
     idle: tuple[str, ...] = ()  # settings of art that have no effect on it
+    made: Callable[[str], SourceType | None] = lambda renderer: None  # how a renderer makes pictures; None: not known
     drawn_name: Callable[[int], str] | None = None  # the name where the collection's seed decides it
 
     def name_for(self, seed: int) -> str:

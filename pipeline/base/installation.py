@@ -13,6 +13,7 @@ from pipeline.base.errors import BrokenPlugin, MissingExtra
 
 # Extra of pyproject.toml -> what needs it
 EXTRAS = {
+    "c2pa": "signed credentials in files",
     "compile": "compiling the contract",
     "fast": "the encoder fpng",
     "plot": "a plot",

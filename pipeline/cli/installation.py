@@ -7,11 +7,13 @@ import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import BadArgument
-from pipeline.base.secrets import shown_url, shown_value
+from pipeline.base.keyfiles import known_password
+from pipeline.base.secrets import KEYSTORE_PASSWORD, shown_url, shown_value
 from pipeline.cli.call import Call, Verb, say
 from pipeline.cli.minting import EVERYTHING
 from pipeline.cli.tables import print_json, print_table
@@ -45,16 +47,20 @@ def _account(call: Call) -> int:
 
 def _made_key_file(call: Call, action: str, file: str) -> KeyFile:
     from pipeline.cli.terminal import person_here
-    from pipeline.mint.accounts import import_key, import_keystore, known_password, new_account
+    from pipeline.mint.accounts import import_key, import_keystore, new_account
 
     ask = person_here().ask_password
     folder, out = call.workspace.keys, Path(call.arguments.out) if call.arguments.out else None
     if action == "new":
-        return new_account(folder, out, known_password(os.environ, ask, new=True))
+        return new_account(folder, out, _password(ask, new=True))
     if file:
-        return import_keystore(folder, out, Path(file), known_password(os.environ, ask, new=False))
+        return import_keystore(folder, out, Path(file), _password(ask, new=False))
     key = ask("Private key (64 hex digits): ") if ask else sys.stdin.read(MAX_KEY_TEXT)
-    return import_key(folder, out, key, known_password(os.environ, ask, new=True))
+    return import_key(folder, out, key, _password(ask, new=True))
+
+
+def _password(ask: Callable[[str], str] | None, *, new: bool) -> str:
+    return known_password("the keystore", KEYSTORE_PASSWORD, os.environ, ask, new=new)
 
 
 def _devnet(call: Call) -> int:

@@ -39,6 +39,7 @@ from pipeline.flow.plan import (
     new_run,
 )
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
+from pipeline.flow.signing import identity_of
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import Collection, Ledger, Run
 from pipeline.mint.accounts import stated_address
@@ -50,6 +51,7 @@ from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from pipeline.mark.certificate import Identity
     from pipeline.mint.chain import Chain
     from pipeline.mint.signer import Signer
 
@@ -114,6 +116,7 @@ class Tools:
     opened_payer: Address | None = None
     opened_signer: Signer | None = None
     question: Question | None = None  # to be put once plan and bill were told, before anything is written
+    opened_identity: Identity | None = None  # who signs files, where somebody does
 
     @property
     def art(self) -> ArtPlan:
@@ -230,6 +233,7 @@ def opened(
             tools = replace(tools, opened_chain=chain)
         if Need.KEY in needs:
             question = question_of(config, tools.chain.chain_id, step.name, person)
+            tools = replace(tools, opened_identity=identity_of(config, person))
             signer = signer_for(tools.chain, config, person.ask_password)
             tools = replace(tools, opened_signer=signer, opened_payer=signer.address, question=question)
         elif Need.PAYER in needs:

@@ -34,6 +34,7 @@ from pipeline.flow.more import wish_of
 from pipeline.flow.open import Need, Step, Tools, check_receivers, needs_of, opened, plan_of, read_request, step_of
 from pipeline.flow.plan import Continue, Finished, NewRun, arguments_of
 from pipeline.flow.preview import draw_run, sheet_of_minted, sheet_of_run
+from pipeline.flow.signing import Signing
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run, RunPlan
 from pipeline.mint.fees import ether
@@ -313,6 +314,7 @@ class _Flow:
 
     def __init__(self, source: ArtSource, work: Work, tools: Tools) -> None:
         self.source, self.work, self.tools = source, work, tools
+        self.made = source.about().made(work.run.renderer)
         self.run, self.ledger, self.observer = work.run, work.ledger, work.observer
         self.collection = work.collection
         self.provenance = provenance_of(work.run)
@@ -323,9 +325,18 @@ class _Flow:
 
     def grouped(self, artworks: Iterable[Artwork]) -> Iterator[tuple[BatchPlan, list[Artwork]]]:
         """Gather each batch's artworks; they arrive in the order of the plan."""
-        upstream = iter(artworks)
+        upstream = self.signed(artworks)
         for plan in self.artworks.undrawn:
             yield plan, [next(upstream) for _ in plan.token_ids]
+
+    def signed(self, artworks: Iterable[Artwork]) -> Iterator[Artwork]:
+        """Each artwork once it has its credential, where somebody signs. By now the contract is deployed."""
+        identity = self.tools.opened_identity
+        if identity is None or self.made is None:
+            yield from artworks
+        else:
+            signing = Signing(identity, self.work, self.made)
+            yield from map(signing.signed, artworks)
 
     def sealed(self, batches: Iterable[PinnedBatch]) -> Iterator[PinnedBatch]:
         """First the batches that an earlier process sealed, then each new one once the ledger holds it."""

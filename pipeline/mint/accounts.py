@@ -6,17 +6,14 @@ A keystore is Web3 Secret Storage, version 3, with scrypt: what geth, MetaMask a
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.base.errors import KeyRefused, WorkspaceUnwritable
-from pipeline.base.files import sync_folder
+from pipeline.base.errors import KeyRefused
+from pipeline.base.keyfiles import check_password, write_key_file
 from pipeline.base.records import Address
-from pipeline.base.secrets import KEYSTORE_PASSWORD
 from pipeline.mint.chain import checksummed
 from pipeline.mint.signer import keystore_account, parsed_key, read_keystore
 
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
 KEY_FORM = re.compile("(0x)?[0-9a-fA-F]{64}")
-LEAST_PASSWORD = 8  # characters; scrypt makes each guess cost a second, not a short password good
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,51 +84,9 @@ def refuse_key(word: str) -> None:
         )
 
 
-def check_password(password: str) -> None:
-    """Raise KeyRefused for a password that is no protection."""
-    if len(password) < LEAST_PASSWORD:
-        raise KeyRefused(
-            what="the password",
-            reason=f"it has {len(password)} characters, {LEAST_PASSWORD} are needed",
-            hint="choose a longer one: whoever copies the file can try passwords at home",
-        )
-
-
-def known_password(environment: Mapping[str, str], ask: Callable[[str], str] | None, *, new: bool) -> str:
-    """The password from PIPELINE_KEYSTORE_PASSWORD, or from a person, who types a `new` one twice.
-
-    Raises KeyRefused when there is nobody to ask, or the two differ.
-    """
-    if KEYSTORE_PASSWORD in environment:
-        return environment[KEYSTORE_PASSWORD]
-    if ask is None:
-        raise KeyRefused(what="the keystore", reason="its password is not known", hint=f"set {KEYSTORE_PASSWORD}")
-    password = ask("Password for the keystore: ")
-    if new and ask("The same again: ") != password:
-        raise KeyRefused(what="the password", reason="the two are not the same", hint="nothing was written")
-    return password
-
-
 def _write(account: LocalAccount, folder: Path, out: Path | None, password: str) -> KeyFile:
-    """Write the file as its owner's alone, and never over another: that one may hold the only copy of a key."""
     from eth_account import Account
 
     path = out or folder / f"{account.address}.json"
-    content = json.dumps(Account.encrypt(account.key, password)).encode()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise KeyRefused(what=path, reason="it is there already", hint="it is left as it was; choose --out") from None
-    except OSError as error:
-        raise WorkspaceUnwritable(path=path, reason=error.strerror or str(error)) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(path.parent)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise WorkspaceUnwritable(path=path, reason=error.strerror or str(error)) from error
+    write_key_file(path, json.dumps(Account.encrypt(account.key, password)).encode())
     return KeyFile(Address(account.address), path)

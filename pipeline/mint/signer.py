@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.base.errors import BadArgument, KeyRefused, SignerMismatch
-from pipeline.base.files import open_regular
+from pipeline.base.keyfiles import read_key_file
 from pipeline.base.limits import KEYSTORE_BYTES
 from pipeline.base.records import Address, hex_data
 from pipeline.base.secrets import KEYSTORE_PASSWORD, PRIVATE_KEY
@@ -382,20 +381,9 @@ def read_keystore(path: Path) -> dict[str, Any]:
 
 def _read_private(path: Path) -> dict[str, Any]:
     """The JSON of a regular file that only its owner can read."""
+    data = read_key_file(path, KEYSTORE_BYTES)
     try:
-        with open_regular(path) as file:
-            status = os.fstat(file.fileno())
-            if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
-                raise KeyRefused(
-                    what=path,
-                    reason=f"others can read it (mode {stat.S_IMODE(status.st_mode):04o})",
-                    hint=f"chmod 600 {path}",
-                )
-            data = file.read(KEYSTORE_BYTES + 1)
-    except OSError as error:
-        raise KeyRefused(what=path, reason=error.strerror or str(error), hint="check the path") from error
-    try:
-        content = parse_json(data) if len(data) <= KEYSTORE_BYTES else None
+        content = parse_json(data)
     except ValueError:
         content = None
     if not isinstance(content, dict):

@@ -58,6 +58,7 @@ class Caps:
     whole_s: float = 120.0  # from the first connection to the last byte
     stall_s: float = STALL_S
     max_bytes: int = 1 << 20
+    only_public: bool = False  # no address of this machine or its networks: a stranger may have chosen the URL
 
 
 class Answer:
@@ -158,7 +159,7 @@ def _send(
     first_peer: tuple[str, int] | None,
     opened: contextlib.ExitStack,
 ) -> tuple[BaseHTTPResponse, tuple[str, int]]:
-    """Send to exactly `url`; where there was a `first_peer`, only to a public address or to that one again."""
+    """Send to exactly `url`; where there was a `first_peer`, or by the caps, only to a public address or to that one again."""
     import urllib3
 
     silence_request_lines()
@@ -167,9 +168,9 @@ def _send(
 
     def admit(sock: socket.socket) -> None:
         peer = sock.getpeername()[:2]
-        if first_peer is not None and peer != first_peer and not _is_public(peer[0]):
+        if (caps.only_public or first_peer is not None) and peer != first_peer and not _is_public(peer[0]):
             sock.close()
-            raise HttpFault("it redirects to a private address", retryable=False)
+            raise HttpFault(f"it {'redirects' if first_peer else 'leads'} to a private address", retryable=False)
         peers.append(peer)
         deadline.watch(sock)
 

@@ -29,6 +29,7 @@ from pipeline.settings.table import (
     ChainSettings,
     CollectionSettings,
     Here,
+    MarkSettings,
     MintSettings,
     PinSettings,
     Section,
@@ -55,6 +56,7 @@ class Settings:
     here: Here = field(default_factory=Here)
     collection: CollectionSettings = field(default_factory=CollectionSettings)
     art: ArtSettings = field(default_factory=ArtSettings)
+    mark: MarkSettings = field(default_factory=MarkSettings)
     pin: PinSettings = field(default_factory=PinSettings)
     chain: ChainSettings = field(default_factory=ChainSettings)
     mint: MintSettings = field(default_factory=MintSettings)

@@ -67,13 +67,14 @@ class Scope(Enum):
     PROOF = "how much proof is asked for"
     NODE = "the chain"
     KEY = "the signing account"
+    SIGNATURE = "who signs files"
     LIMIT = "the most that is spent"
 
 
 REMEMBERED = frozenset({Scope.NAME, Scope.COLLECTION, Scope.ART, Scope.RUN})  # by a run: other values are another run
 IDLE_WHEN_DONE = frozenset({Scope.GATE, Scope.MACHINE, Scope.PROOF, Scope.LIMIT})  # a finished run has no use for them
 STANDING = frozenset(  # what the next command needs as well: it says where, not what
-    {Scope.WORKSPACE, Scope.NAME, Scope.MACHINE, Scope.PLACE, Scope.NODE, Scope.KEY, Scope.LIMIT}
+    {Scope.WORKSPACE, Scope.NAME, Scope.MACHINE, Scope.PLACE, Scope.NODE, Scope.KEY, Scope.SIGNATURE, Scope.LIMIT}
 )
 
 
@@ -244,6 +245,19 @@ class ArtSettings(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class MarkSettings(Section):
+    """What files say of themselves, signed."""
+
+    section = "mark"
+    certificate: str = setting(
+        words("FILE"),
+        "",
+        "sign every drawn file with this certificate; `pipeline certificate new` makes one",
+        Scope.SIGNATURE,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class PinSettings(Section):
     """Where content is kept."""
 
@@ -310,6 +324,7 @@ SECTIONS: tuple[type[Section], ...] = (
     Here,
     CollectionSettings,
     ArtSettings,
+    MarkSettings,
     PinSettings,
     ChainSettings,
     MintSettings,

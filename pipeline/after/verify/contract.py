@@ -34,6 +34,7 @@ _UNITS = {
     "metadata": "document(s) with every block hashed, as the schema wants",
     "image": "image(s) with every block hashed",
     "digest": "image(s) with the sha256 that the metadata says",
+    "credential": "signed credential(s) that name their token",
     "pixels": "image(s) drawn again",
 }
 

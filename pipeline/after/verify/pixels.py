@@ -14,6 +14,7 @@ from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
 from pipeline.base.pictures import BadPicture, decode, flat, measure
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
+from pipeline.mark.credential import is_signed, unsigned
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -135,8 +136,8 @@ class Redraw:
         program = encoder.partition("-")[0]
         if program not in ENCODERS:
             return "from an encoder that is not known here"
-        if encode_png(drawing.pixels, program) == image:
-            return "equal bytes"
+        if encode_png(drawing.pixels, program) == (unsigned(image) if is_signed(image) else image):
+            return "equal bytes, but for the credential" if is_signed(image) else "equal bytes"
         here = encoder_id(program)
         return f"other bytes by {here}" if encoder != here else "other bytes by the same encoder"
 

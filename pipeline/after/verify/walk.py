@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.after.verify.steps import Step
 from pipeline.base.cid import CID, IpfsUri
-from pipeline.base.errors import PipelineError
+from pipeline.base.errors import MissingExtra, PipelineError
 from pipeline.base.limits import DOCUMENT_BYTES, IMAGE_BYTES
 from pipeline.base.metadata import check_token_metadata
+from pipeline.mark.credential import is_png, is_signed, read
 from pipeline.mint.compile import matches_source
 
 if TYPE_CHECKING:
@@ -57,12 +58,21 @@ class Source:
         return self._ahead[token_id][1] if token_id in self._ahead else self.contract.token_uris([token_id])[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The contract that a token is of."""
+
+    chain_id: int
+    contract: str
+
+
 @dataclass(slots=True)
 class Found:
     """A token on its way back: what the steps so far have found of it."""
 
     token_id: int
     uri: str = ""
+    holder: Holder | None = None
     document: dict[str, Any] = field(default_factory=dict)
     image: bytes = b""
 
@@ -73,7 +83,8 @@ def verify_token(source: Source, token_id: int) -> Iterator[Step]:
     contract → owner → token URI → metadata → image → digest → pixels (only where the source can draw). A step that
     nothing can be followed from is the last one. Raises nothing that a chain or a giver of content can cause.
     """
-    found = Found(token_id)
+    contract = source.contract
+    found = Found(token_id, holder=Holder(contract.chain.chain_id, contract.address))
     way = (
         ("contract", partial(_contract, source)),
         ("owner", partial(_owner, source, found)),
@@ -90,6 +101,11 @@ def follow_uri(content: Content, found: Found, redraw: Redraw | None = None) -> 
         ("image", partial(_image, content, found)),
         ("digest", partial(_digest, found)),
     ]
+    if not (yield from _walk(way)):
+        return
+    way.clear()
+    if is_png(found.image) and is_signed(found.image):
+        way.append(("credential", partial(_credential, found)))
     if redraw is not None:
         way.append(("pixels", lambda: redraw.compare(found.document, found.image)))
     yield from _walk(way)
@@ -160,6 +176,31 @@ def _digest(found: Found) -> tuple[bool | None, str]:
     if got != stated:
         return False, f"the image's sha256 is {got}, the metadata says {stated}"
     return True, f"sha256 {got}, as the metadata says"
+
+
+def _credential(found: Found) -> tuple[bool | None, str]:
+    """What the file says of itself, signed: a true credential of ours names this token."""
+    try:
+        credential = read(found.image)
+    except MissingExtra as error:
+        raise NotRead(reason=str(error)) from error
+    if credential is None:
+        return None, "a credential that cannot be read"
+    by, claims = f"signed by {credential.issuer!r}", credential.claims
+    if claims is None:
+        return None, f"{by}; it names no token"
+    if not credential.is_sound:
+        return False, f"{by}, and the file is not what was signed: {credential.reason}"
+    token = f"token {claims.token_id} of {claims.contract} on chain {claims.chain_id}"
+    named = claims.token_id == found.token_id and found.holder in (None, Holder(claims.chain_id, claims.contract))
+    return named, f"{by}; it names {token}" + ("" if named else ": this is a copy")
+
+
+class NotRead(PipelineError):
+    """A credential that cannot be read here."""
+
+    proves_nothing = True
+    sentence = "not read: {reason}"
 
 
 def ipfs_path(uri: str) -> tuple[CID, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.after.report import reading
 from pipeline.after.verify.ladder import Ladder, climb
 from pipeline.after.verify.steps import Proof, Report, Tally, Verdict
-from pipeline.after.verify.walk import Found, follow_uri
+from pipeline.after.verify.walk import Found, Holder, follow_uri
 from pipeline.art.artworks import is_intact
 from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import PipelineError, UsageError, WrongChain
@@ -170,8 +170,10 @@ def _check_content(workspace: Workspace, ledger: Ledger, collection: Collection,
         "metadata": Tally("metadata", "document(s) with what was planned"),
         "image": Tally("images", "image(s) where the metadata says"),
         "digest": Tally("digests of images", "image(s) with the hash that the metadata says"),
+        "credential": Tally("credentials", "signed credential(s) that name their token"),
     }
     files = Tally("files", "image file(s) as drawn")
+    holder = Holder(collection.chain_id, collection.contract) if collection.contract else None
     for root in ledger.collections.roots(collection.id):
         with cars.guarded(str(root)):
             store.verify(root)
@@ -179,17 +181,17 @@ def _check_content(workspace: Workspace, ledger: Ledger, collection: Collection,
     total = sum(ledger.tokens.counts(collection.id).values())
     for plan, _, _ in ledger.batches.sealed(collection.id):
         for token in ledger.tokens.of(collection.id, plan.start, plan.quantity):
-            _check_token(store, token, steps)
+            _check_token(store, token, holder, steps)
             path = workspace.image(collection.id, token.token_id, token.suffix)
             files.expect(is_intact(path, token.image_sha256 or b""), True, f"{path}: its match with the ledger")
         observer.progress("verify", files.passed + len(files.failures), total)
     return [cars, *steps.values(), files]
 
 
-def _check_token(store: CarStore, token: Token, tallies: dict[str, Tally]) -> None:
+def _check_token(store: CarStore, token: Token, holder: Holder | None, tallies: dict[str, Tally]) -> None:
     """Read a token as a collector would, and compare what its document says with what was planned."""
     assert token.token_uri is not None  # the batch is sealed
-    found = Found(token.token_id, token.token_uri)
+    found = Found(token.token_id, token.token_uri, holder)
     for step in follow_uri(store, found):
         if step.name == "metadata" and step.ok:
             seed = found.document.get("generator", {}).get("seed", token.seed)
