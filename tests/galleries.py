@@ -67,7 +67,7 @@ def serving(app: Any) -> Iterator[str]:
     """Serve an ASGI application on a free port of loopback."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1, proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

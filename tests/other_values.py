@@ -50,4 +50,7 @@ OTHER = {
     "max_transaction_eth": "0.25",
     "max_run_eth": "1",
     "max_day_eth": "3",
+    "title": "Three Nights",
+    "url": "https://art.example.org",
+    "gateway_url": "https://ipfs.example.org",
 }

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pipeline.base.errors import BadArgument
 from pipeline.base.secrets import redacted
 from pipeline.base.untrusted import printable
-from pipeline.base.words import Expected, web_url
+from pipeline.base.words import Expected
 from pipeline.base.workspace import Workspace
 from pipeline.settings import Scope, Setting, Settings, every_setting
 from pipeline.settings.forms import whole
@@ -85,6 +84,10 @@ class Call:
             if self.config.source(line.name) == line.flag
             for word in flag(line, self.config.text(line.name))
         ]
+
+    def gives(self, flag: str) -> bool:
+        """Whether this call itself says a setting, by its flag."""
+        return self.config.source(flag.removeprefix("--").replace("-", "_")) == flag
 
     def next(self, why: str, verb: str, *words: object) -> None:
         """Tell what to do next, as a command that runs as it is printed."""
@@ -209,24 +212,6 @@ def number(name: str, text: str, low: int, high: int) -> int:
         return whole(low, high).read(text)
     except Expected as expected:
         raise BadArgument(name=name, value=text, expected=str(expected)) from None
-
-
-def site_address(flag: str, text: str, *, whole: bool = False) -> str:
-    """An address that others are given, without a slash at its end; `whole`: the service has all of its paths."""
-    address = text.strip().rstrip("/")
-    if not address:
-        return ""
-    try:
-        parts = urlsplit(web_url(address))
-    except Expected as expected:
-        raise BadArgument(name=flag, value=text, expected=str(expected)) from None
-    if parts.username or parts.password or parts.query or parts.fragment or (whole and parts.path):
-        raise BadArgument(
-            name=flag,
-            value=text,
-            expected=f"https://NAME{'' if whole else ' or https://NAME/PATH'}, and nothing else in it",
-        )
-    return address
 
 
 def chosen_name(call: Call) -> str | None:

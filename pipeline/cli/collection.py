@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.base.errors import BadArgument
 from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_TOKEN_ID
-from pipeline.cli.call import CONTENT, Call, Verb, chosen_name, number, say, site_address
+from pipeline.cli.call import CONTENT, Call, Verb, chosen_name, number, say
 from pipeline.cli.shown import tell_token
 from pipeline.cli.tables import fields_of, print_json, print_table, ranges, short
 from pipeline.mint.fees import ether
@@ -131,10 +131,7 @@ def _export(call: Call) -> int:
     words = call.arguments
     if words.site:
         return _export_site(call)
-    alone = [flag for flag, value in (("--url", words.url), ("--gateway-url", words.gateway_url)) if value]
-    alone += [
-        flag for flag, value in (("--title", words.title), ("--pin", call.config.source("pin") == "--pin")) if value
-    ]
+    alone = [flag for flag in ("--url", "--gateway-url", "--title", "--pin") if call.gives(flag)]
     if alone:
         raise BadArgument(name=alone[0], value="", expected="--site DIR beside it: it is about the show as a folder")
     formats = tuple((words.format or ",".join(FORMATS)).split(","))
@@ -152,14 +149,13 @@ def _export_site(call: Call) -> int:
         from pipeline.serve.site import pin_site, write_site
     from pipeline.cli.terminal import progress_on_stderr
 
-    words, wants_pin = call.arguments, call.config.source("pin") == "--pin"
+    words, show, wants_pin = call.arguments, call.config.show, call.gives("--pin")
     for flag, value in (("--format", words.format), ("--out", words.out)):
         if value:
             raise BadArgument(
                 name=flag, value=value, expected="not to be there beside --site, which is a folder of its own"
             )
-    folder, url = Path(words.site), site_address("--url", words.url)
-    gateway = site_address("--gateway-url", words.gateway_url).removesuffix("/ipfs")
+    folder, gateway = Path(words.site), show.gateway_url.rstrip("/").removesuffix("/ipfs")
     with progress_on_stderr() as observer:
         site = write_site(
             call.workspace,
@@ -167,11 +163,11 @@ def _export_site(call: Call) -> int:
             folder,
             observer,
             only=chosen_name(call),
-            url=url,
+            url=show.url,
             gateway=f"{gateway}/ipfs/" if gateway else "",
-            title=words.title.strip(),
+            title=show.title,
         )
-        pinned = pin_site(call.workspace, call.config, folder, words.title.strip() or "show") if wants_pin else None
+        pinned = pin_site(call.workspace, call.config, folder, show.title or "show") if wants_pin else None
     if call.as_json:
         print_json({"site": site} | ({"pinned": pinned} if pinned else {}))
     else:
@@ -181,7 +177,7 @@ def _export_site(call: Call) -> int:
     say(
         f"{site.pages:,} pages in {site.files:,} files, {site.bytes / 1e6:,.1f} MB; any host or IPFS gateway serves them."
     )
-    if not url:
+    if not show.url:
         say("Links to it will show no picture in chats: --url says where it will be found, and they then do.")
     if not gateway:
         say("No link leads to the content by its CID: --gateway-url names a gateway that has it.")
@@ -229,7 +225,7 @@ VERBS = (
             "export --site show --url https://art.example.org",
             "export --site show --pin embedded",
         ),
-        (Scope.NAME, *CONTENT),
+        (Scope.NAME, *CONTENT, Scope.SHOW),
         (
             ("--format", {"metavar": "NAME,…", "default": "", "help": "car, csv, json (all)"}),
             ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),
@@ -240,12 +236,6 @@ VERBS = (
                     "help": "the public show as a folder instead: of all collections, or the one that is named; --pin pins it",
                 },
             ),
-            ("--url", {"metavar": "URL", "default": "", "help": "where the site will be found, for previews of links"}),
-            (
-                "--gateway-url",
-                {"metavar": "URL", "default": "", "help": "the gateway that the site's links to content name"},
-            ),
-            ("--title", {"metavar": "TEXT", "default": "", "help": "name of the show (its artist's name)"}),
         ),
     ),
 )

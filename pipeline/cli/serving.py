@@ -9,16 +9,15 @@ from typing import Any
 from pipeline.base.errors import BadArgument
 from pipeline.base.installation import extra
 from pipeline.base.limits import MAX_EXACT, MAX_PORT
-from pipeline.cli.call import CONTENT, Call, Takes, Verb, number, say, site_address
+from pipeline.cli.call import CONTENT, Call, Takes, Verb, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
 
 DEFAULT_PORT, DEFAULT_GATEWAY_PORT = 8089, 8088
 MAX_LABEL = 100
-MAX_TITLE = 80
 
 SERVE_SETTINGS: Takes = (  # what a job's request does not say
-    *(Scope.ART, Scope.GATE, Scope.MACHINE, *CONTENT, Scope.PROOF, Scope.NODE, Scope.KEY, Scope.LIMIT),
+    *(Scope.ART, Scope.GATE, Scope.MACHINE, *CONTENT, Scope.PROOF, Scope.NODE, Scope.KEY, Scope.LIMIT, Scope.SHOW),
 )
 
 
@@ -38,10 +37,10 @@ def _serve(call: Call) -> int:
         require_token=words.require_token,
         allow_hosts=tuple(words.allow_host),
         public=words.public,
-        url=site_address("--url", words.url, whole=True),
-        gateway_url=site_address("--gateway-url", words.gateway_url),
+        url=call.config.show.url,
+        gateway_url=call.config.show.gateway_url,
         trust_proxy=tuple(_network(text) for text in words.trust_proxy),
-        title=words.title.strip()[:MAX_TITLE],
+        title=call.config.show.title,
         log_level=words.log_level,
     )
     with running(call.workspace, call.config, wish, os.environ) as service:
@@ -180,14 +179,6 @@ VERBS = (
                 },
             ),
             (
-                "--url",
-                {"metavar": "URL", "default": "", "help": "where others find it, https://NAME: its host is allowed"},
-            ),
-            (
-                "--gateway-url",
-                {"metavar": "URL", "default": "", "help": "the gateway that links to content name, for others"},
-            ),
-            (
                 "--trust-proxy",
                 {
                     "metavar": "ADDRESS",
@@ -196,7 +187,6 @@ VERBS = (
                     "help": "a proxy, or a network of them, whose X-Forwarded-For, -Proto and -Host are believed",
                 },
             ),
-            ("--title", {"metavar": "TEXT", "default": "", "help": "name of the show (its artist's name)"}),
             (
                 "--log-level",
                 {"choices": ("debug", "info", "warning"), "default": "info", "help": "least important log line (info)"},

@@ -56,10 +56,11 @@ class Page:
         return f"{url}/{quote(self.path)}"
 
 
-def render(page: Page, root: str, url: str) -> bytes:
+def render(page: Page, root: str, url: str, *, public: bool = False) -> bytes:
     """The whole document. `root` leads from the page to the show's root, `url` is the root for others; empty: unknown."""
     shell = static_files()[SHELL].data.decode()
-    head = "\n  ".join(_head(page, root, url))
+    audience = ['<meta name="audience" content="public">'] if public else []
+    head = "\n  ".join([*_head(page, root, url), *audience])
     body = "".join(f"\n    {line}" for line in _body(page, root))
     shell = shell.replace(_TITLE, head)
     shell = _NOSCRIPT.sub(lambda _: f"{body}\n  ", shell)
@@ -222,7 +223,7 @@ def pages_router(
         if not told:
             return answer(request, static_files()[SHELL])
         found = _found(routes, words, path.strip("/"))
-        file = StaticFile(render(found, "/", _base(request, url)), "text/html")
+        file = StaticFile(render(found, "/", _base(request, url), public=public), "text/html")
         return answer(request, file, found.status, HEADERS)
 
     return router

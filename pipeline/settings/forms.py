@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from pipeline.base.limits import MAX_NAME, MAX_URL
 from pipeline.base.words import Expected, address, licence, one_line, page_url, paragraphs, web_url
@@ -112,6 +113,18 @@ def listed(hint: str) -> Form[str]:
 
 def server() -> Form[str]:
     return Form("URL", web_url, {"type": "string"})
+
+
+def site(*, whole: bool) -> Form[str]:
+    """An address that others are led to, without a slash at its end; `whole`: all paths of its server are meant."""
+
+    def read(value: str) -> str:
+        address = web_url(value.strip().rstrip("/"))
+        if set(address) & set("?#@") or (whole and urlsplit(address).path):
+            raise Expected(f"https://NAME{'' if whole else ' or https://NAME/PATH'}, and nothing else in it")
+        return address
+
+    return Form("URL", read, {"type": "string", "pattern": "^https?://[^?#@]+$"})
 
 
 def page() -> Form[str]:

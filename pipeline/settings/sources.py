@@ -34,6 +34,7 @@ from pipeline.settings.table import (
     PinSettings,
     Section,
     Setting,
+    ShowSettings,
     near,
     table_of,
 )
@@ -60,6 +61,7 @@ class Settings:
     pin: PinSettings = field(default_factory=PinSettings)
     chain: ChainSettings = field(default_factory=ChainSettings)
     mint: MintSettings = field(default_factory=MintSettings)
+    show: ShowSettings = field(default_factory=ShowSettings)
     plugins: Mapping[str, Section] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     palettes: Mapping[str, str] = field(default_factory=dict)  # of `pipeline.toml`: five colours by name

@@ -42,6 +42,7 @@ from pipeline.settings.forms import (
     prose,
     recipient,
     server,
+    site,
     switch,
     terms,
     whole,
@@ -69,6 +70,7 @@ class Scope(Enum):
     KEY = "the signing account"
     SIGNATURE = "who signs files"
     LIMIT = "the most that is spent"
+    SHOW = "the show, as others find it"
 
 
 REMEMBERED = frozenset({Scope.NAME, Scope.COLLECTION, Scope.ART, Scope.RUN})  # by a run: other values are another run
@@ -320,6 +322,20 @@ class MintSettings(Section):
     max_day_eth: str = setting(decimal("ETH"), "5", "never risk more in 24 hours than this", Scope.LIMIT)
 
 
+@dataclass(frozen=True, slots=True)
+class ShowSettings(Section):
+    """How the gallery, or its folder, is found by others."""
+
+    section = "show"
+    title: str = setting(or_empty(label(MAX_TEXT)), "", "name of the show; empty: its artist's name", Scope.SHOW)
+    url: str = setting(
+        *(or_empty(site(whole=True)), "", "where others find it, https://NAME: links and previews say so", Scope.SHOW)
+    )
+    gateway_url: str = setting(
+        *(or_empty(site(whole=False)), "", "the gateway that links to content name, for others", Scope.SHOW)
+    )
+
+
 SECTIONS: tuple[type[Section], ...] = (
     Here,
     CollectionSettings,
@@ -328,6 +344,7 @@ SECTIONS: tuple[type[Section], ...] = (
     PinSettings,
     ChainSettings,
     MintSettings,
+    ShowSettings,
 )
 SETTINGS: tuple[Setting, ...] = tuple(line for kind in SECTIONS for line in table_of(kind))
 OLD_SECTIONS = {"generate": "art"}  # names that a `pipeline.toml` of 0.1 has

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import ipaddress
 import json
 import re
 import threading
@@ -21,6 +22,7 @@ from playwright.sync_api import Page, expect
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.pin.gateway import gateway_app, serve_gateway
+from pipeline.serve.door import Door, Rules
 from pipeline.serve.gallery.addresses import slugs
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -53,6 +55,20 @@ def test_a_link_to_a_token_tells_a_chat_its_name_and_shows_its_picture(served: S
     for path, title in (("", "Gallery"), ("lino", "Lino"), ("lino/", "Lino"), ("docs", "API · Gallery")):
         assert Head(httpx.get(f"{served.url}/{path}").text).told["og:title"] == title
     assert httpx.get(Head(httpx.get(f"{served.url}/lino").text).told["og:image"]).status_code == 200
+
+
+def test_behind_a_proxy_links_have_the_name_that_was_asked_for(minted: Workspace) -> None:
+    rules = Rules(frozenset({"art.example.org", "127.0.0.1"}), proxies=(ipaddress.ip_network("127.0.0.0/8"),))
+    with serving(Door(application(minted), rules, lambda _: None, lambda *_: None)) as url:
+        proxied = {
+            "X-Forwarded-Host": "art.example.org",
+            "X-Forwarded-Proto": "https",
+            "X-Forwarded-For": "203.0.113.5",
+        }
+        page = httpx.get(f"{url}/lino/3", headers=proxied)
+        assert Head(page.text).told["canonical"] == "https://art.example.org/lino/3"
+        assert Head(page.text).told["og:image"].startswith("https://art.example.org/media/1/3/")
+        assert httpx.get(f"{url}/lino/3", headers=proxied | {"X-Forwarded-Host": "evil.example"}).status_code == 421
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/lino/99", "/lino/0", "/lino/1/2", "/lino/9" + "9" * 300, "/owner/0x12"])

@@ -1,6 +1,6 @@
 // The only door to the server: JSON, server-sent events and images, with the read token where one is asked for.
 
-import { at, decoded } from "./places.js";
+import { IS_PUBLIC, at, decoded } from "./places.js";
 
 const KEY = "read-token";
 
@@ -24,7 +24,7 @@ async function request(path, options = {}) {
       response = await fetch(at(path), { ...options, headers, credentials: "omit" });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Problem(0, "The gallery's server does not answer.", "Is `pipeline serve` still running?");
+      throw new Problem(0, "The gallery's server does not answer.", IS_PUBLIC ? "Try again in a while." : "Is `pipeline serve` still running?");
     }
     if (response.status !== 401) {
       if (!response.ok) throw await problemOf(response);

@@ -3,7 +3,7 @@
 import { bar, copyable, date, el, ether, host, number, plural, say, shortHex } from "./dom.js";
 import { events, parsedQuery, queryString, show } from "./api.js";
 import { Grid } from "./grid.js";
-import { collectionAt, tokenAt } from "./places.js";
+import { IS_PUBLIC, collectionAt, tokenAt } from "./places.js";
 import { shelf } from "./shelf.js";
 import { licence } from "./token.js";
 
@@ -301,7 +301,7 @@ export class CollectionView {
     if (!this.words) {
       this.words = el("p", { role: "status" });
       this.bars = el("div", { class: "stages" });
-      this.progress.append(this.words, this.bars, el("p", { class: "silence" }, "Nothing new for a while. If the run was interrupted, the same `pipeline mint` command continues it."));
+      this.progress.append(this.words, this.bars, el("p", { class: "silence" }, `Nothing new for a while.${IS_PUBLIC ? "" : " If the run was interrupted, the same `pipeline mint` command continues it."}`));
     }
     const { planned, drawn, pinned, minted } = progress;
     this.words.replaceChildren(el("strong", {}, "A run is minting."), ` ${number(drawn)} drawn, ${number(pinned)} pinned, ${number(minted)} minted of ${number(planned)}.`);

@@ -2,7 +2,7 @@
 
 import { date, el, number, plural } from "./dom.js";
 import { locked, show } from "./api.js";
-import { at, collectionAt, tokenAt } from "./places.js";
+import { IS_PUBLIC, at, collectionAt, tokenAt } from "./places.js";
 
 const WORK_SIZES = "(max-width: 820px) 30vw, 17vw";
 
@@ -65,8 +65,8 @@ function nothingYet() {
     { class: "empty tall" },
     el("p", { class: "huge", "aria-hidden": "true" }, "An empty wall."),
     el("p", { class: "big" }, "Nothing here yet."),
-    el("p", {}, "This command makes a collection, and this page shows it as it grows:"),
-    el("p", {}, el("code", {}, "pipeline mint --count 50")),
+    IS_PUBLIC ? el("p", {}, "The first works appear here by themselves.") : el("p", {}, "This command makes a collection, and this page shows it as it grows:"),
+    !IS_PUBLIC && el("p", {}, el("code", {}, "pipeline mint --count 50")),
   );
 }
 

@@ -3,6 +3,9 @@
 /** Whether this is a folder of files, without a server that knows more than their names. */
 export const IN_FOLDER = "folder" in document.documentElement.dataset;
 
+/** Whether strangers look: they are told nothing of commands that somebody else could give. */
+export const IS_PUBLIC = IN_FOLDER || document.querySelector('meta[name="audience"]')?.content === "public";
+
 const ROOT = new URL("..", import.meta.url); // this file is in gallery/, which is at the root
 const END = IN_FOLDER ? "/" : ""; // there each page is a folder with an index.html
 

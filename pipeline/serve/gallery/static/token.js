@@ -3,7 +3,7 @@
 import { copyable, date, day, el, ether, host, number, percent, shortCid, shortHex } from "./dom.js";
 import { LargeView, downloads, showAtItsSize } from "./large.js";
 import { Moving } from "./moving.js";
-import { collectionAt, ownerAt, tokenAt } from "./places.js";
+import { IS_PUBLIC, collectionAt, ownerAt, tokenAt } from "./places.js";
 import { shelf } from "./shelf.js";
 import { Verification } from "./verify.js";
 import { WalletPanel } from "./wallet.js";
@@ -55,7 +55,7 @@ export class TokenView {
       const image = el("img", { alt: token.name });
       image.addEventListener("load", () => frame.classList.add("there"), { once: true });
       showAtItsSize(image, about, token, "(max-width: 980px) 100vw, min(65vw, 100vh)");
-      image.addEventListener("error", () => !image.srcset && frame.replaceChildren(el("p", { class: "empty" }, "The image cannot be read. `pipeline verify` tells why.")));
+      image.addEventListener("error", () => !image.srcset && frame.replaceChildren(el("p", { class: "empty" }, IS_PUBLIC ? "The image cannot be shown now." : "The image cannot be read. `pipeline verify` tells why.")));
       frame.append(el("button", { type: "button", class: "enlarge", "aria-label": "the image alone, as large as the window", onclick: () => this.large.open() }, image));
     } else {
       frame.append(el("p", { class: "empty" }, "Not drawn yet."));
@@ -140,7 +140,7 @@ export class TokenView {
   history() {
     const { token } = this;
     if (!token.history.length) {
-      const words = token.owner ? "No Transfer event was read yet; `pipeline owners` reads them." : "It begins when the token is minted.";
+      const words = token.owner ? `No Transfer event was read yet${IS_PUBLIC ? "." : "; `pipeline owners` reads them."}` : "It begins when the token is minted.";
       return section("History", el("p", { class: "muted" }, words));
     }
     return section(
