@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.after.report import fees_of, reading
+from pipeline.after.transparency import transparency
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import open_regular, whole_file, write_whole
 from pipeline.base.records import hex_data
@@ -19,7 +20,7 @@ from pipeline.base.workspace import Workspace
 from pipeline.ledger import Collection, Ledger
 from pipeline.pin.store import CarStore
 
-FORMATS = ("car", "csv", "json")
+FORMATS = ("car", "csv", "json", "transparency")
 COLUMNS = ("token_id", "owner", "token_uri", "image", "seed", "image_sha256", "tx")
 
 
@@ -33,7 +34,7 @@ def export(workspace: Workspace, name: str | None, formats: Sequence[str], out: 
         raise BadArgument(name="--format", value=unknown[0], expected=" or ".join(FORMATS))
     with reading(workspace, name) as (ledger, collection):
         folder = out or workspace.export(collection.name)
-        writers = {"car": _export_cars, "csv": _export_csv, "json": _export_json}
+        writers = {"car": _export_cars, "csv": _export_csv, "json": _export_json, "transparency": _export_transparency}
         return [path for form in formats for path in writers[form](workspace, ledger, collection, folder)]
 
 
@@ -78,6 +79,13 @@ def _export_json(workspace: Workspace, ledger: Ledger, collection: Collection, f
     }
     target = folder / "collection.json"
     write_whole(target, json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+    return [target]
+
+
+def _export_transparency(workspace: Workspace, ledger: Ledger, collection: Collection, folder: Path) -> list[Path]:
+    target = folder / "transparency.json"
+    told = as_json(transparency(ledger, collection, public=True))
+    write_whole(target, json.dumps(told, indent=2, ensure_ascii=False).encode())
     return [target]
 
 

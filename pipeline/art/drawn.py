@@ -31,11 +31,10 @@ from pipeline.art.draw.marking import (
     marked_renderer,
     unmarked,
 )
-from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work, encoder_of
+from pipeline.art.source import About, ArtPlan, Asked, Origin, Redrawer, Work, encoder_of
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec
 from pipeline.ledger import Run
-from pipeline.mark.credential import SourceType
 from pipeline.mark.watermark import Mark
 from pipeline.settings import Settings
 from pipeline.settings.table import ArtSettings
@@ -60,7 +59,7 @@ class Drawn:
         return asked
 
     def about(self) -> About:
-        return About(cover="drawn by the generator", idle=("editions",), made=_made, drawn_name=self._name)
+        return About(cover="drawn by the generator", idle=("editions",), origin=_origin, drawn_name=self._name)
 
     def _name(self, seed: int) -> str:
         """That of what draws it: a voice, or a generator that is known by its name. A file's name is its owner's affair."""
@@ -159,9 +158,38 @@ def _mark_of(made: Mapping[str, Any]) -> Mark:
     raise GenerationError(reason="the metadata does not say which mark the picture has", hint="look at another token")
 
 
-def _made(renderer: str) -> SourceType:
-    """Compositions in flat colour are drawn by a program, all else by a trained network."""
-    return "algorithmicMedia" if renderer.startswith("compose") and "/flat/" in renderer else "trainedAlgorithmicMedia"
+def _origin(renderer: str) -> Origin:
+    """By what a renderer's name says of its code."""
+    parts = renderer.split("/")
+    if parts[0].startswith("compose"):
+        return COMPOSITION if "flat" in parts else MATTER
+    return VOCABULARY if parts[0].startswith("vocabulary") else NETWORK
+
+
+COMPOSITION = Origin(
+    "algorithmicMedia",
+    "Everything: the laws of composition, the palettes, and how they are drawn in flat colour.",
+    "Nothing.",
+    "None.",
+)
+MATTER = Origin(
+    "trainedAlgorithmicMedia",
+    "The laws of composition and the palettes, and the simulation of paint that the network learned from.",
+    "How matter lies on a composition: a small conditional network.",
+    "Canvases painted by this project's own simulation; no artist's work, no photograph.",
+)
+VOCABULARY = Origin(
+    "trainedAlgorithmicMedia",
+    "A vocabulary of shapes and fields, the palettes, and which of them a family starts with.",
+    "Which ink every region, line and ground takes, how wide lines are, and what becomes of crossed families.",
+    "Pictures drawn by this project's own code; no artist's work, no photograph.",
+)
+NETWORK = Origin(
+    "trainedAlgorithmicMedia",
+    "The network's form and how it is trained.",
+    "Everything from the seed's numbers to the pixels.",
+    "Pictures that whoever trained it chose; what they are and under which licence stands in the weights' own notes.",
+)
 
 
 def _is_to_be_marked(art: ArtSettings) -> bool:

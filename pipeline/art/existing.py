@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.art.folder import ImageFolder, copied
-from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work
+from pipeline.art.source import About, ArtPlan, Asked, Origin, Redrawer, Work
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import NOTHING, Artwork, BatchPlan, Fingerprint, Found, TokenSpec
 from pipeline.base.untrusted import printable
@@ -25,6 +25,8 @@ _IDLE = tuple(  # nothing is drawn
     line.name for line in table_of(ArtSettings) if line.scope in (Scope.ART, Scope.GATE, Scope.MACHINE)
 )
 MODEL = "images"  # what stands in a run for the generator that it has not
+
+_EXISTED = Origin(None, "Not known here: the pictures existed before.", "Not known here.", "Not known here.")
 
 
 class Existing:
@@ -50,7 +52,7 @@ class Existing:
         return self._folder.count(asked)
 
     def about(self) -> About:
-        return replace(self._folder.about(), idle=_IDLE)
+        return replace(self._folder.about(), idle=_IDLE, origin=lambda renderer: _EXISTED)
 
     def plan(self, asked: Asked) -> ArtPlan:
         folder, observer = self._folder, asked.observer

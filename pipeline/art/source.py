@@ -42,6 +42,19 @@ LAYERS = "layers"  # what stands in a run, and in metadata, for the generator of
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """How pictures come to be, in sentences for whoever asks; `made` is the IPTC's word for it, None where nobody knows."""
+
+    made: SourceType | None
+    written: str  # what people wrote
+    learned: str  # what a network learned
+    data: str  # from what
+
+
+UNKNOWN = Origin(None, "Not known here.", "Not known here.", "Not known here.")
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What a source says of a collection that begins with it, where nobody chose other words. Empty: nothing."""
 
@@ -50,7 +63,7 @@ class About:
     description: str = ""
     cover: str = ""  # where the collection's own picture comes from, for people
     idle: tuple[str, ...] = ()  # settings of art that have no effect on it
-    made: Callable[[str], SourceType | None] = lambda renderer: None  # how a renderer makes pictures; None: not known
+    origin: Callable[[str], Origin] = lambda renderer: UNKNOWN  # how pictures of a renderer come to be
     drawn_name: Callable[[int], str] | None = None  # the name where the collection's seed decides it
 
     def name_for(self, seed: int) -> str:

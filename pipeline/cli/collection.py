@@ -227,7 +227,7 @@ VERBS = (
         ),
         (Scope.NAME, *CONTENT, Scope.SHOW),
         (
-            ("--format", {"metavar": "NAME,…", "default": "", "help": "car, csv, json (all)"}),
+            ("--format", {"metavar": "NAME,…", "default": "", "help": "car, csv, json, transparency (all)"}),
             ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),
             (
                 "--site",

@@ -314,7 +314,7 @@ class _Flow:
 
     def __init__(self, source: ArtSource, work: Work, tools: Tools) -> None:
         self.source, self.work, self.tools = source, work, tools
-        self.made = source.about().made(work.run.renderer)
+        self.made = source.about().origin(work.run.renderer).made
         self.run, self.ledger, self.observer = work.run, work.ledger, work.observer
         self.collection = work.collection
         self.provenance = provenance_of(work.run)

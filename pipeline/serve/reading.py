@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
+from pipeline.after.transparency import Transparency, transparency
 from pipeline.after.verify import Source, Step, Verdict, redraw_with, verify_token
 from pipeline.base.errors import BadArgument, NoSuch, PipelineError
 from pipeline.base.limits import MAX_EXACT
@@ -87,6 +88,7 @@ def reading_router(reader: Reader, gateway: str | None = None) -> APIRouter:
     for path, route in (
         ("/collections", routes.collections),
         (one, routes.collection),
+        (f"{one}/transparency", routes.transparency),
         ("/owners/{address}", routes.holdings),
         (f"{one}/tokens", routes.tokens),
         (f"{one}/index", routes.index),
@@ -121,6 +123,11 @@ class ReadingRoutes:
         with self._reader.open(collection_id) as (ledger, found):
             slug = self._reader.slugs(ledger)[found.id]
             return views.collection_detail(ledger, found, slug, self._gateway, public=self._reader.public)
+
+    def transparency(self, collection_id: CollectionId) -> Transparency:
+        """How the works of a collection were made, what of it was learned and from what, how to check it, what is not known."""
+        with self._reader.open(collection_id) as (ledger, found):
+            return transparency(ledger, found, public=self._reader.public)
 
     async def progress(self, request: Request, collection_id: CollectionId) -> doc.Progress:
         """How far a collection is; with `Accept: text/event-stream` told again whenever it changes, until it is minted."""

@@ -36,7 +36,7 @@ from pipeline.art.layers.table import (
     row_from,
     row_text,
 )
-from pipeline.art.source import LAYERS, About, ArtPlan, Asked, Previewed, Redrawer, Work, encoder_of
+from pipeline.art.source import LAYERS, About, ArtPlan, Asked, Origin, Previewed, Redrawer, Work, encoder_of
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError, PipelineError
 from pipeline.base.files import write_whole
@@ -64,6 +64,14 @@ _IDLE = tuple(
 )
 _AHEAD = 3  # tokens that a thread may be ahead of who takes them: memory holds no more
 COVERS = 4  # tokens of the collection's own picture
+
+
+_COMPOSED = Origin(
+    "algorithmicMedia",
+    "Every layer, by the artist; how many tokens have which, by the collection's counts and rules.",
+    "Nothing.",
+    "None.",
+)
 
 
 class Layered:
@@ -102,6 +110,7 @@ class Layered:
             description=form.description if form else "",
             cover=f"{COVERS} of its tokens",
             idle=_IDLE,
+            origin=lambda renderer: _COMPOSED,
         )
 
     def plan(self, asked: Asked) -> ArtPlan:
