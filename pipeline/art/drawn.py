@@ -12,10 +12,11 @@ from pipeline.art.draw import (
     BUILT_IN,
     COMPOSED,
     ENTRY_POINTS,
+    LINO,
     Gate,
+    decides_once,
     drawn,
     generate,
-    is_composed,
     load_generator,
     provenance,
     token_seed,
@@ -64,7 +65,7 @@ class Drawn:
     def _name(self, seed: int) -> str:
         """That of what draws it: a voice, or a generator that is known by its name. A file's name is its owner's affair."""
         art = self._settings.art
-        if is_composed(art.model):
+        if decides_once(art.model):
             return model_of(art, seed).split(":")[1].capitalize()
         if art.model in BUILT_IN:
             return "Lino"
@@ -125,7 +126,7 @@ class Drawn:
     def _reopened(self, run: Run) -> Generator:
         art = self._settings.art
         device = run.device if art.device == "auto" else art.device
-        model = run.model if is_composed(run.model) else art.model
+        model = run.model if decides_once(run.model) else art.model
         try:
             return _load(model, device, art.threads or run.threads)
         except GenerationError as error:
@@ -240,7 +241,7 @@ def is_installed(model: str) -> bool:
 
     return (
         model in BUILT_IN
-        or is_composed(model)
+        or decides_once(model) != ""
         or any(point.name == model for point in entry_points(group=ENTRY_POINTS))
     )
 
@@ -252,16 +253,21 @@ def model_of(art: ArtSettings, seed: int = 0) -> str:
     GenerationError for one that is not there.
     """
     chosen = {"voice": art.voice, "material": art.material, "palettes": art.palettes}
-    if not is_composed(art.model):
-        for name, value in chosen.items():
-            if value:
-                raise BadArgument(
-                    name=f"--{name}",
-                    value=value,
-                    expected=f"none beside --model {art.model}: only composed art has it",
-                    hint=f"give --model {COMPOSED}, or leave --{name} out",
-                )
+    kind = decides_once(art.model)
+    for name, value in chosen.items():
+        if value and (not kind or (kind == LINO and name == "material")):
+            raise BadArgument(
+                name=f"--{name}",
+                value=value,
+                expected=f"none beside --model {art.model}: composed art has it",
+                hint=f"give --model {COMPOSED}, or leave --{name} out",
+            )
+    if not kind:
         return art.model
+    if kind == LINO:
+        from pipeline.art.draw import lino
+
+        return lino.choice_of(art.model, seed, art.voice, art.palettes).name
     from pipeline.art.draw.composed import choice_of, written
 
     return choice_of(written(art.model, **chosen), seed).name

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 COLUMNS, ROWS = 10, 10  # of a page: more pictures get pages of their own
+SIDE = 320  # of a picture on it: large enough to choose by
 GAP = 6  # pixels between pictures
 LABEL = 16  # pixels below each
 PAPER, INK = (250, 250, 247), (70, 70, 70)
 
 
-def contact_sheets(pictures: Iterable[tuple[str, Image]], path: Path, side: int = 160) -> list[Path]:
+def contact_sheets(pictures: Iterable[tuple[str, Image]], path: Path, side: int = SIDE) -> list[Path]:
     """Lay pictures out in reading order, `side` pixels wide at most, and return the pages as PNG files.
 
     One page is written to `path`; more become `<stem>-1.png`, `<stem>-2.png`, … beside it. Memory holds one page, and

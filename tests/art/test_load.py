@@ -23,7 +23,7 @@ class Other:
 def test_the_default_says_what_it_is(generator: Generator) -> None:
     assert (generator.name, generator.device, generator.threads) == ("default", "cpu", 2)
     assert len(generator.weights_sha256) == 64 and generator.renderer.startswith("vocabulary-4/torch-")
-    assert set(BUILT_IN) == {"default", "lino"}
+    assert set(BUILT_IN) == {"default"}
 
 
 def test_a_checkpoint_is_found_by_its_path(untrained_weights: Path) -> None:

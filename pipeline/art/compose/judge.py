@@ -30,12 +30,17 @@ def flaw_of(proof: NDArray[np.uint8], colours: Colours) -> str:
         return "in one ink"
     if deserted(proof) > DESERTED:
         return "deserted"
+    return "pale" if is_pale(share, colours) else ""
+
+
+def is_pale(share: NDArray[np.floating], colours: Colours) -> bool:
+    """Whether nothing stands out of a picture of which each ink covers such a share."""
     lab = oklab(np.array(colours, np.float64) / 255)
     first, second = np.argsort(-share, kind="stable")[:2]
     away = lab - (share[:, None] * lab).sum(0)
     spread = float(np.sqrt((share[:, None] * away * away).sum()))
     between = float(np.sqrt(((lab[first] - lab[second]) ** 2).sum()))
-    return "pale" if spread < SEEN or (between < APART and spread < STANDS) else ""
+    return spread < SEEN or (between < APART and spread < STANDS)
 
 
 def layout_of(proof: NDArray[np.uint8]) -> NDArray[np.float32]:

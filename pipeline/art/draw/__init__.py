@@ -34,7 +34,7 @@ __all__ = [
     "drawn",
     "generate",
     "is_blank",
-    "is_composed",
+    "decides_once",
     "load_generator",
     "phash",
     "provenance",
@@ -43,6 +43,7 @@ __all__ = [
 
 ENTRY_POINTS = "pipeline.generators"
 COMPOSED = "compose"  # and `compose:VOICE:…`: see composed.py
+LINO = "lino"  # and `lino:MOTIF:…`: see lino.py
 
 
 Factory = Callable[[str, int | None], Generator]  # device, threads
@@ -50,13 +51,13 @@ Factory = Callable[[str, int | None], Generator]  # device, threads
 # name -> "module:attribute" of a Factory
 BUILT_IN = {
     "default": "pipeline.art.draw.artist:default_artist",  # of version 0.1: what its collections are drawn with
-    "lino": "pipeline.art.draw.artist:default_artist",
 }
 
 
-def is_composed(name: str) -> bool:
-    """Whether a generator of this name draws compositions: it holds, or leaves open, what a collection decides once."""
-    return name.partition(":")[0] == COMPOSED
+def decides_once(name: str) -> str:
+    """COMPOSED or LINO, for a name that holds, or leaves open, what a collection decides once; empty for another."""
+    kind = name.partition(":")[0]
+    return kind if kind in (COMPOSED, LINO) else ""
 
 
 def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int | None = None) -> Generator:
@@ -65,10 +66,14 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
     Raises GenerationError for an unknown name, weights that are missing or unsound, and a device that is not there.
     """
     name = str(name_or_path)
-    if is_composed(name):
+    if decides_once(name) == COMPOSED:
         from pipeline.art.draw.composed import composer
 
         return composer(name, device=device)
+    if decides_once(name) == LINO:
+        from pipeline.art.draw.lino import lino
+
+        return lino(name, device, threads)
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         factory: Factory = getattr(import_module(module), attribute)
@@ -81,7 +86,7 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
         from pipeline.art.draw.sampler import open_checkpoint
 
         return open_checkpoint(Path(name), device, threads)
-    known = [*BUILT_IN, COMPOSED, *plugins]
+    known = [*BUILT_IN, COMPOSED, LINO, *plugins]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, or give the path of a checkpoint"
     raise GenerationError(reason=f"there is no model {name!r}", hint=hint)

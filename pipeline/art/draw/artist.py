@@ -189,9 +189,8 @@ class Artist:
     def token(self, seed: int) -> Token:
         """What `seed` decides."""
         noise = SeedNoise(seed)
-        families = choose_families(noise)
-        upright = bool(UPRIGHT.intersection(families))
-        symmetry = noise.choose("symmetry", ("None", "None", "None", "Mirror") if upright else SYMMETRIES)
+        families = self._families(noise)
+        symmetry = self._symmetry(noise, families)
         weights = torch.zeros(1, len(FAMILIES))
         weights[0, list(families)] = 1 / len(families)
         numbers = {name: value.to(self._device) for name, value in draw_numbers(noise, weights).items()}
@@ -201,7 +200,24 @@ class Artist:
         open_groups = [name for name, gate in zip(GROUPS, gates.tolist(), strict=True) if gate >= SHUT]
         wanted = torch.tensor([name in open_groups for name in GROUPS], device=self._device)
         folded = folded.keep(wanted[self.painter.channel_group].nonzero()[:, 0])
-        return Token(families, noise.choose("palette", NAMES), symmetry, numbers, folded, tuple(open_groups))
+        return Token(families, self._palette(noise), symmetry, numbers, folded, tuple(open_groups))
+
+    def _families(self, noise: SeedNoise) -> tuple[int, ...]:
+        return choose_families(noise)
+
+    def _symmetry(self, noise: SeedNoise, families: tuple[int, ...]) -> str:
+        upright = bool(UPRIGHT.intersection(families))
+        return noise.choose("symmetry", ("None", "None", "None", "Mirror") if upright else SYMMETRIES)
+
+    def _palette(self, noise: SeedNoise) -> str:
+        return noise.choose("palette", NAMES)
+
+    def _colours(self, palette: str) -> Tensor:
+        return palette_colours(palette)
+
+    def _count(self, token: Token, group: str) -> int | None:
+        """How many a token shows of what a group counts; None where that cannot be said."""
+        return int(token.numbers[COUNTED[group][1]].flatten()[0])
 
     @torch.inference_mode()
     def proof(self, batch: Batch) -> Tensor:
@@ -225,8 +241,9 @@ class Artist:
             for group in counted:
                 alone = len(token.groups) == 1
                 if group in token.groups and (alone or share_changed(proof, blind[group][i]) > VISIBLE):
-                    trait, number = COUNTED[group]
-                    traits.append(Attribute(trait, int(token.numbers[number].flatten()[0]), "number"))
+                    count = self._count(token, group)
+                    if count is not None:
+                        traits.append(Attribute(COUNTED[group][0], count, "number"))
             bend = float(token.numbers["canvas.bend"][0])
             if bend > 0.05:
                 traits.append(Attribute("Warp", "Strong" if bend > 0.15 else "Soft"))
@@ -236,7 +253,7 @@ class Artist:
     @torch.inference_mode()
     def _render(self, batch: Batch, size: int) -> tuple[list[NDArray[np.uint8]], list[bool]]:
         """The pixels, (size, size, 3) of each picture, and whether every number behind them was one."""
-        colours = torch.stack([palette_colours(token.palette) for token in batch.tokens]).to(self._device)
+        colours = torch.stack([self._colours(token.palette) for token in batch.tokens]).to(self._device)
         rows = min(BAND, size)
         while True:
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -84,22 +84,27 @@ def choice_of(name: str, seed: int = 0) -> Choice:
     if len(parts) > 4:
         raise _refused(name, "it has more than four parts")
     voice, material, law, palettes = [*parts, "", "", "", ""][:4]
-    voice = _known(voice or voice_drawn, VOICES, "voice")
+    voice = known_one(voice or voice_drawn, VOICES, "voice")
     if law and not (law.isascii() and law.isdigit() and len(law) < 17 and int(law) <= MAX_SEED):
         raise _refused(name, f"its law {law!r} is no number up to {MAX_SEED}")
-    chosen = tuple(_palette(one) for one in palettes.split(",") if one)
+    chosen = tuple(palette_of(one) for one in palettes.split(",") if one)
     suited = VOICES[voice].palettes or tuple(KNOWN)
-    drawn = tuple(chance.shuffled(suited)[: chance.whole(FEWEST, MOST)])
+    drawn = suited_palettes(chance, suited)
     law_drawn = Chance(seed, f"{NAME}/law").whole(0, MAX_SEED)
     found = Choice(
         voice,
-        _known(material or material_drawn, MATERIALS, "material"),
+        known_one(material or material_drawn, MATERIALS, "material"),
         int(law) if law else law_drawn,
         chosen or drawn,
     )
     if len(found.name) > LONGEST:
         raise _refused(name, f"written out it has {len(found.name)} characters, {LONGEST} at most; give fewer palettes")
     return found
+
+
+def suited_palettes(chance: Chance, among: Sequence[str] = tuple(KNOWN)) -> tuple[str, ...]:
+    """Some of these palettes, as many as a collection has that nobody chose any for."""
+    return tuple(chance.shuffled(among)[: chance.whole(FEWEST, MOST)])
 
 
 def composer(name: str, seed: int = 0, device: str = "auto") -> Composer:
@@ -151,10 +156,10 @@ def colours_of(palette: str) -> Colours:
     return list(zip(levels[0::3], levels[1::3], levels[2::3], strict=True))
 
 
-def _palette(text: str) -> str:
+def palette_of(text: str) -> str:
     """A palette as it is recorded. Raises GenerationError for one that is neither known nor five colours."""
     if "=" not in text:
-        return _known(text, KNOWN, "palette")
+        return known_one(text, KNOWN, "palette")
     if not OWN.fullmatch(text):
         raise GenerationError(reason=f"{text!r} is no palette", hint=f"write {FORM}")
     name = text.partition("=")[0]
@@ -182,7 +187,7 @@ def _must_be_told_apart(name: str, palette: str) -> None:
             )
 
 
-def _known(name: str, among: Iterable[str], what: str) -> str:
+def known_one(name: str, among: Iterable[str], what: str) -> str:
     names = list(among)
     found = next((one for one in names if one.lower() == name.lower()), None)
     if found is None:
