@@ -22,6 +22,12 @@ class Voice(Generic[L]):
     law: Callable[[Chance], L]
     compose: Callable[[L, Chance], Composition]
     palettes: tuple[str, ...] = ()  # that suit it; empty: all
+    edition: int = 1  # goes up whenever it composes something else for the same law and seed; earlier ones are kept
+
+    @property
+    def recorded(self) -> str:
+        """What a collection writes down of it: `fold.2`, and the name alone for a first edition."""
+        return self.name if self.edition == 1 else f"{self.name}.{self.edition}"
 
     def bound(self, law_seed: int) -> Callable[[int], Composition]:
         """The composer of one collection: a token's seed to its composition."""

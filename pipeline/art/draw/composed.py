@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,8 @@ from pipeline.art.compose.flat import Colours, flat, inks
 from pipeline.art.compose.judge import PROOF, flaw_of, layout_of, oklab
 from pipeline.art.compose.palettes import KNOWN
 from pipeline.art.compose.raster import pieces
-from pipeline.art.compose.voices import VOICES
+from pipeline.art.compose.voice import Voice
+from pipeline.art.compose.voices import EDITIONS, VOICES
 from pipeline.art.draw import COMPOSED as NAME
 from pipeline.art.draw import Drawing
 from pipeline.art.draw.gates import is_blurred
@@ -84,15 +86,15 @@ def choice_of(name: str, seed: int = 0) -> Choice:
     if len(parts) > 4:
         raise _refused(name, "it has more than four parts")
     voice, material, law, palettes = [*parts, "", "", "", ""][:4]
-    voice = known_one(voice or voice_drawn, VOICES, "voice")
+    found_voice = _voice(voice or voice_drawn, complete=bool(palettes))
     if law and not (law.isascii() and law.isdigit() and len(law) < 17 and int(law) <= MAX_SEED):
         raise _refused(name, f"its law {law!r} is no number up to {MAX_SEED}")
     chosen = tuple(palette_of(one) for one in palettes.split(",") if one)
-    suited = VOICES[voice].palettes or tuple(KNOWN)
+    suited = found_voice.palettes or tuple(KNOWN)
     drawn = suited_palettes(chance, suited)
     law_drawn = Chance(seed, f"{NAME}/law").whole(0, MAX_SEED)
     found = Choice(
-        voice,
+        found_voice.recorded,
         known_one(material or material_drawn, MATERIALS, "material"),
         int(law) if law else law_drawn,
         chosen or drawn,
@@ -131,7 +133,7 @@ class Composer:
             choice.name.encode()
         ).hexdigest()  # there are no weights: the choice decides
         self.renderer = f"{RENDERER}/{choice.material}/cpu"
-        self._compose = VOICES[choice.voice].bound(choice.law)
+        self._compose = EDITIONS[choice.voice].bound(choice.law)
         self._palettes = [(one.partition("=")[0], colours_of(one)) for one in choice.palettes]
 
     def draw(self, seed: int, size: int) -> Drawing:
@@ -154,6 +156,23 @@ def colours_of(palette: str) -> Colours:
     _, own, colours = palette.partition("=")
     levels = bytes.fromhex(colours if own else KNOWN[palette])
     return list(zip(levels[0::3], levels[1::3], levels[2::3], strict=True))
+
+
+def _voice(text: str, complete: bool) -> Voice[Any]:
+    """The voice of that name: its newest edition, unless a name that is written out says another.
+
+    One that is written out and names no edition is of a collection that was begun with the first.
+    """
+    if complete and text in EDITIONS:
+        return EDITIONS[text]
+    name, _, edition = text.partition(".")
+    known = known_one(name, VOICES, "voice")
+    if edition and f"{known}.{edition}" not in EDITIONS:
+        raise GenerationError(
+            reason=f"there is no edition {edition!r} of the voice {known!r}",
+            hint=f"write {known}, or update this package",
+        )
+    return EDITIONS[f"{known}.{edition}"] if edition else VOICES[known]
 
 
 def palette_of(text: str) -> str:

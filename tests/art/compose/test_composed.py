@@ -32,6 +32,14 @@ def test_a_name_does_not_tell_the_seed_that_it_was_drawn_from() -> None:
     assert not any(str(seed) in choice_of("compose", seed).name for seed in range(10_000, 10_050))
 
 
+def test_a_collection_that_was_begun_with_an_earlier_edition_is_drawn_with_it() -> None:
+    begun = choice_of("compose:fold:flat:12:Kiln,Lido")
+    chosen = [choice_of(name) for name in ("compose:fold", "compose:fold:flat:12", "compose:FOLD.2:flat:12:Kiln")]
+    assert begun.name == "compose:fold:flat:12:Kiln,Lido" and {choice.voice for choice in chosen} == {"fold.2"}
+    assert choice_of(chosen[1].name).name == chosen[1].name
+    assert not np.array_equal(composer(begun.name).draw(1, 64).pixels, composer(chosen[1].name).draw(1, 64).pixels)
+
+
 def test_a_palette_of_ones_own_colours_every_token() -> None:
     own = "compose:raked:flat:1:Mine=fafafa103050405060a08090000000"
     drawing = composer(own).draw(3, 64)
@@ -44,6 +52,7 @@ def test_a_palette_of_ones_own_colours_every_token() -> None:
     [
         ("compose:brade", "'braid'"),
         ("compose:braid:oil", "known are flat"),
+        ("compose:braid.2", "no edition '2'"),
         ("compose:braid:flat:minus", "no number"),
         ("compose:braid:flat:1:Kiln,Oops", "palette 'Oops'"),
         ("compose:braid:flat:1:Mine=123", "five colours"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.art.compose.chance import Chance, cos, sin
 from pipeline.art.compose.marks import BODY, Composition, Sheet
@@ -32,6 +32,8 @@ class Law:
     hatch: bool  # shade below a crease
     ends: tuple[str, ...]
     plans: tuple[str, ...]
+    widest: float = WIDEST
+    calm: bool = False  # fewer pieces, which seldom end at the margin
 
 
 def law(chance: Chance) -> Law:
@@ -54,6 +56,13 @@ def law(chance: Chance) -> Law:
     )
 
 
+def calm_law(chance: Chance) -> Law:
+    """The second edition's: no tangles of thin ribbons, and a ribbon alone is as large as the sheet allows."""
+    found = law(chance)
+    plans = tuple(plan for plan in found.plans if plan != "thin")
+    return replace(found, widest=0.32, calm=True, plans=plans)
+
+
 @dataclass(frozen=True)
 class Piece:
     """A ribbon between two creases; the points stand for the paper's own left and right side."""
@@ -71,11 +80,17 @@ PLANS = {
     "coil": ((1, 1), (0.1, 0.16), (6, 13), (2.2, 4.0)),
     "thin": ((2, 5), (0.014, 0.034), (12, 26), (8.0, 40.0)),
 }
+CALM = {
+    "one": ((1, 1), (0.13, 0.2), (5, 9), (1.8, 4.5)),
+    "pair": ((2, 3), (0.08, 0.15), (4, 8), (2.2, 6.0)),
+    "crowd": ((3, 5), (0.05, 0.095), (4, 8), (3.0, 9.0)),
+    "coil": ((1, 1), (0.1, 0.16), (7, 13), (2.2, 4.0)),
+}
 
 
 def compose(law: Law, chance: Chance) -> Composition:
     sheet, plan = Sheet(), chance.of(law.plans)
-    ribbons, widths, pieces, long = PLANS[plan]
+    ribbons, widths, pieces, long = (CALM if law.calm else PLANS)[plan]
     drawn = folds = 0
     count = chance.whole(*ribbons)
     for ribbon in range(count):
@@ -84,7 +99,7 @@ def compose(law: Law, chance: Chance) -> Composition:
         if len(path) < 3:
             continue
         if plan in LOOSE:
-            path, width = _fitted(path, width, chance, law.margin)
+            path, width = _fitted(path, width, chance, law)
         fronts = law.fronts if ribbon or chance.happens(0.7) else law.fronts[::-1]
         inks = (fronts[ribbon % 2], law.back)
         if ribbon == count - 1 and count > 1:
@@ -119,7 +134,8 @@ def _walk(law: Law, chance: Chance, plan: str, width: float, pieces: int, long: 
             dx, dy = cos(angle), sin(angle)
             far = even * (1 + growth * piece) if plan == "coil" else width * chance(*long)
             if plan not in LOOSE:
-                far = min(far, _room(path[-1], (dx, dy), low, high))
+                room = _room(path[-1], (dx, dy), low, high)
+                far = min(far, room * chance(0.5, 1.0) if law.calm else room)
             if far > width * 1.3:
                 path.append((path[-1][0] + dx * far, path[-1][1] + dy * far))
                 heading = after
@@ -139,13 +155,13 @@ def _room(at: Point, heading: Point, low: float, high: float) -> float:
     return far
 
 
-def _fitted(path: list[Point], width: float, chance: Chance, margin: float) -> tuple[list[Point], float]:
+def _fitted(path: list[Point], width: float, chance: Chance, law: Law) -> tuple[list[Point], float]:
     """A walk that was let loose, moved and scaled so that it fills the canvas, and its width with it."""
     left, right = min(x for x, _ in path), max(x for x, _ in path)
     top, bottom = min(y for _, y in path), max(y for _, y in path)
-    room = 1 - 2 * margin
+    room = 1 - 2 * law.margin
     scale = room * chance(0.86, 1.0) / (max(right - left, bottom - top) + width * 1.5)
-    scale = min(scale, WIDEST / width)
+    scale = min(scale, law.widest / width)
     x0, y0 = 0.5 - (left + right) / 2 * scale, 0.5 - (top + bottom) / 2 * scale
     return [(x0 + x * scale, y0 + y * scale) for x, y in path], width * scale
 
@@ -249,4 +265,5 @@ def _shade(sheet: Sheet, piece: Piece, width: float, ink: int) -> None:
         sheet.stroke([(x - heading[0] * far, y - heading[1] * far), (x, y)], [0.0008, width / count * 0.42], ink, 1.0)
 
 
-FOLD = Voice("fold", "paper ribbons, folded flat, over and under themselves", law, compose)
+FOLD_1 = Voice("fold", "paper ribbons, folded flat, over and under themselves", law, compose)
+FOLD = replace(FOLD_1, law=calm_law, edition=2)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.art.compose.chance import Chance
+from pipeline.art.compose.chance import Chance, around, cosines, sines
 from pipeline.art.compose.landscape import ridge
-from pipeline.art.compose.marks import Composition, Sheet
+from pipeline.art.compose.marks import BODY, Composition, Sheet
 from pipeline.art.compose.voice import Voice, number
 from pipeline.base.records import Attribute
 
@@ -30,6 +30,7 @@ class Law:
     accent: int
     foot: str
     plans: tuple[str, ...]
+    skies: tuple[str, ...] = ()  # what may stand behind the farthest range; none in the first edition
 
 
 def law(chance: Chance) -> Law:
@@ -50,6 +51,13 @@ def law(chance: Chance) -> Law:
     )
 
 
+def high_law(chance: Chance) -> Law:
+    """The second edition's: peaks that fill their sheet, and a sky with something in it."""
+    found = law(chance)
+    skies = tuple(chance.shuffled(("bare", "disc", "ruled", "arcs", "rain"))[:3])
+    return replace(found, skies=skies, steep=max(found.steep, 0.85))
+
+
 @dataclass(frozen=True)
 class Range:
     x: NDArray[np.float64]
@@ -60,7 +68,9 @@ class Range:
 
 def compose(law: Law, chance: Chance) -> Composition:
     sheet, plan = Sheet(), chance.of(law.plans)
+    sky = chance.of(law.skies) if law.skies else "bare"
     ranges = _ranges(law, chance, plan)
+    _sky(sheet, law, chance, sky, ranges)
     marks = 0
     for one in ranges:
         i = min(3, int(one.depth * 3.99))
@@ -80,6 +90,7 @@ def compose(law: Law, chance: Chance) -> Composition:
             number("Summits", sum(_summits(one.top) for one in ranges)),
             Attribute("Plan", plan.capitalize()),
             Attribute("Light", "West" if law.lit > 0 else "East"),
+            *([Attribute("Sky", sky.capitalize())] if law.skies else []),
         ]
     )
 
@@ -95,6 +106,8 @@ def _ranges(law: Law, chance: Chance, plan: str) -> list[Range]:
     x = np.linspace(low, high, SAMPLES)
     if plan == "peak":
         base, tall = chance(0.72, 0.88), chance(0.85, 0.97) * (0.6 + 0.3 * law.steep)
+        if law.skies:
+            base, tall = chance(0.84, 0.94), chance(0.8, 0.97)
         rise, away = np.zeros(SAMPLES), np.full(SAMPLES, 9.0)
         for k in range(chance.one(1, 2, 3)):
             middle, wide = (chance(0.38, 0.62), chance(0.34, 0.48)) if k == 0 else (chance(0.2, 0.8), chance(0.14, 0.3))
@@ -110,7 +123,8 @@ def _ranges(law: Law, chance: Chance, plan: str) -> list[Range]:
         found, count = [], chance.whole(3, 7)
         for k in range(count):
             depth = (k + 0.5) / count
-            middle, wide = chance(0.18, 0.82), chance(0.1, 0.24) * (0.7 + 0.6 * depth)
+            middle = chance(0.18, 0.82)
+            wide = chance(*((0.16, 0.3) if law.skies else (0.1, 0.24))) * (0.7 + 0.6 * depth)
             base = low + (high - low) * (0.24 + 0.68 * depth) + chance(-0.03, 0.03)
             kept = np.abs(x - middle) < wide
             away = np.abs(x[kept] - middle) / wide
@@ -136,6 +150,41 @@ def _ranges(law: Law, chance: Chance, plan: str) -> list[Range]:
             foot = base + 0.02 + 0.02 * ridge(chance, SAMPLES, 0.4)
         found.append(Range(x, np.maximum(top, low - 0.05), np.maximum(foot, top + 0.01), depth))
     return found
+
+
+def _sky(sheet: Sheet, law: Law, chance: Chance, sky: str, ranges: list[Range]) -> None:
+    """What the farthest range stands before: a disc, hairlines that close towards the ridge, arcs, or slanting rain."""
+    if sky == "bare":
+        return
+    low, high = law.margin, 1 - law.margin
+    crest = ranges[0].x[int(ranges[0].top.argmin())]
+    x, y = float(crest) + chance(-0.3, 0.3), low + chance(0.08, 0.3)
+    if sky == "disc":
+        radius = chance.one(0.06, 0.11, 0.19)
+        x, y = min(max(x, low + radius), high - radius), max(y, low + radius)
+        sheet.disc(x, y, radius, law.accent)
+        if chance.happens(0.5):
+            for k in range(1, 9):  # cut by lines of ground, wider below
+                level = y - radius + 2 * radius * k / 9
+                sheet.stroke([(x - radius, level), (x + radius, level)], 0.0012 * k, 0, BODY)
+    elif sky == "ruled":
+        level, step = low + 0.004, chance(0.008, 0.02)
+        while level < 0.8:
+            begin, end = low + (chance(0.0, 0.2) if chance.happens(0.3) else 0.0), high
+            sheet.stroke([(begin, level), (end, level)], 0.0016, law.accent, 1.0)
+            level += step
+            step = max(0.005, step * chance(0.94, 1.04))
+    elif sky == "arcs":
+        step = chance(0.02, 0.05)
+        for k in range(1, 40):
+            turn = around(96, closed=True)
+            path = np.stack([x + k * step * cosines(turn), y + k * step * sines(turn)], 1)
+            sheet.stroke(path, 0.0014 if k % 4 else 0.006, law.accent, 1.0)
+    elif sky == "rain":
+        lean = chance(0.1, 0.35) * chance.sign()
+        for _ in range(chance.whole(120, 320)):
+            x, y, far = chance(low, high), chance(low, 0.75), chance(0.015, 0.09)
+            sheet.stroke([(x, y), (x + lean * far, y + far)], [0.0006, chance(0.0012, 0.0034)], law.accent, 1.0)
 
 
 def _body(sheet: Sheet, law: Law, one: Range, ink: int, plan: str) -> None:
@@ -222,4 +271,5 @@ def _foot(sheet: Sheet, law: Law, chance: Chance, one: Range, ink: int) -> None:
             sheet.stroke([(x - half, y), (x + half, y)], thick, ink, 0.9, round_ends=True)
 
 
-MASSIF = Voice("massif", "ranges, far to near, with their lit and their dark sides", law, compose)
+MASSIF_1 = Voice("massif", "ranges, far to near, with their lit and their dark sides", law, compose)
+MASSIF = replace(MASSIF_1, law=high_law, edition=2)

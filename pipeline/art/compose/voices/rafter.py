@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.art.compose.chance import Chance, cos, sin
 from pipeline.art.compose.marks import BODY, Composition, Sheet
@@ -30,6 +30,7 @@ class Law:
     uneven: float
     cropped: float  # share of tokens whose frame goes on beyond the picture
     plans: tuple[str, ...]
+    whole: bool = False  # never so near that only a few beams are seen
 
 
 def law(chance: Chance) -> Law:
@@ -52,6 +53,12 @@ def law(chance: Chance) -> Law:
     )
 
 
+def whole_law(chance: Chance) -> Law:
+    """The second edition's: frames that are seen as such, with most of their openings filled."""
+    found = law(chance)
+    return replace(found, whole=True, filled=max(found.filled, 0.7), cropped=min(found.cropped, 0.8))
+
+
 @dataclass(frozen=True)
 class Beam:
     begin: Point
@@ -64,7 +71,7 @@ def compose(law: Law, chance: Chance) -> Composition:
     sheet, plan = Sheet(), chance.of(law.plans)
     cropped = plan != "dome" and chance.happens(law.cropped)
     corners, edges = _mesh(law, chance, plan, 0.25 if cropped else 0.0)
-    edges = _thinned(chance, corners, edges)
+    edges = _thinned(law, chance, corners, edges)
     swirl = law.swirl * chance(0.75, 1.25) * (1 if chance.happens(0.8) else -1)
     lines = _lines(corners, edges, swirl)
     panes = _panes(sheet, law, chance, corners, edges, lines)
@@ -97,7 +104,8 @@ def _mesh(law: Law, chance: Chance, plan: str, beyond: float) -> Mesh:
     low, high = law.margin + 0.03 - beyond, 1 - law.margin - 0.03 + beyond
     if plan == "dome":
         return _dome(chance, (high - low) / 2)
-    count = chance.one(3, 4, 5, 7) if not beyond else chance.one(2, 3, 4, 6)
+    near, far = ((3, 4, 5, 7), (3, 4, 5, 7)) if law.whole else ((3, 4, 5, 7), (2, 3, 4, 6))
+    count = chance.one(*(far if beyond else near))
     tilt, squash = chance.one(0.0, 0.0, math.pi / 4, chance(0.0, 0.8)), chance(0.75, 1.2)
     step = (1 - 2 * law.margin) / count
     points, edges = (_square if plan == "square" else _triangle)(count * 3)
@@ -151,11 +159,11 @@ def _dome(chance: Chance, radius: float) -> Mesh:
     return points, edges
 
 
-def _thinned(chance: Chance, corners: list[Point], edges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _thinned(law: Law, chance: Chance, corners: list[Point], edges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Leave out a region, as a designed emptiness."""
     hole = (
-        (chance(0.15, 0.85), chance(0.15, 0.85), chance(0.12, 0.3))
-        if len(edges) > 40 and chance.happens(0.3)
+        (chance(0.15, 0.85), chance(0.15, 0.85), chance(0.12, 0.2 if law.whole else 0.3))
+        if len(edges) > (100 if law.whole else 40) and chance.happens(0.3)
         else (0.0, 0.0, 0.0)
     )
     kept = []
@@ -301,4 +309,5 @@ def _beam(sheet: Sheet, law: Law, beam: Beam, begin: float, end: float) -> None:
             sheet.stroke([along(e, w * side) for e in ends], w * 0.07, law.line, 1.0)
 
 
-RAFTER = Voice("rafter", "beams in which each rests on the next, all round", law, compose)
+RAFTER_1 = Voice("rafter", "beams in which each rests on the next, all round", law, compose)
+RAFTER = replace(RAFTER_1, law=whole_law, edition=2)
