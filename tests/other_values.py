@@ -22,6 +22,7 @@ OTHER = {
     "palettes": "Kiln,Tide",
     "size": "64",
     "seed": "0",
+    "proofs": "3",
     "device": "cpu",
     "threads": "3",
     "encoder": "fpng",

@@ -35,6 +35,7 @@ from pipeline.art.draw.marking import (
 from pipeline.art.source import About, ArtPlan, Asked, Origin, Redrawer, Work, encoder_of
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec
+from pipeline.base.workspace import Workspace
 from pipeline.ledger import Run
 from pipeline.mark.watermark import Mark
 from pipeline.settings import Settings
@@ -75,6 +76,10 @@ class Drawn:
         asked.observer.notice("opening the generator")
         art = self._settings.art
         generator = self._generator = _load(model_of(art, asked.seed), art.device, art.threads or None)
+        if art.proofs > 1:
+            from pipeline.art.draw.taste import read_judge
+
+            read_judge(Workspace(self._settings.folder).judge(asked.seed))
         return ArtPlan(fingerprint(generator, art.size, art.encoder, is_marked=_is_to_be_marked(art)))
 
     def check(self, run: Run) -> None:
@@ -113,7 +118,9 @@ class Drawn:
         run, collection, tokens = work.run, work.collection, work.ledger.tokens
         generator = self._for(run)
         layouts = layouts_of(generator, tokens.drawn_from(run.collection, first - WINDOW))
-        gate = Gate(collection.seed, tokens.hashes(run.collection), run.duplicate_bits, layouts)
+        proofs = int(run.arguments.get("proofs") or 1)
+        ranked = ranked_by(work.workspace, collection.seed, generator) if proofs > 1 else None
+        gate = Gate(collection.seed, tokens.hashes(run.collection), run.duplicate_bits, layouts, proofs, ranked)
         return generate(todo, generator, run.size, gate, work.image, encoder_of(run), _finish(work))
 
     def _for(self, run: Run) -> Generator:
@@ -271,6 +278,14 @@ def model_of(art: ArtSettings, seed: int = 0) -> str:
     from pipeline.art.draw.composed import choice_of, written
 
     return choice_of(written(art.model, **chosen), seed).name
+
+
+def ranked_by(workspace: Workspace, seed: int, generator: Generator) -> Callable[[Sequence[int]], list[int]]:
+    """How the judge of a collection puts seeds of its tokens in order. Raises GenerationError where none has learned."""
+    from pipeline.art.draw.taste import read_judge
+
+    judge = read_judge(workspace.judge(seed))
+    return lambda seeds: judge.ranked(generator.draw, seeds)
 
 
 def _load(model: str, device: str, threads: int | None) -> Generator:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 COLUMNS, ROWS = 10, 10  # of a page: more pictures get pages of their own
-SIDE = 320  # of a picture on it: large enough to choose by
+SIDE, LEAST = 320, 160  # of a picture on it: large enough to choose by, and no larger than it is, but for its label
 GAP = 6  # pixels between pictures
 LABEL = 16  # pixels below each
 PAPER, INK = (250, 250, 247), (70, 70, 70)
@@ -40,6 +40,11 @@ def contact_sheets(pictures: Iterable[tuple[str, Image]], path: Path, side: int 
             _laid_out(page, side).save(file, "PNG")
         written.append(target)
     return written
+
+
+def side_for(size: int) -> int:
+    """How wide pictures of this size stand on a sheet."""
+    return min(SIDE, max(size, LEAST))
 
 
 def _pages(pictures: Iterable[tuple[str, Image]], side: int) -> Iterator[list[tuple[str, Image]]]:

@@ -7,12 +7,14 @@ chain/                   state of the embedded chain
 backup/                  the ledger as it was before and after the last run
 export/                  what `export` wrote
 keys/                    keystore files that `account` made
+judge/                   <digest of a collection's seed>.json, what `judge` learned
 cache/                   thumbnails of the gallery; may be deleted at any time
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +50,9 @@ class Workspace:
     @property
     def thumbnails(self) -> Path:
         return self.folder / "cache" / "thumbnails"
+
+    def judge(self, collection_seed: int) -> Path:
+        return self.folder / "judge" / f"{hashlib.sha256(str(collection_seed).encode()).hexdigest()[:16]}.json"
 
     def image(self, collection_id: int, token_id: int, suffix: str = ".png") -> Path:
         return self.folder / "images" / str(collection_id) / f"{token_id}{suffix}"

@@ -1,4 +1,4 @@
-"""Verbs about pictures: `generate`, `voices`, `reject`, `rarity`."""
+"""Verbs about pictures: `check`, `generate`, `voices`, `reject`, `judge`, `rarity`."""
 
 from __future__ import annotations
 
@@ -139,6 +139,26 @@ def tell_sheets(call: Call, run: Run, sheets: Sequence[Path]) -> None:
     call.next("pins and mints what was drawn", *words_of(run, call.config))
 
 
+def _judge(call: Call) -> int:
+    from pipeline.after.judging import train_judge
+    from pipeline.cli.terminal import progress_on_stderr
+
+    with progress_on_stderr() as observer:
+        found = train_judge(call.config, call.workspace, chosen_name(call), observer)
+    if call.as_json:
+        print_json(found)
+        return 0
+    print(found.file)
+    say(f"learned from {found.kept} kept and {found.rejected} rejected pictures of {found.collection}.")
+    say(
+        f"of decisions that it was not shown it put the kept picture first in {found.held_out:.0%} of pairs; chance is 50 %."
+    )
+    call.next(
+        "lets it take the best of three", "mint", "--count", 10, "--more", "--proofs", 3, "--name", found.collection
+    )
+    return 0
+
+
 def _rarity(call: Call) -> int:
     from pipeline.after.rarity import rarity_report
 
@@ -219,6 +239,13 @@ VERBS = (
         ("reject 7 12", "reject 7 --json"),
         (),
         (("token_id", {"metavar": "TOKEN_ID", "nargs": "+", "help": "ids of drawn tokens of the unfinished run"}),),
+    ),
+    Verb(
+        "judge",
+        _judge,
+        "learn which pictures of a collection you keep, from what you rejected; --proofs asks it",
+        ("judge", "judge --name 'Night Linos' --json", "mint --count 10 --more --proofs 3"),
+        (Scope.NAME, "model", Scope.MACHINE),
     ),
     Verb(
         "rarity",

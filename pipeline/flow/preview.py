@@ -12,8 +12,8 @@ from pipeline.art.draw import Gate, drawn, load_generator, token_seed
 from pipeline.art.draw.encode import encode_png
 from pipeline.art.draw.layouts import layouts_of
 from pipeline.art.draw.stage import draw
-from pipeline.art.drawn import is_installed, model_of
-from pipeline.art.sheet import COLUMNS, ROWS, contact_sheets
+from pipeline.art.drawn import is_installed, model_of, ranked_by
+from pipeline.art.sheet import COLUMNS, ROWS, contact_sheets, side_for
 from pipeline.art.source import ArtSource, Asked, Previews, Work, installed, open_source, recorded
 from pipeline.base.errors import BadArgument, PipelineError
 from pipeline.base.files import write_whole
@@ -95,7 +95,9 @@ def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: O
         return _sheet_of(source, config, seed, count, sheet, observer)
     near = config.art.duplicate_bits
     generator, told = _generator(config, seed), list[OnSheet]()
-    gate = Gate(seed, near=near, layouts=layouts_of(generator))
+    proofs = config.art.proofs
+    ranked = ranked_by(Workspace(config.folder), seed, generator) if proofs > 1 else None
+    gate = Gate(seed, near=near, layouts=layouts_of(generator), proofs=proofs, ranked=ranked)
 
     def pictures() -> Iterator[tuple[str, Image.Image]]:
         specs = (TokenSpec(token_id, token_seed(seed, token_id), NOBODY) for token_id in range(1, count + 1))
@@ -106,7 +108,7 @@ def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: O
             observer.progress("draw", taken.token_id, count)
             yield str(taken.token_id), Image.fromarray(drawing.pixels)
 
-    pages = contact_sheets(pictures(), sheet)
+    pages = contact_sheets(pictures(), sheet, side_for(config.art.size))
     return SheetDrawn(generator.name, seed, config.art.size, tuple(pages), tuple(told))
 
 
@@ -132,7 +134,9 @@ def draw_run(source: ArtSource, work: Work) -> list[Path]:
         ensure_cover(source, work)
     for _ in Artworks(source, work):
         pass
-    return contact_sheets(_drawn(work, range(work.run.start, work.run.start + work.run.count)), _sheet(work))
+    return contact_sheets(
+        _drawn(work, range(work.run.start, work.run.start + work.run.count)), _sheet(work), side_for(work.run.size)
+    )
 
 
 def sheet_of_minted(work: Work) -> list[Path]:
@@ -141,7 +145,9 @@ def sheet_of_minted(work: Work) -> list[Path]:
     shown = min(run.count, page)
     try:
         return contact_sheets(
-            _drawn(work, [run.start + n * run.count // shown for n in range(shown)]), sheet_of_run(work)
+            _drawn(work, [run.start + n * run.count // shown for n in range(shown)]),
+            sheet_of_run(work),
+            side_for(run.size),
         )
     except (OSError, PipelineError) as error:  # the tokens are on the chain: no page is worth a failed mint
         work.observer.notice(f"the contact sheet was not written: {error}")

@@ -112,6 +112,23 @@ class Tokens:
         )
         return [row["plan"] for row in rows]
 
+    def kept(self, collection: int) -> dict[int, int]:
+        """The seeds of the collection's tokens that were pinned, and so seen and not rejected, by token id."""
+        rows = self._db.rows(
+            "SELECT t.token_id, t.seed FROM token t JOIN batch b ON b.id = t.batch"
+            " WHERE t.collection = ? AND b.state <> 'planned' AND t.state = 'generated' ORDER BY t.token_id",
+            (collection,),
+        )
+        return {row["token_id"]: row["seed"] for row in rows}
+
+    def rejected(self, collection: int) -> list[tuple[int, int]]:
+        """Token id and attempt of each picture of the collection that somebody rejected."""
+        rows = self._db.rows(
+            "SELECT ref, data FROM event WHERE kind = 'token.rejected' AND ref LIKE ? ORDER BY seq",
+            (f"{collection}/%",),
+        )
+        return [(int(row["ref"].partition("/")[2]), int(json.loads(row["data"])["attempt"])) for row in rows]
+
     # ── of one batch ─────────────────────────────────────────────────────────────────────────────────────────
 
     def specs(self, plan: BatchPlan) -> list[TokenSpec]:

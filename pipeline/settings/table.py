@@ -235,6 +235,9 @@ class ArtSettings(Section):
         *(Scope.COLLECTION,),
         remote=True,
     )
+    proofs: int = setting(
+        whole(1, 8), 1, "attempts of each token of which the judge takes the best, see `pipeline judge`", Scope.ART
+    )
     device: str = setting(words("NAME"), "auto", "cpu, cuda, cuda:1, mps; auto: the best there is", Scope.MACHINE)
     threads: int = setting(whole(0, 1024), 0, "CPU threads of the generator; 0: one for each core", Scope.MACHINE)
     encoder: str = setting(one_of("pillow", "fpng"), "pillow", "PNG: pillow; fpng: fast, larger files", Scope.ART)

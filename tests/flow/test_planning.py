@@ -299,7 +299,7 @@ SCOPES = {
     Scope.WORKSPACE: "workspace",
     Scope.NAME: "name",
     Scope.COLLECTION: "symbol description artist statement licence external_url royalty_bps royalty_receiver cover max_supply seed",
-    Scope.ART: "model voice material palettes size encoder",
+    Scope.ART: "model voice material palettes size proofs encoder",
     Scope.RUN: "images editions pin to batch",
     Scope.GATE: "duplicate_bits",
     Scope.MACHINE: "device threads",

@@ -107,7 +107,10 @@ def test_a_run_that_stops_once_drawn_has_sent_nothing_and_goes_on_later(pipeline
     (sheet,) = ended.json["sheets"]
     with Image.open(tmp_path / sheet) as page:
         assert page.width > 300
-    assert "`reject` with" in ended.err and "pipeline mint --count 6 --size 32 --seed 11 --batch 2" in ended.err
+    assert (
+        "`reject` with" in ended.err
+        and "pipeline mint --count 6 --voice braid --size 32 --seed 11 --batch 2" in ended.err
+    )
 
     before = images(tmp_path)
     again = pipeline(*MINT, "--stop-after", "generate")

@@ -13,7 +13,7 @@ The hash is the perceptual one of C. Zauner, "Implementation and Benchmarking of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,9 @@ class Gate:
 
     `drawn` has the hashes of the tokens that are drawn already, by token id. Tokens whose hashes differ in at most
     `near` bits are duplicates, and so are those whose layouts are one; with None nothing is compared.
+
+    With `proofs` attempts are tried by so many at a time, in the order in which `ranked` puts their seeds. The first of each
+    so many begins anew; a token that is begun at another one was chosen, or rejected, there: it is drawn as it is.
     """
 
     def __init__(
@@ -53,9 +56,12 @@ class Gate:
         drawn: Mapping[int, int] | None = None,
         near: int | None = NEAR,
         layouts: Layouts | None = None,
+        proofs: int = 1,
+        ranked: Callable[[Sequence[int]], list[int]] | None = None,
     ) -> None:
         import numpy as np
 
+        self._proofs, self._ranked = proofs, ranked
         self._layouts = None if near is None else layouts
 
         self._collection_seed, self._near = collection_seed, near
@@ -70,8 +76,7 @@ class Gate:
         Raises NothingPasses after ATTEMPTS attempts, with what was wrong with them.
         """
         refused: dict[str, int] = {}
-        for attempt in range(spec.attempt, spec.attempt + ATTEMPTS):
-            seed = spec.seed if attempt == spec.attempt else token_seed(self._collection_seed, spec.token_id, attempt)
+        for attempt, seed in self._tried(spec):
             drawing = draw(seed)
             hashed = phash(drawing.pixels)
             flaw = drawing.flaw or self._flaw(spec.token_id, attempt, drawing, hashed)
@@ -83,6 +88,19 @@ class Gate:
             refused[flaw] = refused.get(flaw, 0) + 1
         told = ", ".join(f"{count} {flaw}" for flaw, count in refused.items())
         raise NothingPasses(token_id=spec.token_id, attempts=ATTEMPTS, first=spec.attempt, told=told)
+
+    def _tried(self, spec: TokenSpec) -> Iterator[tuple[int, int]]:
+        """Attempts and their seeds, in the order in which they are drawn."""
+        seeds = {
+            attempt: spec.seed if attempt == spec.attempt else token_seed(self._collection_seed, spec.token_id, attempt)
+            for attempt in range(spec.attempt, spec.attempt + ATTEMPTS)
+        }
+        if self._ranked is None or self._proofs < 2 or spec.attempt % self._proofs:
+            yield from seeds.items()
+            return
+        for first in range(spec.attempt, spec.attempt + ATTEMPTS, self._proofs):
+            some = {seeds[at]: at for at in range(first, first + self._proofs) if at in seeds}
+            yield from ((some[seed], seed) for seed in self._ranked(list(some)))
 
     def _flaw(self, token_id: int, attempt: int, drawing: Drawing, hashed: int) -> str:
         if is_blank(drawing.pixels):

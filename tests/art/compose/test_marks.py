@@ -27,7 +27,7 @@ GOLDEN = {
     "town": "b41027cd0195f25283a3cc24fa0fdcce",
     "massif": "e619f2b87c4a6c1f95de2acfc8bd6cfc",
     "grove": "6f6b052f95b501fadce9f1d9bde0a58d",
-    "fold.2": "82e1bd488bfe650dcd8e2861e849059f",
+    "fold.2": "5888b5803f81b916317ba470a60daefb",
     "rafter.2": "10ff56b1210df190a15b2cd048b2b906",
     "massif.2": "a11f697afdfe8af49bd0dbd90e1936df",
 }

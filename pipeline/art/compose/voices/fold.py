@@ -56,11 +56,10 @@ def law(chance: Chance) -> Law:
     )
 
 
-def calm_law(chance: Chance) -> Law:
-    """The second edition's: no tangles of thin ribbons, and a ribbon alone is as large as the sheet allows."""
+def through_law(chance: Chance) -> Law:
+    """The second edition's: most sheets have ribbons that come from beyond them and go on; none has a tangle."""
     found = law(chance)
-    plans = tuple(plan for plan in found.plans if plan != "thin")
-    return replace(found, widest=0.32, calm=True, plans=plans)
+    return replace(found, widest=0.32, calm=True, plans=("through", "through", chance.one("coil", "pair", "through")))
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,9 @@ PLANS = {
     "thin": ((2, 5), (0.014, 0.034), (12, 26), (8.0, 40.0)),
 }
 CALM = {
-    "one": ((1, 1), (0.13, 0.2), (5, 9), (1.8, 4.5)),
-    "pair": ((2, 3), (0.08, 0.15), (4, 8), (2.2, 6.0)),
-    "crowd": ((3, 5), (0.05, 0.095), (4, 8), (3.0, 9.0)),
-    "coil": ((1, 1), (0.1, 0.16), (7, 13), (2.2, 4.0)),
+    "through": ((3, 6), (0.03, 0.2), (3, 5), (0.0, 0.0)),
+    "pair": ((2, 3), (0.1, 0.17), (4, 7), (2.2, 5.0)),
+    "coil": ((1, 1), (0.12, 0.16), (7, 13), (2.2, 4.0)),
 }
 
 
@@ -94,8 +92,12 @@ def compose(law: Law, chance: Chance) -> Composition:
     drawn = folds = 0
     count = chance.whole(*ribbons)
     for ribbon in range(count):
-        width = chance(*widths) * (chance.one(0.35, 1.0, 1.6) if count > 2 else 1.0)
-        path = _walk(law, chance, plan, width, chance.whole(*pieces), long)
+        if plan == "through":  # from slabs below to a hairline on top
+            width = widths[1] * (1 - (ribbon + chance(0.0, 0.5)) / (count + 0.5)) + widths[0] * 0.4
+            path = _through(law, chance, width, chance.whole(*pieces))
+        else:
+            width = chance(*widths) * (chance.one(0.35, 1.0, 1.6) if count > 2 else 1.0)
+            path = _walk(law, chance, plan, width, chance.whole(*pieces), long)
         if len(path) < 3:
             continue
         if plan in LOOSE:
@@ -111,6 +113,8 @@ def compose(law: Law, chance: Chance) -> Composition:
         _ribbon(sheet, law, chance, path, width, inks)
         drawn += 1
         folds += len(path) - 2
+    if plan == "through":
+        sheet.frame(law.margin)
     return sheet.composition(
         [
             number("Ribbons", drawn),
@@ -141,6 +145,27 @@ def _walk(law: Law, chance: Chance, plan: str, width: float, pieces: int, long: 
                 heading = after
                 break
             heading = heading if piece else chance.whole(0, 23)
+        else:
+            break
+    return path
+
+
+def _through(law: Law, chance: Chance, width: float, pieces: int) -> list[Point]:
+    """From beyond the sheet over its middle, with creases well inside, and out again."""
+    heading = chance.whole(0, 23)
+    angle = heading * law.step + law.offset
+    x, y = chance(0.22, 0.78), chance(0.22, 0.78)  # the first crease
+    path = [(x - cos(angle) * 1.6, y - sin(angle) * 1.6), (x, y)]
+    for piece in range(pieces):
+        for _ in range(TRIES):
+            after = heading + chance.of(law.turns)
+            angle = after * law.step + law.offset
+            far = 1.6 if piece == pieces - 1 else chance(0.2, 0.75)
+            to = (path[-1][0] + cos(angle) * far, path[-1][1] + sin(angle) * far)
+            if far > width * 1.4 and (piece == pieces - 1 or (0.1 < to[0] < 0.9 and 0.1 < to[1] < 0.9)):
+                path.append(to)
+                heading = after
+                break
         else:
             break
     return path
@@ -266,4 +291,4 @@ def _shade(sheet: Sheet, piece: Piece, width: float, ink: int) -> None:
 
 
 FOLD_1 = Voice("fold", "paper ribbons, folded flat, over and under themselves", law, compose)
-FOLD = replace(FOLD_1, law=calm_law, edition=2)
+FOLD = replace(FOLD_1, law=through_law, edition=2)
