@@ -67,7 +67,7 @@ class Drawn:
         """That of what draws it: a voice, or a generator that is known by its name. A file's name is its owner's affair."""
         art = self._settings.art
         if decides_once(art.model):
-            return model_of(art, seed).split(":")[1].capitalize()
+            return model_of(art, seed).split(":")[1].partition(".")[0].capitalize()
         if art.model in BUILT_IN:
             return "Lino"
         return art.model.capitalize() if is_installed(art.model) else ""

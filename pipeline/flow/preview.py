@@ -124,7 +124,7 @@ def _sheet_of(source: Previews, config: Settings, seed: int, count: int, sheet: 
             observer.progress("draw", one.token_id, count)
             yield str(one.token_id), shown(Image.fromarray(one.drawing.pixels))
 
-    pages = contact_sheets(pictures(), sheet)
+    pages = contact_sheets(pictures(), sheet, side_for(config.art.size))
     return SheetDrawn(config.art.layers or config.art.model, seed, config.art.size, tuple(pages), tuple(told))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.art.draw import is_composed
+from pipeline.art.draw import decides_once
 from pipeline.art.draw.marking import unmarked_renderer
 from pipeline.art.source import Stated
 from pipeline.base.errors import NoSuch
@@ -12,8 +12,8 @@ from pipeline.settings import Settings
 
 
 def scales(model: str) -> bool:
-    """Whether a model draws the same picture at any size: a composer does, whose marks are shapes and no pixels."""
-    return is_composed(model)
+    """Whether a model draws the same picture at any size: a composer, whose marks are shapes, and `lino`, a function of the plane."""
+    return decides_once(model) != ""
 
 
 def redrawn(config: Settings, run: Run, token: Token, width: int) -> bytes:
