@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.after.report import reading
+from pipeline.art.draw import load_generator
+from pipeline.art.draw.taste import PROOF, learn, write_judge
 from pipeline.art.drawn import is_installed
 from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
@@ -33,9 +35,6 @@ def train_judge(settings: Settings, workspace: Workspace, name: str | None, obse
     An earlier judge is replaced. Raises BadArgument for a collection of images, and where a run waits whose tokens the
     earlier judge chooses; GenerationError for too few decisions.
     """
-    from pipeline.art.draw import load_generator
-    from pipeline.art.draw.taste import PROOF, learn, write_judge
-
     with reading(workspace, name) as (ledger, collection):
         runs = ledger.runs.of(collection.id)
         kept = list(ledger.tokens.kept(collection.id).values())
