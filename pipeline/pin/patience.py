@@ -60,13 +60,12 @@ class Patience:
         for attempt in range(1, tries + 1):
             try:
                 with self._slot() as began:
-                    result = work()
+                    result = self._attempt(work, began)
                 self._went_well()
                 return result
             except PipelineError as error:
                 if not error.retryable:
                     raise
-                self._went_badly(began)
                 wait_s = self._wait_s(attempt, error)
                 within_s = error.fields.get("within_s")
                 is_too_late = within_s is not None and self._clock() - first + wait_s > within_s
@@ -76,6 +75,15 @@ class Patience:
                 log.warning("%s; trying again in %.1f s", error, wait_s)
                 self._pause(wait_s)
         raise AssertionError("unreachable")
+
+    def _attempt(self, work: Callable[[], T], began: float) -> T:
+        """One try. What it teaches is known before its place is given to the next, who would run into the same."""
+        try:
+            return work()
+        except PipelineError as error:
+            if error.retryable:
+                self._went_badly(began)
+            raise
 
     @contextmanager
     def _slot(self) -> Iterator[float]:

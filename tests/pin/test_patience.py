@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 
 import pytest
@@ -130,13 +129,14 @@ def test_a_place_that_does_well_gets_more_at_once_and_one_in_trouble_half(clock:
     assert patience.at_once == 1
 
 
-def test_a_storm_of_429_is_got_through_with_few_requests() -> None:
-    """A service that refuses whoever asks while two others are being served: all get through, most without a refusal."""
+def test_a_storm_of_429_is_got_through_with_few_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that refuses whoever asks while two others are being served: all get through, most without a refusal.
+
+    The pauses are as ever, five hundred times shorter.
+    """
+    monkeypatch.setattr("pipeline.pin.patience.FIRST_PAUSE_S", 0.002)
     lock, inside, refused, served = threading.Lock(), [0], [0], [0]
     breath = threading.Event()
-
-    def pause(pause_s: float) -> None:
-        breath.wait(random.uniform(0, 0.004))
 
     def service() -> None:
         with lock:
@@ -150,11 +150,13 @@ def test_a_storm_of_429_is_got_through_with_few_requests() -> None:
         if crowded:
             raise gone()
 
-    patience = Patience(tries=50, budget_s=1e9, pause=pause)
+    patience = Patience(tries=50, budget_s=1e9)
     threads = [threading.Thread(target=lambda: [patience.call(service) for _ in range(20)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert served[0] == 160
+    # However the threads are scheduled: who is one too many is refused once, and then it takes some that are served until
+    # so many are let in again.
     assert refused[0] < served[0]

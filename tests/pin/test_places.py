@@ -113,7 +113,7 @@ def bucket(kubo: Any) -> Iterator[S3Service]:
         return status, headers, body
 
     front = Server(answer)
-    yield S3Service(front.url, "art", "key", "secret", kubo.gateway, public_s=30)
+    yield S3Service(front.url, "art", "key", "secret", kubo.gateway, public_s=300)
     front.close()
     server.stop()
 
@@ -121,7 +121,7 @@ def bucket(kubo: Any) -> Iterator[S3Service]:
 def test_embedded_kubo_and_filebase_have_the_same_root(
     kubo: Any, bucket: S3Service, store: CarStore, root: PinnedRoot
 ) -> None:
-    node = KuboPinner(kubo.address, timeout_s=60)
+    node = KuboPinner(kubo.address, timeout_s=600)
     node.pin(store.path(root.cid), root, "Lino")  # its gateway is the one that proves what the bucket says
     pinners = {"embedded": store, "kubo": node, "filebase": bucket}
     pins = Places(pinners).pin(store.path(root.cid), root, "Lino")
