@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,9 +97,10 @@ def _voices(call: Call) -> int:
     if call.as_json:
         print_json(found)
         return 0
-    print_table(("voice", "what it is"), [(told.voice, told.about) for told in found.voices])
+    print_table(("voice", "what it is"), [(told.voice, told.about) for told in found.voices], wrap=True)
     print(f"materials: {', '.join(found.materials)}")
-    print(textwrap.fill(f"palettes: {', '.join(found.palettes)}", 100))
+    width = min(100, shutil.get_terminal_size().columns)
+    print(textwrap.fill(f"palettes: {', '.join(found.palettes)}", width))
     for file in found.files:
         print(file)
     if not found.files:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MARK_COLOURS = {"✓": "green", "✗": "bold red", "!": "bold yellow"}
 MAX_CELL = 10_000  # characters
 WIDE = 200  # columns of a table that nobody's terminal has to show
+FEW_WORDS = 24  # columns
 INDENT, LABEL = 2, 10  # columns
 
 Facts = dict[str, tuple[str, ...]]  # by label: words that are kept whole
@@ -50,24 +51,51 @@ def fields_of(result: Any, but: Sequence[str] = ()) -> list[tuple[str, Any]]:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, wrap: bool = False) -> None:
+    """Print a table; on a terminal that is too narrow for one, a row is a block with a line for each of its values."""
     from rich import box
+    from rich.cells import cell_len
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
+    console, cells = _console(), [["" if cell is None else cell for cell in row] for row in rows]
+    words = [[printable(cell, MAX_CELL, lines=True) for cell in row] for row in cells]
     table = Table(box=box.SIMPLE_HEAD, show_header=any(headings), pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold" if wrap else "ellipsis", no_wrap=not wrap)
-    for row in rows:
-        words = ("" if cell is None else printable(cell, MAX_CELL, lines=True) for cell in row)
-        table.add_row(*(Text(word, style=MARK_COLOURS.get(word, "")) for word in words))
-    _console().print(table)  # in colour on a terminal alone, and never under NO_COLOR
+    for place, heading in enumerate(headings):
+        is_number = bool(cells) and all(isinstance(row[place], int) or not row[place] for row in cells)
+        table.add_column(
+            heading,
+            overflow="fold" if wrap else "ellipsis",
+            no_wrap=not wrap or place < len(headings) - 1,
+            justify="right" if is_number and heading else "left",
+        )
+    for row in words:
+        table.add_row(*(Text(word, style=MARK_COLOURS.get(word, "")) for word in row))
+    needed = Measurement.get(console, console.options.update(width=MAX_CELL), table).maximum
+    if wrap:  # the last column may be as narrow as a few words
+        longest = max((cell_len(line) for row in words for line in row[-1].splitlines()), default=0)
+        needed -= max(0, longest - FEW_WORDS)
+    if console.is_terminal and needed > console.width:
+        for row in words:
+            _print_record(headings, row, console.width)
+        return
+    console.print(table)  # in colour on a terminal alone, and never under NO_COLOR
+
+
+def _print_record(headings: Sequence[str], row: Sequence[str], width: int) -> None:
+    """A row below its first word, or the first two where one is a mark: each value beside its heading, nothing empty."""
+    first = 1 if headings[0] else 2
+    print(" ".join(row[:first]))
+    for line in facts_lines(dict(zip(headings[first:], ((word,) for word in row[first:]), strict=True)), width):
+        print(line)
 
 
 def facts_lines(facts: Facts, width: int, deeper: int = 0) -> list[str]:
     """A line for each fact; a word that would not fit beside the one before stands below it, whole."""
+    longest = max(LABEL, *(len(label) + 2 for label in facts)) if facts else LABEL
     lines = []
     for label, words in facts.items():
-        left = " " * (INDENT + deeper) + label.ljust(LABEL)
+        left = " " * (INDENT + deeper) + label.ljust(longest)
         line = left
         for number, word in enumerate(filter(None, words)):
             if number and len(line) + len(word) + 2 > width:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -174,6 +175,15 @@ def test_a_terminal_that_can_show_pictures_does_and_nothing_else_gets_any(minted
             and not {"\N{UPPER HALF BLOCK}", "\N{LOWER HALF BLOCK}"} & {*told}
             and "\x1b_G" not in told
         )
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_no_value_of_a_table_is_cut_at_any_width(minted: Path, columns: int) -> None:
+    for verb in ("status", "pins", "rarity"):
+        shown = _at_a_terminal(minted, verb, columns=columns, NO_COLOR="1")
+        assert "Warren" in shown or verb == "rarity"
+        assert re.findall(r"\w…(?![0-9a-f]{4})", shown.replace("bafybei…", "")) == [], shown
+        assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines())) <= columns
 
 
 def test_one_token_is_told_with_name_rank_date_and_what_was_paid(pipeline: Pipeline, minted: Path) -> None:
