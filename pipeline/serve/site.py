@@ -106,6 +106,7 @@ def write_site(
     `url` is where it will be found, without which previews of links have no picture; `gateway` is where links to content
     lead. Raises BadArgument where the folder holds anything else, or nothing is minted yet; WorkspaceUnwritable.
     """
+    folder = folder.resolve()
     if folder.exists() and not (folder / MARK).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadArgument(
             name="--site", value=str(folder), expected="a new folder, or one that an earlier export wrote"

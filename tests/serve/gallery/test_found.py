@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from conftest import pipeline_in
 from folders import GLB, MP4, SVG, write
-from galleries import Served, application, mint_in, serving
+from galleries import Served, application, file_server, mint_in, serving
 from playwright.sync_api import expect
 
 from pipeline.base.workspace import Workspace
@@ -149,3 +151,26 @@ def test_animations_are_those_of_the_ledger_whole_in_parts_and_from_their_car(fo
             "path": None,
             "web_page": "https://example.org/6.mp4",
         }
+
+
+def test_in_a_folder_drawings_are_seen_films_are_played_and_no_page_runs(
+    found: Workspace, tmp_path: Path, open_page: Any
+) -> None:
+    """What a token's own page loads could not be held back there, so that it is left at the gateway."""
+    ended = pipeline_in(found.folder.parent)("export", "--site", tmp_path / "show")
+    assert ended.code == 0, ended.err
+    assert not [path for path in (tmp_path / "show" / "media").rglob("*.html")]
+    with file_server(tmp_path / "show") as url:
+        page = open_page(url)
+        expect(page.locator(".cell.there")).to_have_count(6)
+        page.goto(f"{url}/art/3/")
+        expect(page.locator(".frame.there")).to_be_visible()
+        page.goto(f"{url}/art/1/")
+        expect(page.locator(".frame.there")).to_be_visible()
+        expect(page.get_by_role("button", name="Run the page")).to_have_count(0)
+        assert page.request.get(f"{url}{_film(tmp_path / 'show')}").headers["content-type"] == "video/mp4"
+
+
+def _film(site: Path) -> str:
+    path: str = json.loads((site / "data" / "1" / "tokens" / "4.json").read_text())["animation"]["path"]
+    return path

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import ipaddress
 import json
 import re
-import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import pipeline_in
-from galleries import COUNT, Served, application, serving
+from galleries import COUNT, Served, application, file_server, serving
 from playwright.sync_api import Page, expect
 
 from pipeline.base.workspace import Workspace
@@ -190,20 +187,8 @@ def folder(minted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> tuple
 def hosts(folder: tuple[Path, str], minted: Workspace) -> Iterator[dict[str, str]]:
     """The folder at a plain file server, below a path there, and at our own gateway."""
     site, cid = folder
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None:
-            return
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site.parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with serve_gateway(gateway_app(minted.cars), 0) as gateway:
-        yield {
-            "files": f"http://127.0.0.1:{server.server_port}/show/",
-            "gateway": f"{gateway.replace('127.0.0.1', 'localhost')}/ipfs/{cid}/",
-        }
-    server.shutdown()
-    server.server_close()
+    with file_server(site.parent) as files, serve_gateway(gateway_app(minted.cars), 0) as gateway:
+        yield {"files": f"{files}/show/", "gateway": f"{gateway.replace('127.0.0.1', 'localhost')}/ipfs/{cid}/"}
 
 
 @pytest.mark.parametrize("host", ["files", "gateway"])

@@ -2,6 +2,7 @@
 
 import { el } from "./dom.js";
 import { locked, source } from "./api.js";
+import { IN_FOLDER } from "./places.js";
 
 const VERBS = { video: "Play the video", audio: "Play the sound", page: "Run the page" };
 
@@ -18,7 +19,7 @@ export class Moving {
     const { animation } = this.token;
     if (!animation) return [];
     if (animation.kind === "elsewhere") return [el("p", { class: "muted" }, "It has an animation elsewhere, which this page does not load: see Content.")];
-    if (!animation.path) return [];
+    if (!animation.path) return IN_FOLDER && animation.kind === "page" ? [el("p", { class: "muted" }, "It has a page of its own, which runs at the gateway: see Content.")] : [];
     if (animation.kind === "model") return this.model();
     if (animation.kind === "page" && locked()) return [el("p", { class: "muted" }, "Its page runs only where reading needs no token, or at the gateway: see Content.")];
     this.button = el("button", { type: "button", "aria-pressed": "false", onclick: () => (this.player ? this.stop() : this.start()) }, VERBS[animation.kind]);
