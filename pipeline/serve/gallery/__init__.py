@@ -7,10 +7,11 @@ media.py      images and thumbnails, and larger ones that are drawn again
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import PurePath
 
@@ -28,6 +29,7 @@ TYPES = {
     ".woff2": "font/woff2",
     ".txt": "text/plain",  # the typeface's licence
 }
+PACKED = ("text/html", "text/css", "text/javascript", "image/svg+xml")  # a third of their bytes; typefaces are packed
 # Nothing inline, nothing from elsewhere, no plug-ins, no frames but a token's own page, which is sandboxed on both sides
 # (media.py), and no text that becomes markup (Trusted Types).
 POLICY = (
@@ -65,15 +67,22 @@ class StaticFile:
 
     @property
     def tag(self) -> str:
-        return f'"{hashlib.sha256(self.data).hexdigest()[:32]}"'
+        return hashlib.sha256(self.data).hexdigest()[:32]
 
 
 def answer(request: Request, file: StaticFile, status: int = 200, headers: Mapping[str, str] = HEADERS) -> Response:
-    """A file of the page, or that it has not changed."""
-    told = {**headers, "ETag": file.tag}
-    if status == 200 and request.headers.get("if-none-match") == file.tag:
+    """A file of the page, packed for whoever takes that, or that it has not changed."""
+    packs = file.kind in PACKED and "gzip" in request.headers.get("accept-encoding", "")
+    tag = f"{file.tag}-gzip" if packs else file.tag
+    told = {**headers, "ETag": f'"{tag}"', "Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if packs else {})
+    if status == 200 and request.headers.get("if-none-match") == told["ETag"]:
         return Response(status_code=304, headers=told)
-    return Response(file.data, status, told, file.kind)
+    return Response(_packed(file.data) if packs else file.data, status, told, file.kind)
+
+
+@lru_cache(maxsize=128)
+def _packed(data: bytes) -> bytes:
+    return gzip.compress(data, 6, mtime=0)
 
 
 @cache

@@ -54,6 +54,17 @@ def test_a_link_to_a_token_tells_a_chat_its_name_and_shows_its_picture(served: S
     assert httpx.get(Head(httpx.get(f"{served.url}/lino").text).told["og:image"]).status_code == 200
 
 
+def test_a_page_is_packed_for_who_takes_it_and_asked_again_is_not_sent(served: Served) -> None:
+    for path in ("lino/3", "gallery/app.js"):
+        plain = httpx.get(f"{served.url}/{path}", headers={"Accept-Encoding": "identity"})
+        packed = httpx.get(f"{served.url}/{path}")
+        assert packed.headers["content-encoding"] == "gzip" and packed.content == plain.content
+        assert int(packed.headers["content-length"]) < len(plain.content) / 2
+        assert packed.headers["etag"] != plain.headers["etag"] and packed.headers["vary"] == "Accept-Encoding"
+        known = {"If-None-Match": packed.headers["etag"]}
+        assert httpx.get(f"{served.url}/{path}", headers=known).status_code == 304
+
+
 def test_behind_a_proxy_links_have_the_name_that_was_asked_for(minted: Workspace) -> None:
     rules = Rules(frozenset({"art.example.org", "127.0.0.1"}), proxies=(ipaddress.ip_network("127.0.0.0/8"),))
     with serving(Door(application(minted), rules, lambda _: None, lambda *_: None)) as url:
