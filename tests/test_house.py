@@ -18,6 +18,7 @@ DOORS = {
     "__init__",  # the API, by `__getattr__`
     "art.source",  # the sources by their kind
     "art.draw",  # `load_generator`: the generators by their names
+    "art.draw.composed",  # a learned material loads torch
     "art.voices",  # composed art, which loads numpy
     "art.drawn",  # what a written composition is called
     "pin",  # `load_pinners`: the places by their names

@@ -9,7 +9,7 @@ more than numpy; every number is rounded or whole, so that compositions are the 
 
 from pipeline.art.compose.flat import flat
 from pipeline.art.compose.marks import Composition, Shape, Sheet, Stroke
-from pipeline.art.compose.planes import FEATURES, Planes, planes
+from pipeline.art.compose.planes import FEATURES, Layout, Planes, planes
 from pipeline.art.compose.raster import Pieces, pieces
 from pipeline.art.compose.voice import Voice
 from pipeline.art.compose.voices import VOICES
@@ -18,6 +18,7 @@ __all__ = [
     "FEATURES",
     "VOICES",
     "Composition",
+    "Layout",
     "Pieces",
     "Planes",
     "Shape",

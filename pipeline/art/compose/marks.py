@@ -21,7 +21,7 @@ Points = NDArray[np.float64]  # (N, 2)
 
 GRID = 2.0**24
 INKS = 5  # ground, three middle inks, contrast
-BODY = 1.3  # load from which a stroke is opaque: a dry brush above it shows this stroke and no longer the ground
+BODY = 1.3  # load of a full brush: it does not run dry
 CAP = 4  # points that round the end of a stroke
 
 

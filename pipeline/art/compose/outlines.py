@@ -50,21 +50,48 @@ def _squared(x: Field, y: Field, x0: Field, y0: Field, dx: Field, dy: Field, per
     return x
 
 
-def outline_distances(outlines: Sequence[NDArray[np.float64]], shape: NDArray[np.int32], far: float) -> Field:
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Which pixels of a canvas of `side` pixels are asked: every second or third from a corner on."""
+
+    side: int
+    left: int = 0
+    top: int = 0
+    every: int = 1
+
+    def x(self, columns: NDArray[np.generic]) -> Field:
+        return self._middles(columns, self.left)
+
+    def y(self, rows: NDArray[np.generic]) -> Field:
+        return self._middles(rows, self.top)
+
+    def _middles(self, pixels: NDArray[np.generic], first: int) -> Field:
+        found: Field = ((pixels * self.every + first).astype(np.float32) + np.float32(0.5)) / np.float32(self.side)
+        return found
+
+
+def outline_distances(
+    outlines: Sequence[NDArray[np.float64]], shape: NDArray[np.int32], far: float, grid: Grid | None = None
+) -> Field:
     """The distance, in canvas widths, of each pixel's middle from the outline of the shape on top there.
 
-    `shape` (S, S) numbers outlines from 0, and is negative where no shape lies. What is farther than `far` may be told as
+    `shape` (H, W) numbers outlines from 0, and is negative where no shape lies. What is farther than `far` may be told as
     anything beyond it; where no shape lies that is 4.
     """
-    side = len(shape)
     if not len(outlines):
         return np.full(shape.shape, 4.0, np.float32)
+    height, width = shape.shape
+    if height != width:  # the blocks are of a square
+        side = max(height, width)
+        shape = np.pad(shape, ((0, side - height), (0, side - width)), constant_values=-1)
+    side = len(shape)
+    grid = grid or Grid(side)
     sides, first = _sides(outlines)
     blocks = _in_blocks(shape)  # (16, B)
     across = -(-side // BLOCK)
     which, block = _groups(blocks)
     row, column = np.divmod(block, across)
-    found, count = _candidates(sides, first, (which, row, column), side, far)
+    found, count = _candidates(sides, first, (which, row, column), grid, far)
     begin = np.cumsum(count) - count
     right, down = (part.ravel()[:, None] for part in np.meshgrid(np.arange(BLOCK), np.arange(BLOCK)))
     nearest = np.full(blocks.shape, 16.0, np.float32)  # squares
@@ -72,7 +99,7 @@ def outline_distances(outlines: Sequence[NDArray[np.float64]], shape: NDArray[np
     order = order[: np.count_nonzero(count)]
     for at in range(0, len(order), AT_ONCE):
         part = order[at : at + AT_ONCE]
-        x, y = _middles(column[part] * BLOCK + right, side), _middles(row[part] * BLOCK + down, side)  # (16, G)
+        x, y = grid.x(column[part] * BLOCK + right), grid.y(row[part] * BLOCK + down)  # (16, G)
         squares = np.full(x.shape, 16.0, np.float32)
         for step in range(int(count[part[0]])):
             asked = int(np.searchsorted(-count[part], -step))
@@ -81,11 +108,7 @@ def outline_distances(outlines: Sequence[NDArray[np.float64]], shape: NDArray[np
         pixel, mine = np.nonzero(blocks[:, block[part]] == which[part])  # others of the block have a group of their own
         nearest[pixel, block[part[mine]]] = squares[pixel, mine]
     whole = nearest.reshape(BLOCK, BLOCK, across, across).transpose(2, 0, 3, 1).reshape(across * BLOCK, -1)
-    return np.sqrt(whole[:side, :side])
-
-
-def _middles(pixels: Index, side: int) -> Field:
-    return (pixels.astype(np.float32) + np.float32(0.5)) / np.float32(side)
+    return np.sqrt(whole[:height, :width])
 
 
 def _sides(outlines: Sequence[NDArray[np.float64]]) -> tuple[_Sides, Index]:
@@ -116,7 +139,7 @@ def _groups(blocks: NDArray[np.int32]) -> tuple[Index, Index]:
 
 
 def _candidates(
-    sides: _Sides, first: Index, groups: tuple[Index, Index, Index], side: int, far: float
+    sides: _Sides, first: Index, groups: tuple[Index, Index, Index], grid: Grid, far: float
 ) -> tuple[Index, Index]:
     """Of each group, a shape in a row and a column of blocks, the sides that may be nearest to a pixel of it.
 
@@ -137,8 +160,8 @@ def _candidates(
             begin = (np.cumsum(count) - count)[place]
             count = count[place]
             found = found[_ranges(begin, count)]
-        x, y = (((at * size + size / 2) / side).astype(np.float32) for at in (column, row))
-        count, found = _pruned(sides, x, y, count, found, size / side * HALF, far)
+        x, y = grid.x(column * size + (size - 1) / 2), grid.y(row * size + (size - 1) / 2)
+        count, found = _pruned(sides, x, y, count, found, size * grid.every / grid.side * HALF, far)
     return found, count
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.art.compose.marks import Composition, Shape
-from pipeline.art.compose.outlines import outline_distances
-from pipeline.art.compose.raster import Pieces, layers, pieces
+from pipeline.art.compose.outlines import Grid, outline_distances
+from pipeline.art.compose.raster import Pieces, Window, numbers, pieces
 from pipeline.base.philox import words
 
 Field = NDArray[np.float32]  # (H, W)
@@ -51,22 +51,61 @@ class Planes:
 
 def planes(composition: Composition, size: int, finer: int = FINER) -> Planes:
     """The planes for a picture of `size` pixels."""
-    found, side = pieces(composition.marks), size * finer
-    below, above = layers(found, side)
-    on_top = np.maximum(below, above)
-    inks = np.concatenate([np.zeros(1, np.uint8), found.ink])
-    return Planes(inks[on_top], inks[below], _features(composition, found, on_top, side))
+    layout, side = Layout(composition), size * finer
+    on_top = layout.on_top(side)
+    return Planes(layout.inks(on_top), layout.inks(layout.beneath(side, on_top)), layout.features(on_top, side))
 
 
-def _features(composition: Composition, found: Pieces, on_top: NDArray[np.int32], side: int) -> Field:
-    features = np.zeros((len(FEATURES), side, side), np.float32)
-    outline = _outlines(composition, found, on_top)
-    told = _Told.of(composition, found)
-    for top in range(0, side, ROWS):  # what some rows need stays in a core's cache
-        rows = slice(top, top + ROWS)
-        _fill(features[:, rows], told, on_top[rows], outline[rows], top)
-    features[FEATURES.index("paper")] = _paper(side)
-    return features
+class Layout:
+    """A composition, ready to be looked at: whole or in a window, at any number of pixels, all of it or some marks."""
+
+    def __init__(self, composition: Composition) -> None:
+        self.marks = composition.marks
+        self.pieces = pieces(composition.marks)
+        self._inks = np.concatenate([np.zeros(1, np.uint8), self.pieces.ink])
+        bare = np.array([isinstance(mark, Shape) and mark.ink == 0 for mark in self.marks], np.bool_)
+        self._bare = np.concatenate([np.zeros(1, np.bool_), bare[self.pieces.mark]])
+        self._told = _Told.of(composition, self.pieces)
+        self._shapes = [i for i, mark in enumerate(self.marks) if isinstance(mark, Shape)]
+        number = np.full(len(self.marks), -1, np.int32)
+        number[self._shapes] = np.arange(len(self._shapes))
+        self._shape = np.concatenate([np.full(1, -1, np.int32), number[self.pieces.mark]])
+
+    def on_top(self, side: int, window: Window | None = None, part: slice = slice(None)) -> NDArray[np.int32]:
+        """The number of the piece on top at each pixel, once the pieces of `part` are laid down."""
+        return numbers(self.pieces, side, window, part)
+
+    def beneath(self, side: int, on_top: NDArray[np.int32], window: Window | None = None) -> NDArray[np.int32]:
+        """The number of the piece that shows where the mark on top is taken away."""
+        return numbers(self.pieces, side, window, above=on_top)
+
+    def inks(self, of: NDArray[np.int32]) -> NDArray[np.uint8]:
+        return self._inks[of]
+
+    def bare(self, of: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Where the ground is kept clean: a shape of the ground's ink lies on top, and no brush was there."""
+        return self._bare[of]
+
+    def features(self, on_top: NDArray[np.int32], side: int, window: Window | None = None, every: int = 1) -> Field:
+        """What is known of each pixel, (len(FEATURES), H, W), from the number of its piece.
+
+        With `every` it is only asked of every second or third pixel, across and down; `on_top` and `window` are all.
+        """
+        left, top, _, _ = window or (0, 0, side, side)
+        grid, asked = Grid(side, left, top, every), np.ascontiguousarray(on_top[::every, ::every])
+        features = np.zeros((len(FEATURES), *asked.shape), np.float32)
+        outline = self._outlines(asked, grid)
+        for first in range(0, len(asked), ROWS):  # what some rows need stays in a core's cache
+            rows = slice(first, first + ROWS)
+            _fill(features[:, rows], self._told, asked[rows], outline[rows], grid, first)
+        features[FEATURES.index("paper")] = _paper(grid, asked.shape)
+        return features
+
+    def _outlines(self, on_top: NDArray[np.int32], grid: Grid) -> Field:
+        """How far each pixel of a shape lies from its outline; -1 where none lies on top."""
+        shape = self._shape[on_top]
+        distances = outline_distances([self.marks[i].points for i in self._shapes], shape, FAR, grid)
+        return np.where(shape < 0, np.float32(-1), distances)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +128,9 @@ class _Told:
         return cls(found.mark.astype(np.intp), np.array(values, np.float32), np.array(strokes), hand)
 
 
-def _fill(features: Field, told: _Told, on_top: NDArray[np.int32], outline: Field, top: int) -> None:
+def _fill(features: Field, told: _Told, on_top: NDArray[np.int32], outline: Field, grid: Grid, top: int) -> None:
     """Tell some rows, from `top` on, what lies there."""
-    height, side = on_top.shape
+    width = on_top.shape[1]
     where = np.flatnonzero(on_top)  # (N,): the painted pixels
     piece = on_top.ravel()[where].astype(np.intp) - 1
     mark = told.mark[piece]
@@ -99,9 +138,8 @@ def _fill(features: Field, told: _Told, on_top: NDArray[np.int32], outline: Fiel
     start, whole, pace, load = (np.take(values, mark) for values in told.marks)
     first, second = (np.take(values, mark) for values in told.hand)
 
-    rows, columns = np.divmod(where, side)
-    middles = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
-    rx, ry = middles[columns] - x0, middles[rows + top] - y0
+    rows, columns = np.divmod(where, width)
+    rx, ry = grid.x(columns) - x0, grid.y(rows + top) - y0
     forward, sideways = rx * ux + ry * uy, ry * ux - rx * uy
     half = (begin + growth * np.clip(forward / length, 0, 1)) / 2 + np.float32(1e-6)
     along = start + (reached + forward) * pace
@@ -132,22 +170,11 @@ def _fill(features: Field, told: _Told, on_top: NDArray[np.int32], outline: Fiel
         np.put(features[FEATURES.index(name)], where, values)
 
 
-def _outlines(composition: Composition, found: Pieces, on_top: NDArray[np.int32]) -> Field:
-    """How far each pixel of a shape lies from its outline; -1 where none lies on top."""
-    marks = composition.marks
-    shapes = [i for i, mark in enumerate(marks) if isinstance(mark, Shape)]
-    number = np.full(len(marks), -1, np.int32)
-    number[shapes] = np.arange(len(shapes))
-    shape = np.concatenate([np.full(1, -1, np.int32), number[found.mark]])[on_top]
-    distances = outline_distances([marks[i].points for i in shapes], shape, FAR)
-    return np.where(shape < 0, np.float32(-1), distances)
-
-
 @lru_cache(maxsize=2)
-def _paper(side: int) -> Field:
+def _paper(grid: Grid, shape: tuple[int, int]) -> Field:
     """The grain of the ground, the same under every composition of this size."""
-    spread = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side) * np.float32(GRAIN)
-    return _read(_textures()[1], *np.broadcast_arrays(spread[None], spread[:, None]))
+    across, down = grid.x(np.arange(shape[1])) * np.float32(GRAIN), grid.y(np.arange(shape[0])) * np.float32(GRAIN)
+    return _read(_textures()[1], *np.broadcast_arrays(across[None], down[:, None]))
 
 
 def _of_strokes(composition: Composition, found: Pieces) -> tuple[NDArray[np.float64], ...]:

@@ -32,7 +32,7 @@ class Pieces:
     following: NDArray[np.int64]  # (C,): the next corner of the same piece
     mark: NDArray[np.int64]  # (P,): the mark that a piece is part of
     ink: NDArray[np.uint8]  # (P,)
-    body: NDArray[np.bool_]  # (P,): what a dry brush above it shows
+    body: NDArray[np.bool_]  # (P,): of a full brush
     # of strokes; a shape's are those of the band that it fills along its grain
     origin: NDArray[np.float64]  # (P, 2)
     along: NDArray[np.float64]  # (P, 2) unit vector
@@ -116,15 +116,17 @@ def pieces(marks: Sequence[Mark]) -> Pieces:
     )
 
 
-def numbers(found: Pieces, side: int, window: Window | None = None) -> NDArray[np.int32]:
-    """The number of the piece on top at each pixel of a canvas of `side` pixels, or of a window of it; 0 is the ground."""
-    return np.maximum(*layers(found, side, window))
+def numbers(
+    found: Pieces,
+    side: int,
+    window: Window | None = None,
+    part: slice = slice(None),
+    above: NDArray[np.int32] | None = None,
+) -> NDArray[np.int32]:
+    """The number of the piece on top at each pixel of a canvas of `side` pixels, or of a window of it; 0 is the ground.
 
-
-def layers(found: Pieces, side: int, window: Window | None = None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The number of the opaque piece on top at each pixel, and of the other piece on top there; see `numbers`.
-
-    Each is rastered for itself: what lies on top of both is the greater number.
+    Only the pieces of `part` are laid down. With `above`, the numbers that were found on top, it is what shows where the
+    mark on top is taken away.
     """
     left, top, width, height = window or (0, 0, side, side)
     x0, y0 = np.rint(found.corners * (side * SUB)).astype(np.int64).T
@@ -133,19 +135,31 @@ def layers(found: Pieces, side: int, window: Window | None = None) -> tuple[NDAr
     x0, x1, y0, y1 = np.where(down, x0, x1), np.where(down, x1, x0), np.where(down, y0, y1), np.where(down, y1, y0)
     begin, end = (y0 + SUB // 2 - 1) >> 8, (y1 + SUB // 2 - 1) >> 8  # rows whose middles an edge crosses
     wanted = (begin < end) & (end > top) & (begin < top + height)
+    first, last, _ = part.indices(found.count)
+    if (first, last) != (0, found.count):
+        wanted &= (found.of_piece >= first) & (found.of_piece < last)
+    mark = np.concatenate([np.full(1, -1), found.mark]).astype(np.int32)  # of each number
+    spared = None if above is None else (mark, mark[above])
     body = found.body[found.of_piece]
-    below, above = np.zeros((height, width), np.int32), np.zeros((height, width), np.int32)
-    for canvas, which in ((below, wanted & body), (above, wanted & ~body)):
+    canvases = []
+    for which in (wanted & body, wanted & ~body):  # long runs and short ones; what lies on top is the greater number
+        canvas = np.zeros((height, width), np.int32)
         edges = np.nonzero(which)[0]
         values = (x0, y0, x1 - x0, y1 - y0, begin, end, found.of_piece)
         some = tuple(value[edges] for value in values)
         for row in range(top, top + height, ROWS):
-            rows = min(ROWS, top + height - row)
-            _paint(canvas[row - top : row - top + rows], some, left, row)
-    return below, above
+            here = slice(row - top, min(row - top + ROWS, height))
+            _paint(canvas[here], some, left, row, spared and (mark, spared[1][here].ravel()))
+        canvases.append(canvas)
+    return np.maximum(*canvases)
 
 
-def _paint(canvas: NDArray[np.int32], edges: tuple[NDArray[np.int64], ...], left: int, top: int) -> None:
+Spared = tuple[NDArray[np.int32], NDArray[np.int32]]  # the mark of each number; of each pixel, the mark left out there
+
+
+def _paint(
+    canvas: NDArray[np.int32], edges: tuple[NDArray[np.int64], ...], left: int, top: int, spared: Spared | None
+) -> None:
     """Lay the pieces down on some rows of the canvas."""
     x0, y0, dx, dy, begin, end, piece = edges
     height, width = canvas.shape
@@ -163,12 +177,18 @@ def _paint(canvas: NDArray[np.int32], edges: tuple[NDArray[np.int64], ...], left
     begin_at = ((into >> 16) & 0xFFFF) * width + (into & 0xFFFF)
     long = out - into
     seen = long > 0
-    _fill(canvas.reshape(-1), begin_at[seen], long[seen], ((into >> 32) + 1)[seen])
+    _fill(canvas.reshape(-1), begin_at[seen], long[seen], ((into >> 32) + 1)[seen], spared)
 
 
-def _fill(flat: NDArray[np.int32], begin: NDArray[np.int64], long: NDArray[np.int64], value: NDArray[np.int64]) -> None:
+def _fill(
+    flat: NDArray[np.int32],
+    begin: NDArray[np.int64],
+    long: NDArray[np.int64],
+    value: NDArray[np.int64],
+    spared: Spared | None,
+) -> None:
     """Write each run of pixels, in order: later runs cover earlier ones."""
-    if len(long) and long.mean() > LONG:
+    if spared is None and len(long) and long.mean() > LONG:
         for first, end, number in zip(begin.tolist(), (begin + long).tolist(), value.tolist(), strict=True):
             flat[first:end] = number
         return
@@ -180,5 +200,10 @@ def _fill(flat: NDArray[np.int32], begin: NDArray[np.int64], long: NDArray[np.in
         part = long[done:upto]
         where = np.repeat(begin[done:upto] - (np.cumsum(part) - part), part)
         where += np.arange(len(where))
-        flat[where] = np.repeat(value[done:upto].astype(np.int32), part)
+        values = np.repeat(value[done:upto].astype(np.int32), part)
+        if spared is not None:
+            mark, left_out = spared
+            kept = mark[values] != left_out[where]
+            where, values = where[kept], values[kept]
+        flat[where] = values
         done = upto

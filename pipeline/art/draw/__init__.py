@@ -69,7 +69,7 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
     if decides_once(name) == COMPOSED:
         from pipeline.art.draw.composed import composer
 
-        return composer(name, device=device)
+        return composer(name, device=device, threads=threads)
     if decides_once(name) == LINO:
         from pipeline.art.draw.lino import lino
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.art.compose import Layout
 from pipeline.art.compose.chance import Chance
 from pipeline.art.compose.flat import Colours, flat, inks
 from pipeline.art.compose.judge import PROOF, flaw_of, layout_of, oklab
@@ -32,7 +33,12 @@ from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.limits import MAX_SEED
 from pipeline.base.records import Attribute
 
-MATERIALS = ("flat",)
+FLAT = "flat"
+LEARNED = ("gouache", "wash", "print", "chalk")  # materials of rendered.py, which loads torch
+MATERIALS = (FLAT, *LEARNED)
+DRAWN = (FLAT,)  # of collections that nobody chose one for
+TRANSPARENT = ("wash", "print")  # materials through which the ground is seen: on a dark one they are mud
+DARK = 0.4  # lightness of a ground, in OKLab, below which it is dark
 RENDERER = "compose-1"  # goes up whenever this code gives other pixels for the same choice and seed
 FEWEST, MOST = 4, 6  # palettes of a collection that nobody chose any for
 NEAREST, CONTRAST = 0.05, 0.3  # in OKLab: of any two colours of one's own palette, and of its ground and its contrast
@@ -81,7 +87,7 @@ def choice_of(name: str, seed: int = 0) -> Choice:
     Raises GenerationError for a voice, a material or a palette that is not there.
     """
     chance = Chance(seed, f"{NAME}/choice")
-    voice_drawn, material_drawn = chance.of(tuple(VOICES)), chance.of(MATERIALS)
+    voice_drawn, material_drawn = chance.of(tuple(VOICES)), chance.of(DRAWN)
     parts = name.split(":")[1:]
     if len(parts) > 4:
         raise _refused(name, "it has more than four parts")
@@ -89,13 +95,17 @@ def choice_of(name: str, seed: int = 0) -> Choice:
     found_voice = _voice(voice or voice_drawn, complete=bool(palettes))
     if law and not (law.isascii() and law.isdigit() and len(law) < 17 and int(law) <= MAX_SEED):
         raise _refused(name, f"its law {law!r} is no number up to {MAX_SEED}")
+    material = known_one(material or material_drawn, MATERIALS, "material")
     chosen = tuple(palette_of(one) for one in palettes.split(",") if one)
+    check_grounds(material, chosen)
     suited = found_voice.palettes or tuple(KNOWN)
+    if material in TRANSPARENT:
+        suited = tuple(one for one in suited if not is_dark(one)) or tuple(one for one in KNOWN if not is_dark(one))
     drawn = suited_palettes(chance, suited)
     law_drawn = Chance(seed, f"{NAME}/law").whole(0, MAX_SEED)
     found = Choice(
         found_voice.recorded,
-        known_one(material or material_drawn, MATERIALS, "material"),
+        material,
         int(law) if law else law_drawn,
         chosen or drawn,
     )
@@ -109,18 +119,19 @@ def suited_palettes(chance: Chance, among: Sequence[str] = tuple(KNOWN)) -> tupl
     return tuple(chance.shuffled(among)[: chance.whole(FEWEST, MOST)])
 
 
-def composer(name: str, seed: int = 0, device: str = "auto") -> Composer:
+def composer(name: str, seed: int = 0, device: str = "auto", threads: int | None = None) -> Composer:
     """The generator of that name. Raises GenerationError where another device than the CPU was asked for."""
     if device not in ("auto", "cpu"):
         raise GenerationError(
             reason=f"composed art is drawn on the CPU, and the device is {device!r}",
             hint="give --device cpu, or leave it out",
         )
-    return Composer(choice_of(name, seed))
+    choice = choice_of(name, seed)
+    return Composer(choice) if choice.material == FLAT else LearnedComposer(choice, threads)
 
 
 class Composer:
-    """Draws the tokens of one choice. Its numbers are whole, so the pixels are the same on every machine."""
+    """Draws the tokens of one choice, flat. Its numbers are whole, so the pixels are the same on every machine."""
 
     device = "cpu"
     dtype = "int64"
@@ -151,6 +162,37 @@ class Composer:
         return layout_of(inks(pieces(self._compose(seed).marks), PROOF))
 
 
+class LearnedComposer(Composer):
+    """Draws the tokens of one choice in a learned material. The same bytes at any number of threads."""
+
+    dtype = "float32"
+
+    def __init__(self, choice: Choice, threads: int | None = None) -> None:
+        from pipeline.art.draw import rendered
+
+        super().__init__(choice)
+        self._rendering = rendered.Rendering(threads)
+        self.threads = self._rendering.threads
+        told = f"{choice.name}\0{self._rendering.weights_sha256}"
+        self.weights_sha256 = hashlib.sha256(told.encode()).hexdigest()  # the choice and the weights decide
+        self.renderer = f"{rendered.RENDERER}/{choice.material}/cpu"
+
+    def draw(self, seed: int, size: int) -> Drawing:
+        check_size(size)
+        palette, colours = Chance(seed, "palette").of(self._palettes)
+        composition, material = self._compose(seed), self.choice.material
+        layout = Layout(composition)
+        proof = inks(layout.pieces, PROOF)
+        pixels, sound = self._rendering.picture(layout, material, self.choice.law, seed, colours, size)
+        attributes = (
+            Attribute("Palette", palette),
+            Attribute("Material", material.capitalize()),
+            *composition.attributes,
+        )
+        flaw = flaw_of(proof, colours) or ("blurred" if is_blurred(pixels) else "")
+        return Drawing(seed, pixels, attributes, flaw if sound else "not finite", layout_of(proof))
+
+
 def colours_of(palette: str) -> Colours:
     """The five colours of a palette's name, or of NAME=colours."""
     _, own, colours = palette.partition("=")
@@ -173,6 +215,21 @@ def _voice(text: str, complete: bool) -> Voice[Any]:
             hint=f"write {known}, or update this package",
         )
     return EDITIONS[f"{known}.{edition}"] if edition else VOICES[known]
+
+
+def is_dark(palette: str) -> bool:
+    """Whether the ground of a palette is too dark to be seen through."""
+    return bool(oklab(np.array(colours_of(palette)[:1], np.float64) / 255)[0, 0] < DARK)
+
+
+def check_grounds(material: str, palettes: tuple[str, ...]) -> None:
+    dark = next((one for one in palettes if material in TRANSPARENT and is_dark(one)), None)
+    if dark is not None:
+        light = ", ".join(one for one in KNOWN if not is_dark(one))
+        raise GenerationError(
+            reason=f"{material} needs a light ground, and that of the palette {dark.partition('=')[0]!r} is dark",
+            hint=f"choose among {light}, or give --material flat, gouache or chalk",
+        )
 
 
 def palette_of(text: str) -> str:

@@ -104,4 +104,4 @@ def test_the_edge_of_a_shape_is_its_outline() -> None:
     sheet.shape([(0.1, 0.1), (0.9, 0.1), (0.5, 0.9)], 2)
     found = planes(sheet.composition(()), 50)
     assert found.features[FEATURES.index("edge"), 12, 50] == pytest.approx(0.025, abs=1e-4)
-    assert found.under[12, 50] == 2
+    assert found.under[12, 50] == 0
