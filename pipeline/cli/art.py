@@ -98,7 +98,7 @@ def _voices(call: Call) -> int:
         print_json(found)
         return 0
     print_table(("voice", "what it is"), [(told.voice, told.about) for told in found.voices], wrap=True)
-    print(f"materials: {', '.join(found.materials)}")
+    print_table(("material", "what it is"), [(told.material, told.about) for told in found.materials], wrap=True)
     width = min(100, shutil.get_terminal_size().columns)
     print(textwrap.fill(f"palettes: {', '.join(found.palettes)}", width))
     for file in found.files:
@@ -232,7 +232,12 @@ VERBS = (
         "list the voices, materials and palettes of composed art, with pictures",
         ("voices", "voices --sheet voices.png", "mint --count 36 --voice braid --palettes Kiln,Tide,Moss,Lido"),
         ("seed",),
-        (("--sheet", {"metavar": "FILE", "help": "three pictures of each voice, as PNG; --seed for others"}),),
+        (
+            (
+                "--sheet",
+                {"metavar": "FILE", "help": "three pictures of each voice and material, as PNG; --seed for others"},
+            ),
+        ),
     ),
     Verb(
         "reject",

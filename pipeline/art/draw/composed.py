@@ -34,8 +34,13 @@ from pipeline.base.limits import MAX_SEED
 from pipeline.base.records import Attribute
 
 FLAT = "flat"
-LEARNED = ("gouache", "wash", "print", "chalk")  # materials of rendered.py, which loads torch
-MATERIALS = (FLAT, *LEARNED)
+LEARNED = {  # by rendered.py, which loads torch
+    "gouache": "opaque paint, brushed: bristles, ridges, and colours dragged through what is wet",
+    "wash": "transparent paint in water, with dark rims and settled grain; needs a light ground",
+    "print": "relief print: carved blocks, salted ink, plates that lie a little off; needs a light ground",
+    "chalk": "dry sticks on toothed paper, smeared by what comes after; glows on a dark ground",
+}
+MATERIALS = {FLAT: "plain ink with clean edges, drawn without a network", **LEARNED}
 DRAWN = (FLAT,)  # of collections that nobody chose one for
 TRANSPARENT = ("wash", "print")  # materials through which the ground is seen: on a dark one they are mud
 DARK = 0.4  # lightness of a ground, in OKLab, below which it is dark

@@ -45,7 +45,8 @@ HANDS = {
 class Rendering:
     """The renderer whose weights ship with the package, on the CPU."""
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, tile: int = TILE) -> None:
+        self.tile = tile
         self.threads = threads or os.cpu_count() or 1
         self._network, self.weights_sha256 = _renderer(shipped())
         self._pool = ThreadPoolExecutor(self.threads, "render", initializer=torch.set_num_threads, initargs=(1,))
@@ -61,12 +62,12 @@ class Rendering:
 
         def draw(corner: tuple[int, int]) -> bool:
             left, top = corner
-            width, height = min(TILE, size - left), min(TILE, size - top)
+            width, height = min(self.tile, size - left), min(self.tile, size - top)
             tile, sound = self._tile(layout, hand, off, palette, size, (left, top, width, height))
             pixels[top : top + height, left : left + width] = tile
             return sound
 
-        corners = [(left, top) for top in range(0, size, TILE) for left in range(0, size, TILE)]
+        corners = [(left, top) for top in range(0, size, self.tile) for left in range(0, size, self.tile)]
         return pixels, all(list(self._pool.map(draw, corners)))
 
     @torch.inference_mode()

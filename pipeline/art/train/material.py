@@ -190,7 +190,7 @@ class Training:
         if self.step % LAZY == 0:
             penalty = self._steepness(made, batch) + self._steepness(batch.matter, batch)
             loss = loss + 0.5 * LAZY * PATCH_PENALTY * penalty
-            told_["steepness"] = float(penalty)
+            told_["steepness"] = float(penalty.detach())
         self.critic_adam.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
@@ -255,15 +255,19 @@ def train(
     folder: Path,
     canvases: int,
     minutes: float | None = None,
+    stop_at: int | None = None,
     save_every_s: float = 60.0,
     tell: Callable[[str], None] = print,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Train until the recipe's steps are done, or for some minutes. The folder has the state, the weights and a log."""
+    """Train until the recipe's steps are done, or some of them, or for some minutes. The folder has the state, the weights and a log."""
     began = saved = last = clock()
     before = training.seconds
     sums: dict[str, float] = {}
-    while training.step < training.recipe.steps:
+    if training.sizes:
+        bank.grow(training.sizes[-1][1])  # as many as it last learned from; new ones come in at their own steps
+    last_step = min(training.recipe.steps, stop_at or training.recipe.steps)
+    while training.step < last_step:
         if training.step % 25 == 0 and bank.grow(canvases) > (training.sizes[-1][1] if training.sizes else 0):
             training.sizes.append((training.step, bank.count))
         for name, value in training.learn(batch_of(bank, training.step, training.recipe, training.device)).items():

@@ -51,7 +51,7 @@ def test_a_palette_of_ones_own_colours_every_token() -> None:
     "name, told",
     [
         ("compose:brade", "'braid'"),
-        ("compose:braid:oil", "known are flat"),
+        ("compose:braid:oil", "known are flat, gouache, wash, print, chalk"),
         ("compose:braid.2", "no edition '2'"),
         ("compose:braid:flat:minus", "no number"),
         ("compose:braid:flat:1:Kiln,Oops", "palette 'Oops'"),
