@@ -134,6 +134,7 @@ PLAIN = {
     "base.workspace": {"os.open": "the lock, read and written: a pipe would not be waited for"},
     "base.pictures": {"Image.open": "bytes in memory"},
     "art.draw.encode": {"Image.open": "bytes in memory"},
+    "art.train.material": {"(folder / LOG).open": "ours, to be written"},
     "art.train.runs": {"(self.folder / 'log.jsonl').open": "to be written, after it was read through the door"},
     "cli.beginning": {"path.open": "a new file, to be written"},
     "cli.main": {"open": "/dev/null", "os.open": "/dev/null"},

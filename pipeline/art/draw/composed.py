@@ -230,10 +230,10 @@ def is_dark(palette: str) -> bool:
 def check_grounds(material: str, palettes: tuple[str, ...]) -> None:
     dark = next((one for one in palettes if material in TRANSPARENT and is_dark(one)), None)
     if dark is not None:
-        light = ", ".join(one for one in KNOWN if not is_dark(one))
+        light = ", ".join([one for one in KNOWN if not is_dark(one)][:5])
         raise GenerationError(
             reason=f"{material} needs a light ground, and that of the palette {dark.partition('=')[0]!r} is dark",
-            hint=f"choose among {light}, or give --material flat, gouache or chalk",
+            hint=f"choose light ones, such as {light}, or give --material flat, gouache or chalk",
         )
 
 

@@ -26,6 +26,7 @@ TOLD = TOLD_INKS + MADE * BLOCK**2
 BESIDE = 4  # of them, the last, that the critic sees: bristle, paper, where it is painted, and the hand
 HIDDEN = 64  # of what a hand becomes
 CERTAIN = 2.2  # logit of an ink that covers a pixel, before the network says anything
+LEAK = 0.01  # of an ink that is none: a trace of a dark one would be seen all over
 BELOW = 0.5  # of the ink under it
 # Their places in compose.planes.FEATURES
 HEADING_X, HEADING_Y, ALONG, REST, ACROSS, EDGE, HALF_WIDTH, LOAD, BRISTLE, PAPER, PAINTED, HAND = range(FEATURES)
@@ -159,8 +160,8 @@ class Renderer(nn.Module):
             x = block(beside + F.interpolate(pointwise(x, wider), scale_factor=2, mode="nearest"), hand)
         said = F.pixel_shuffle(self.leave(F.leaky_relu(x, 0.1)).float(), BLOCK)
         lies = F.pixel_shuffle(F.linear(seen.permute(0, 2, 3, 1), self.lies).permute(0, 3, 1, 2).float(), BLOCK)
-        inks = F.softmax(said[:, :INKS] * 3 + lies, 1)
-        return torch.cat([inks, torch.tanh(said[:, INKS:]) * 0.8], 1)
+        inks = (F.softmax(said[:, :INKS] * 3 + lies, 1) - LEAK).clamp_min(0)
+        return torch.cat([inks / inks.sum(1, keepdim=True), torch.tanh(said[:, INKS:]) * 0.8], 1)
 
 
 class MatterCritic(nn.Module):

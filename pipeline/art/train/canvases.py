@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline.art.compose import VOICES, Layout
 from pipeline.art.compose.chance import Chance
+from pipeline.art.compose.voices import EDITIONS
 from pipeline.art.draw.rendered import shown
 from pipeline.art.models.matter import INKS, MATERIALS, Hand
 from pipeline.art.train.simulation import SIMULATION, simulate
@@ -42,7 +43,7 @@ SHADE = 0.75  # the strongest
 class Canvas:
     """Everything that decides a simulated window."""
 
-    voice: str
+    voice: str  # in its first edition: whatever a voice becomes, a canvas stays what it was
     law: int
     token: int
     hand: Hand
@@ -55,7 +56,7 @@ class Canvas:
         return hashlib.sha256(told.encode()).hexdigest()[:32]
 
     def layout(self) -> Layout:
-        return Layout(VOICES[self.voice].bound(self.law)(self.token))
+        return Layout(EDITIONS[self.voice].bound(self.law)(self.token))
 
     def window(self, layout: Layout) -> tuple[int, int, int, int]:
         shown = ((layout.on_top(self.size, window) > 0).mean() > FILLED for window in self.windows)

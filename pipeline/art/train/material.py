@@ -264,6 +264,7 @@ def train(
     began = saved = last = clock()
     before = training.seconds
     sums: dict[str, float] = {}
+    counted = 0
     if training.sizes:
         bank.grow(training.sizes[-1][1])  # as many as it last learned from; new ones come in at their own steps
     last_step = min(training.recipe.steps, stop_at or training.recipe.steps)
@@ -272,15 +273,16 @@ def train(
             training.sizes.append((training.step, bank.count))
         for name, value in training.learn(batch_of(bank, training.step, training.recipe, training.device)).items():
             sums[name] = sums.get(name, 0.0) + value
+        counted += 1
         now = clock()
         training.seconds = before + now - began
         if training.step % 25 == 0:
-            mean = {name: round(value / 25, 5) for name, value in sums.items()}
+            mean = {name: round(value / counted, 5) for name, value in sums.items()}
             line = {"step": training.step, "seconds": round(training.seconds), "canvases": bank.count, **mean}
             with (folder / LOG).open("a") as log:
                 log.write(json.dumps(line) + "\n")
-            tell(f"{json.dumps(line)} {25 / max(1e-9, now - last):.2f} steps/s")
-            sums, last = {}, now
+            tell(f"{json.dumps(line)} {counted / max(1e-9, now - last):.2f} steps/s")
+            sums, counted, last = {}, 0, now
         if now - saved > save_every_s:
             training.save(folder)
             saved = now

@@ -107,6 +107,13 @@ def test_the_kernels_of_another_cpu_stay_within_the_bounds(
     assert redraw.summary().endswith("of an image's pixels within 2") and " levels apart" in redraw.summary()
 
 
+def test_a_learned_material_is_drawn_again_byte_for_byte() -> None:
+    drawn = load_generator("compose:raked:chalk:3:Kiln", threads=1)
+    again = Redraw(lambda model, device: FromSeed(load_generator(model, device, threads=2)))
+    ok, detail = again.compare(document(drawn), encode_png(drawn.draw(SEED, SIZE).pixels))
+    assert ok and "equal pixels, equal bytes" in detail
+
+
 def test_another_seed_is_another_picture(redraw: Redraw, generator: Generator, image: bytes) -> None:
     claimed = document(generator, seed=SEED + 1) | {"attributes": []}
     ok, detail = redraw.compare(claimed, image)
