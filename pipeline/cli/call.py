@@ -170,8 +170,15 @@ class Verb:
     ended: str = CONTINUES  # what is told when a signal ended it
 
     def add_to(self, verbs: Any, everywhere: argparse.ArgumentParser) -> None:
+        needed = [options["metavar"] for word, options in self.arguments if not word.startswith("-")]
+        needed += [
+            f"{word} {options['metavar']}"
+            for word, options in self.arguments
+            if options.get("required") and "metavar" in options
+        ]
         parser = verbs.add_parser(
             self.name,
+            usage=" ".join(["pipeline", self.name, *needed, "[option …]"]),
             parents=[everywhere],
             help=self.help,
             description=self.help[0].upper() + self.help[1:] + ".",

@@ -44,22 +44,16 @@ from pipeline.settings.table import near
 
 SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ended
 
-VERBS = (
-    *beginning.VERBS,
-    *minting.VERBS,
-    *art.VERBS,
-    *layers.VERBS,
-    *training.VERBS,
-    *collection.VERBS,
-    *pins.VERBS,
-    *content.VERBS,
-    *proof.VERBS,
-    *doctor.VERBS,
-    *marking.VERBS,
-    *serving.VERBS,
-    *installation.VERBS,
-    *completion.VERBS,
-)
+GROUPS = {  # by the heading of each in `--help`
+    "begin and mint": (*beginning.VERBS, *minting.VERBS),
+    "pictures": (*art.VERBS, *layers.VERBS, *training.VERBS),
+    "the collection": (*collection.VERBS,),
+    "where content is kept": (*pins.VERBS, *content.VERBS),
+    "proof": (*proof.VERBS, *doctor.VERBS, *marking.VERBS),
+    "the service": (*serving.VERBS,),
+    "this installation": (*installation.VERBS, *completion.VERBS),
+}
+VERBS = tuple(verb for group in GROUPS.values() for verb in group)
 BY_NAME = {verb.name: verb for verb in VERBS}
 
 
@@ -159,6 +153,18 @@ def _failed(error: str, hint: str, code: int, words: Sequence[str], kind: str = 
     return code
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """The verbs below the headings of their groups."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        if not isinstance(action, argparse._SubParsersAction):
+            return super()._format_action(action)
+        parts, told = [], {verb.dest: super(_Help, self)._format_action(verb) for verb in action._get_subactions()}
+        for heading, group in GROUPS.items():
+            parts += [f"\n{heading}:\n", *(told[verb.name] for verb in group)]
+        return "".join(parts)
+
+
 class _Parser(argparse.ArgumentParser):
     """Errors in the same form as all others, with a near name and the next step."""
 
@@ -202,8 +208,9 @@ def command_line() -> _Parser:
     everywhere.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="the result as JSON")
     parser = _Parser(
         prog="pipeline",
+        usage="pipeline VERB [option …]",
         parents=[everywhere],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         description="From seed to pixels to CID to token, and back.",
         epilog="examples:\n"
         "  pipeline init                        asks what it is called and whose it is; writes pipeline.toml\n"
@@ -212,10 +219,10 @@ def command_line() -> _Parser:
         "  pipeline show 7                      one token\n"
         "  pipeline verify                      from the chain back to the pixels\n"
         "  pipeline devnet                      the embedded chain, for wallets\n\n"
-        "`pipeline VERB --help` tells more.",
+        "`pipeline help VERB` tells more; what stands in brackets behind an option is its default.",
     )
     parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog="pipeline", parser_class=_Parser)
     for verb in VERBS:
         verb.add_to(verbs, everywhere)
     return parser
