@@ -148,6 +148,16 @@ class Words:
             links=tuple((f"{one.slug}/{n}{self.end}", f"{one.name} #{n}") for n in islice(token_ids, LISTED)),
         )
 
+    def about(self, one: doc.CollectionSummary, show: str) -> Page:
+        return Page(
+            title=f"How {one.name} was made",
+            show=show,
+            description="What was written, what was learned and from what, how to check it, what is not known.",
+            path=f"{one.slug}/about{self.end}",
+            image=_cover_preview(one),
+            links=((one.slug + self.end, one.name),),
+        )
+
     def token(self, one: doc.CollectionSummary, token: doc.TokenDetail, show: str) -> Page:
         by = f"by {one.artist}. " if one.artist else ""
         traits = ", ".join(f"{trait.trait_type}: {trait.value}" for trait in token.traits)
@@ -256,6 +266,8 @@ def _page_at(routes: ReadingRoutes, words: Words, path: str, shown: list[doc.Col
     one = routes.collection(number)
     if not second:
         return words.collection(one, show, routes.token_ids(number))
+    if second == "about":
+        return words.about(one, show)
     if not (re.fullmatch("[1-9][0-9]{0,15}", second) and int(second) <= MAX_EXACT):
         raise NoSuch(what="page at this address")
     return words.token(one, routes.token(number, int(second)), show)
@@ -265,6 +277,7 @@ def _addresses(routes: ReadingRoutes) -> Iterator[str]:
     yield ""
     for one in routes.collections():
         yield one.slug
+        yield f"{one.slug}/about"
         yield from (f"{one.slug}/{token_id}" for token_id in routes.token_ids(one.id))
 
 

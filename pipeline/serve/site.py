@@ -32,6 +32,7 @@ from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.media import SVG
 from pipeline.base.observer import Observer
 from pipeline.base.records import Pin
+from pipeline.base.results import as_json
 from pipeline.base.workspace import Workspace
 from pipeline.pin import load_pinners
 from pipeline.pin.places import Places
@@ -197,6 +198,9 @@ class _Writer:
         progress = one.progress.model_copy(update={"running": False})
         return one.model_copy(update={"progress": progress, "works": works})
 
+    def _transparency(self, collection_id: int) -> bytes:
+        return json.dumps(as_json(self._routes.transparency(collection_id)), ensure_ascii=False).encode()
+
     def _index(self, collection_id: int) -> Index:
         with self._reader.open(collection_id) as (ledger, found):
             return self._reader.indexes.of(ledger, found.id)
@@ -211,6 +215,8 @@ class _Writer:
                 self._put(f"media/{one.id}/cover/{root}/{width}.webp", thumbnail(picture, width))
             self._put(f"media/{one.id}/cover/{root}/{PREVIEW}", preview(picture))
         yield self._page(self._words.collection(one, show, index.ids))
+        self._put(f"data/{one.id}/transparency.json", self._transparency(one.id))
+        yield self._page(self._words.about(one, show))
         suffixes = {}
         for token_id in index.ids:
             token, suffixes[token_id] = self._pictures(one, self._routes.token(one.id, token_id))

@@ -31,7 +31,17 @@ MEDIA = (  # the page's own, which no document describes
     ),
 )
 PAGES = (
-    *("/", "/seen", "/seen/{token_id}", "/seen-1/{token_id}", "/unseen", "/unseen-2", "/unseen/{token_id}"),
+    *(
+        "/",
+        "/seen",
+        "/seen/about",
+        "/unseen/about",
+        "/seen/{token_id}",
+        "/seen-1/{token_id}",
+        "/unseen",
+        "/unseen-2",
+        "/unseen/{token_id}",
+    ),
     *("/owner/{address}", "/docs", "/sitemap.xml", "/robots.txt", "/1/{token_id}", "/nowhere"),
 )
 MINTED, UNMINTED = (1, 2), (3, 4, 5, 6)

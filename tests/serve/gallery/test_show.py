@@ -88,7 +88,9 @@ def test_an_address_of_nothing_is_a_page_that_says_so(served: Served, path: str)
 def test_a_robot_finds_every_page(served: Served) -> None:
     sitemap = httpx.get(f"{served.url}/sitemap.xml")
     addresses = re.findall("<loc>(.*?)</loc>", sitemap.text)
-    assert addresses == [f"{served.url}/{path}" for path in ("", "lino", *(f"lino/{n}" for n in range(1, COUNT + 1)))]
+    assert addresses == [
+        f"{served.url}/{path}" for path in ("", "lino", "lino/about", *(f"lino/{n}" for n in range(1, COUNT + 1)))
+    ]
     assert httpx.get(addresses[-1]).status_code == 200
 
 
@@ -221,6 +223,9 @@ def test_the_folder_is_the_same_show_wherever_it_lies(hosts: dict[str, str], hos
     expect(page.locator(".frame.there")).to_be_visible()
     expect(page.locator(".verification")).to_contain_text("pipeline verify --contract 0x")
     page.locator(".line a").first.click()
+    page.goto(f"{root}lino/about/")
+    expect(page.get_by_text("the laws of composition")).to_be_visible()
+    page.go_back()
     page.reload()
     expect(page.get_by_text(f"{COUNT} works in 1 collection.")).to_be_visible()
     assert asked and all(address.startswith(root) for address in asked)
@@ -254,7 +259,9 @@ def test_the_folder_has_a_head_of_its_own_for_every_page_and_no_private_word(
     assert told["og:title"] == "Lino #3" and told["canonical"] == "https://art.example.org/lino/3/"
     picture = told["og:image"].removeprefix("https://art.example.org/")
     assert (site / picture).read_bytes()[:2] == b"\xff\xd8"
-    assert len(re.findall("<loc>", (site / "sitemap.xml").read_text())) == COUNT + 3  # with the front and an owner
+    assert (
+        len(re.findall("<loc>", (site / "sitemap.xml").read_text())) == COUNT + 4
+    )  # with the front, how it was made, and an owner
     texts = b"".join(path.read_bytes() for path in site.rglob("*") if path.suffix in (".html", ".json", ".xml", ".txt"))
     with Ledger(minted.ledger, readonly=True) as ledger:
         seed = ledger.collections.all()[0].seed

@@ -1,10 +1,11 @@
-// Which page is shown: / the show · /lino a collection, with its search · /lino/7 a token · /owner/0x… · /docs.
+// Which page is shown: / the show · /lino a collection, with its search · /lino/7 a token · /lino/about how it was made · /owner/0x… · /docs.
 
 import { el } from "./dom.js";
 import { shelf, collections, numberOf } from "./shelf.js";
 import { IN_FOLDER, collectionAt, docsAt, front, isOurs, placeOf, tokenAt } from "./places.js";
 import { CollectionView } from "./collection.js";
 import { FrontView } from "./front.js";
+import { AboutView } from "./about.js";
 import { OwnerView } from "./owner.js";
 import { openToken } from "./token.js";
 
@@ -29,6 +30,7 @@ async function navigate() {
     if (location.hash.startsWith("#/")) await followOldAddress();
     else if (place.kind === "front") await showFront(mine);
     else if (place.kind === "collection") await showCollection(mine, place);
+    else if (place.kind === "about") await showAbout(mine, place.slug);
     else if (place.kind === "token") await showToken(mine, place);
     else if (place.kind === "owner") await showOwner(mine, place.owner);
     else if (place.kind === "docs" && !IN_FOLDER) await showDocs(mine);
@@ -132,6 +134,19 @@ async function showToken(mine, { slug, id }) {
   view.append(token.element);
   scrollTo({ top: 0, behavior: "instant" });
   view.focus({ preventScroll: true });
+}
+
+async function showAbout(mine, slug) {
+  const id = await numberOf(slug);
+  if (id === null) throw nothingHere(`There is no collection called “${slug.slice(0, 60)}” here.`);
+  const [about, told] = await Promise.all([shelf.collection(id), shelf.transparency(id)]);
+  if (mine !== turn) return;
+  close();
+  other = new AboutView(about, told);
+  title(`How ${about.name} was made`);
+  tell(el("a", { href: front(), class: "show" }, SHOW), el("a", { href: collectionAt(about.slug) }, about.name), el("span", { "aria-current": "page" }, "How it was made"));
+  view.replaceChildren(other.element);
+  scrollTo({ top: 0, behavior: "instant" });
 }
 
 async function showOwner(mine, owner) {

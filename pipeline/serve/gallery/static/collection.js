@@ -3,7 +3,7 @@
 import { bar, copyable, date, el, ether, host, number, plural, say, shortHex } from "./dom.js";
 import { events, parsedQuery, queryString, show } from "./api.js";
 import { Grid } from "./grid.js";
-import { IS_PUBLIC, collectionAt, tokenAt } from "./places.js";
+import { aboutAt, IS_PUBLIC, collectionAt, tokenAt } from "./places.js";
 import { shelf } from "./shelf.js";
 import { licence } from "./token.js";
 
@@ -76,6 +76,7 @@ export class CollectionView {
         about.licence && fact("Licence", el("dd", {}, licence(about.licence))),
         fact("Contract", el("dd", {}, this.contract())),
         fact("Chain", el("dd", {}, chainName(about.chain))),
+        fact("Making", el("dd", {}, el("a", { href: aboutAt(about.slug) }, "how it was made"))),
         about.fee_wei && fact("Fees", el("dd", {}, ether(about.fee_wei))),
       ),
     );

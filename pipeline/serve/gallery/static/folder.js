@@ -15,6 +15,7 @@ function columns(id) {
 export const folder = {
   collections: () => json("/data/collections.json"),
   collection: (id) => json(`/data/${id}/collection.json`),
+  transparency: (id) => json(`/data/${id}/transparency.json`),
 
   async token(id, tokenId) {
     try {

@@ -16,9 +16,10 @@ export const front = () => ROOT.pathname;
 export const collectionAt = (slug, query = "") => `${ROOT.pathname}${encodeURIComponent(slug)}${END}${query}`;
 export const tokenAt = (slug, id) => `${ROOT.pathname}${encodeURIComponent(slug)}/${id}${END}`;
 export const ownerAt = (address) => `${ROOT.pathname}owner/${address}${END}`;
+export const aboutAt = (slug) => `${ROOT.pathname}${encodeURIComponent(slug)}/about${END}`;
 export const docsAt = () => `${ROOT.pathname}docs${END}`;
 
-/** What an address is of: `kind` is front, collection, token, owner, docs or nothing. */
+/** What an address is of: `kind` is front, collection, about, token, owner, docs or nothing. */
 export function placeOf({ pathname, search }) {
   const [first = "", second = "", more] = pathname.slice(ROOT.pathname.length).replace(/(^|\/)(index\.html)?$/, "").split("/").map(decoded);
   const place = { slug: first, query: search.slice(1) };
@@ -27,6 +28,7 @@ export function placeOf({ pathname, search }) {
   if (first === "docs" && !second) return { ...place, kind: "docs" };
   if (first === "owner") return /^0x[0-9a-fA-F]{40}$/.test(second) ? { ...place, kind: "owner", owner: second } : { ...place, kind: "nothing" };
   if (!second) return { ...place, kind: "collection" };
+  if (second === "about") return { ...place, kind: "about" };
   return /^[1-9][0-9]{0,15}$/.test(second) ? { ...place, kind: "token", id: second } : { ...place, kind: "nothing" };
 }
 

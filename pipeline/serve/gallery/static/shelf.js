@@ -10,6 +10,7 @@ const service = {
   index: (id, query, signal) => json(`/v1/collections/${id}/index${queryString(query)}`, signal),
   facets: (id, query, signal) => json(`/v1/collections/${id}/facets${queryString({ ...query, sort: "id" })}`, signal),
   token: (id, tokenId) => json(`/v1/collections/${id}/tokens/${tokenId}`),
+  transparency: (id) => json(`/v1/collections/${id}/transparency`),
   holdings: (owner) => json(`/v1/owners/${owner}`),
 };
 
