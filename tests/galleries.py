@@ -52,11 +52,11 @@ def mint_in(folder: Path, *words: str) -> Workspace:
     return Workspace(folder / "workspace")
 
 
-def application(workspace: Workspace, *, documented: bool = False) -> FastAPI:
-    """The routers alone; what stands before them is tested with the service. `documented`: with their document."""
+def application(workspace: Workspace) -> FastAPI:
+    """The routers alone, with their document; what stands before them is tested with the service."""
     config = load_settings({}, {}, workspace.folder)
     reader = Reader(workspace, config)
-    app = FastAPI(openapi_url="/openapi.json" if documented else None, docs_url=None, redoc_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None)  # the page has one of its own
     tell_problems(app)
     app.include_router(reading_router(reader, GATEWAY))
     app.include_router(gallery_router(Media(workspace, config)))

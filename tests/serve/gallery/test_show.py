@@ -171,14 +171,13 @@ def test_the_large_picture_has_the_pixels_of_the_screen_and_can_be_kept(served: 
 
 
 def test_the_page_of_the_api_is_drawn_from_its_document_and_asks(served: Served, open_page: Any) -> None:
-    with serving(application(served.workspace, documented=True)) as url:
-        page = open_page(f"{url}/docs")
-        operation = page.locator("#get-v1-collections-collection-id-tokens-token-id")
-        expect(operation.get_by_role("heading")).to_contain_text("/v1/collections/{collection_id}/tokens/{token_id}")
-        operation.get_by_role("button", name="Ask").click()
-        expect(operation.locator("pre")).to_contain_text('"token_uri"')
-        operation.get_by_role("link", name="TokenDetail").click()
-        expect(page.locator("#document-TokenDetail")).to_be_in_viewport()
+    page = open_page(f"{served.url}/docs")
+    operation = page.locator("#get-v1-collections-collection-id-tokens-token-id")
+    expect(operation.get_by_role("heading")).to_contain_text("/v1/collections/{collection_id}/tokens/{token_id}")
+    operation.get_by_role("button", name="Ask").click()
+    expect(operation.locator("pre")).to_contain_text('"token_uri"')
+    operation.get_by_role("link", name="TokenDetail").click()
+    expect(page.locator("#document-TokenDetail")).to_be_in_viewport()
 
 
 # ── the show as a folder ─────────────────────────────────────────────────────────────────────────────────────────
