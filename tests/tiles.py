@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.art.cover import Cover
 from pipeline.art.source import About, ArtPlan, Asked, Redrawer, Work
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, NotMadeHere
 from pipeline.base.files import write_whole
 from pipeline.base.records import Artwork, Attribute, Fingerprint, TokenSpec, TokenWords
 from pipeline.ledger import Run
@@ -120,6 +120,8 @@ class Layer:
         from pipeline.art.draw import Drawing
 
         made = document["generator"]
+        if not {"palette", "first"} <= made.keys():
+            raise NotMadeHere(reason="a seed alone does not tell the tiles of a token: they are planned")
         picture = laid(made["seed"], made["size"], made["palette"], made["first"])
         return Drawing(made["seed"], np.asarray(picture), (Attribute("First", made["first"]),))
 

@@ -32,6 +32,7 @@ from pipeline.art.draw.marking import (
     marked_renderer,
     unmarked,
 )
+from pipeline.art.draw.stage import draw
 from pipeline.art.source import About, ArtPlan, Asked, Origin, Redrawer, Work, encoder_of
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec
@@ -112,7 +113,8 @@ class Drawn:
         """Every token has as many attempts as anybody likes."""
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:
-        return FromSeed(_load(model_of(self._settings.art), device, threads))
+        """The generator that planned, where one did; otherwise the one that settings name, on that device."""
+        return FromSeed(self._generator or _load(model_of(self._settings.art), device, threads))
 
     def _drawn(self, first: int, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
         run, collection, tokens = work.run, work.collection, work.ledger.tokens
@@ -152,8 +154,8 @@ class FromSeed:
 
     def again(self, document: Mapping[str, Any]) -> Drawing:
         made = document["generator"]
-        drawing = self._generator.draw(made["seed"], made["size"])
-        return carrying(_mark_of(made), drawing) if is_marked(made["renderer"]) else drawing
+        drawing = draw(self._generator, made["seed"], made["size"])
+        return carrying(_mark_of(made), drawing) if is_marked(made.get("renderer", "")) else drawing
 
 
 def _mark_of(made: Mapping[str, Any]) -> Mark:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.art.folder import ImageFolder, copied
 from pipeline.art.source import About, ArtPlan, Asked, Origin, Redrawer, Work
-from pipeline.base.errors import BadArgument, GenerationError
+from pipeline.base.errors import BadArgument, NotMadeHere
 from pipeline.base.records import NOTHING, Artwork, BatchPlan, Fingerprint, Found, TokenSpec
 from pipeline.base.untrusted import printable
 from pipeline.ledger import Ledger, Run
@@ -124,7 +124,7 @@ class Existing:
                 )
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:
-        raise GenerationError(reason="images that existed cannot be drawn again", hint="leave --images out")
+        raise NotMadeHere(reason="images that existed cannot be drawn again", hint="leave --images out")
 
 
 def taken_from(digests: Iterable[bytes], size: int) -> Fingerprint:

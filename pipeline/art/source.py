@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.installation import loaded
@@ -160,24 +160,10 @@ class ArtSource(Protocol):
         """Raise BadArgument where a token that is not liked cannot have another picture."""
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:
-        """What verification asks. Raises GenerationError where nothing can be made again here."""
+        """What verification asks.
 
-
-@dataclass(frozen=True, slots=True)
-class Previewed:
-    """A token as it would be made, and not written."""
-
-    token_id: int
-    seed: int
-    drawing: Drawing
-
-
-@runtime_checkable
-class Previews(Protocol):
-    """A source that shows tokens of a collection which is not planned."""
-
-    def previewed(self, asked: Asked, shown: int) -> Iterator[Previewed]:
-        """Plan as `plan` does, and yield the first `shown` tokens. Raises what `plan` and `artworks` do."""
+        Raises GenerationError where nothing can be made again here: NotMadeHere where that is as it should be.
+        """
 
 
 class Redrawer(Protocol):
@@ -187,7 +173,10 @@ class Redrawer(Protocol):
     renderer: str
 
     def again(self, document: Mapping[str, Any]) -> Drawing:
-        """The drawing that a document's `generator` tells of; pixels are compared by who asks."""
+        """The drawing that a document's `generator` tells of; pixels are compared by who asks.
+
+        Raises NotMadeHere for a document that does not tell it all: its seed and size may be all that somebody has.
+        """
 
 
 Factory = Callable[[Settings], ArtSource]
@@ -239,6 +228,13 @@ def installed() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
+def is_here(model: str) -> bool:
+    """Whether a name alone opens a source: no file of anybody's is needed."""
+    from pipeline.art.drawn import is_installed
+
+    return model in installed() or is_installed(model)
+
+
 def _added(settings: Settings) -> ArtSource:
     point = installed()[settings.art.model]
     factory: Factory = loaded(point)
@@ -281,9 +277,7 @@ class Stated:
 
         Raises GenerationError.
         """
-        from pipeline.art.drawn import is_installed
-
-        if not self.chosen and model != LAYERS and not (model in installed() or is_installed(model)):
+        if not self.chosen and model != LAYERS and not is_here(model):
             raise GenerationError(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
         if model == LAYERS and not self.settings.art.layers:
             raise GenerationError(reason="their layers are not here", hint="give their folder as --layers FOLDER")

@@ -20,7 +20,8 @@ PipelineError                         exit 1
 │   ├── ConstraintBroken              what the ledger's tables never take
 │   └── Corrupt                       bytes that no longer hash to what was recorded
 ├── GenerationError                   models, weights, devices, images
-│   └── NothingPasses                 every attempt of a token was refused by the gate
+│   ├── NothingPasses                 every attempt of a token was refused by the gate
+│   └── NotMadeHere                   pictures that existed, or that a seed alone does not tell
 ├── PinError
 │   ├── DigestMismatch
 │   ├── BadCar
@@ -231,6 +232,10 @@ class Corrupt(WorkspaceError):
 
 class GenerationError(PipelineError):
     """A model, its weights, a device or an image cannot be used."""
+
+
+class NotMadeHere(GenerationError):
+    """An art source makes no picture of this kind, and nothing is broken: `reason` says why."""
 
 
 class NothingPasses(GenerationError):

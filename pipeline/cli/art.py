@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.base.errors import BadArgument
-from pipeline.base.limits import MAX_COUNT, MAX_SEED, MAX_TOKEN_ID
+from pipeline.base.limits import MAX_SEED, MAX_TOKEN_ID
 from pipeline.cli.call import Call, Verb, chosen_name, number, say
 from pipeline.cli.tables import print_json, print_table
 from pipeline.settings import Scope
 
 if TYPE_CHECKING:
+    from pipeline.flow.preview import SheetDrawn
     from pipeline.ledger import Run
 
 LONG_TABLE = 100  # rows after which nobody reads on
@@ -23,24 +24,25 @@ LONG_TABLE = 100  # rows after which nobody reads on
 
 def _check(call: Call) -> int:
     from pipeline.cli.terminal import progress_on_stderr
-    from pipeline.flow.check import check_folder
+    from pipeline.flow.check import check_art
 
+    folder = call.config.art.images or call.config.art.layers
+    count = number("--count", call.arguments.count, 1, MAX_TOKEN_ID) if call.arguments.count is not None else None
     with progress_on_stderr() as observer:
-        count = call.arguments.count and number("--count", call.arguments.count, 1, MAX_COUNT)
-        found = check_folder(call.config, call.workspace, observer, count=count, more=call.arguments.more)
+        found = check_art(call.config, call.workspace, observer, count=count, more=call.arguments.more)
     if call.as_json:
         faults = [{"file": file, "expected": expected} for file, expected in found.faults]
-        print_json({"folder": str(found.folder), "tokens": found.tokens, "sound": not faults, "faults": faults})
+        where = str(Path(folder).resolve()) if folder else None
+        print_json({"folder": where, "tokens": found.tokens, "sound": not faults, "faults": faults})
     elif found.faults:
         print_table(("file", "expected"), found.faults, wrap=True)
     if not found.faults:
-        say(
-            f"{found.tokens:,} token{'s' if found.tokens != 1 else ''}: nothing in {found.folder} keeps them from being minted"
-        )
+        them = f"{found.tokens:,} token{'s' if found.tokens != 1 else ''}"
+        say(f"{them}: nothing{f' in {Path(folder).resolve()}' if folder else ''} keeps them from being minted")
         is_another = call.standing().collections and not call.config.given("name")
         beside = ["--more"] if call.arguments.more else ["--new"] if is_another else []
-        many = ["--count", call.arguments.count] if call.arguments.count else []
-        call.next("pins and mints them", "mint", *call.chosen(Scope.COLLECTION, Scope.ART, Scope.RUN), *many, *beside)
+        many = ["--count", count] if count else []
+        call.next("pins and mints them", "mint", *many, *call.chosen(Scope.COLLECTION, Scope.ART), *beside)
     return 2 if found.faults else 0
 
 
@@ -69,11 +71,11 @@ def _generate(call: Call) -> int:
     else:
         from pipeline.cli.terminal import progress_on_stderr
 
-        count = number("--count", call.arguments.count or "36", 1, MAX_SHEET)
+        count = number("--count", call.arguments.count, 1, MAX_SHEET) if call.arguments.count is not None else None
         seed = secrets.randbelow(MAX_SEED + 1) if config.art.seed is None else config.art.seed
         with progress_on_stderr() as observer:
             sheets = draw_sheet(config, seed, count, Path(sheet), observer)
-        _tell_how_to_mint(call, count, seed)
+        _tell_how_to_mint(call, sheets)
         _tell_files(call, sheets, sheets.files)
     return 0
 
@@ -108,14 +110,15 @@ def _voices(call: Call) -> int:
     return 0
 
 
-def _tell_how_to_mint(call: Call, count: int, seed: int) -> None:
+def _tell_how_to_mint(call: Call, sheet: SheetDrawn) -> None:
     """The call that mints what the sheet shows: the same art, beside what the workspace holds already."""
     standing = call.standing()
     if standing.unfinished:
         return  # that run comes first
     beside = ["--new"] if standing.collections else []
-    art = call.chosen(Scope.ART, Scope.GATE)
-    call.next("mints these", "mint", "--count", count, "--seed", seed, *art, *beside)
+    count = [] if sheet.whole else ["--count", len(sheet.tokens)]
+    seed = ["--seed", sheet.collection_seed]
+    call.next("mints these", "mint", *count, *seed, *call.chosen(Scope.ART, Scope.GATE), *beside)
 
 
 def _reject(call: Call) -> int:
@@ -193,16 +196,16 @@ VERBS = (
     Verb(
         "check",
         _check,
-        "look at a folder of images or layers as `mint` would, and tell all of its faults",
+        "look at art as `mint` would, a folder of images or layers above all, and tell all of its faults",
         (
             "check --images my-art",
             "check --images my-art --json",
             "check --images more-art --more --name Cats",
             "check --layers my-layers --count 1000",
         ),
-        (Scope.NAME, Scope.COLLECTION, "images", "layers", "editions"),
+        (Scope.NAME, Scope.COLLECTION, Scope.ART, Scope.MACHINE),
         (
-            ("--count", {"metavar": "N", "help": "number of tokens, where the folder of layers does not say it"}),
+            ("--count", {"metavar": "N", "help": "how many tokens, where the art does not say it"}),
             ("--more", {"action": "store_true", "help": "as further tokens of the last (or --name'd) collection"}),
         ),
     ),

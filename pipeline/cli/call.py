@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ class Call:
 
     def chosen(self, *scopes: Scope) -> list[str]:
         """The flags of this call that set something of these scopes, to be given again."""
-        lines = [line for line in every_setting() if line.scope in scopes]
+        lines = [line for line in every_setting() if _has_scope(line, scopes)]
         return [
             word
             for line in lines
@@ -199,7 +199,12 @@ class Verb:
                 )
 
     def takes(self, line: Setting) -> bool:
-        return line.name in self.settings or line.scope in self.settings
+        return line.name in self.settings or _has_scope(line, self.settings)
+
+
+def _has_scope(line: Setting, scopes: Collection[object]) -> bool:
+    """Whether a setting is of these scopes; who takes the art takes all that says where pictures come from."""
+    return line.scope in scopes or (Scope.ART in scopes and line.scope is Scope.RUN and line.tells_art)
 
 
 def described(line: Setting) -> str:

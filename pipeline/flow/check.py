@@ -1,4 +1,4 @@
-"""Whether a folder can be minted: all that `mint` would say of it, and nothing planned, opened or written."""
+"""Whether art can be minted: all that `mint` would say of it, and nothing planned, opened or written."""
 
 from __future__ import annotations
 
@@ -21,30 +21,24 @@ from pipeline.settings import Settings
 class Checked:
     """What `check` found."""
 
-    folder: Path
     tokens: int
     faults: list[tuple[str, str]]  # a file's name, and what was expected of it
 
 
-def check_folder(
+def check_art(
     config: Settings, workspace: Workspace, observer: Observer, *, count: int | None = None, more: bool = False
 ) -> Checked:
-    """Read the folder of `images` or of `layers` as a new collection's; with `more` as further tokens of the last (or named)
-    collection, held against those that it has. Raises BadArgument where there is no folder, nothing in it, no number of
-    tokens, or no such collection.
+    """Read the art that settings choose as a new collection's; with `more` as further tokens of the last (or named) one,
+    held against those that it has. Raises BadArgument where nothing says how many tokens, or there is no such collection.
     """
-    folder = config.art.images or config.art.layers
-    if not folder:
-        raise BadArgument(name="--images", value="not given", expected="a folder of images, or --layers, to look at")
     source, faults = open_source(config), list[tuple[str, str]]()
     try:
         tokens = source.count(count, list)
     except BadFiles as error:
-        return Checked(Path(folder).resolve(), 0, error.fields["faults"])
+        return Checked(0, error.fields["faults"])
     if tokens is None:
-        raise BadArgument(
-            name="--count", value="not given", expected="the number of tokens, which the folder does not say"
-        )
+        expected = "the number of tokens, which this art does not say; or --images, a folder of them"
+        raise BadArgument(name="--count", value="", expected=expected)
     earlier = _earlier(config, workspace) if more else _Earlier()
     given = config.collection.cover
     needs_cover = not (given or earlier.has_cover)
@@ -72,12 +66,12 @@ def check_folder(
             must_have_room(earlier.collection.max_supply, earlier.next, tokens)
         else:
             about = source.about()
-            collection_settings(config, config.collection.name or about.name, SOMEBODY, about)
+            collection_settings(config, config.collection.name or about.name_for(config.art.seed or 0), SOMEBODY, about)
     except CollectionExists as error:
-        faults.append((folder, str(error)))
+        faults.append(("--name", str(error)))
     except BadArgument as error:
         faults.append((str(error.fields["name"]), f"{error.fields['value']!r}; expected {error.fields['expected']}"))
-    return Checked(Path(folder).resolve(), tokens, faults)
+    return Checked(tokens, faults)
 
 
 @dataclass(frozen=True, slots=True)

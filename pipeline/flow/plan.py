@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from pipeline.base.seeds import token_seed
 from pipeline.base.words import Expected, one_line
 from pipeline.base.workspace import Workspace
 from pipeline.flow.recipients import Recipients
-from pipeline.ledger import Collection, Ledger, NewCollection, Run
+from pipeline.ledger import Collection, Ledger, NewCollection, Run, RunPlan
 from pipeline.mint.collection import ZERO_ADDRESS, Constructor, deploy_data, parsed_address
 from pipeline.settings import Scope, Setting, Settings, every_setting
 from pipeline.settings.table import REMEMBERED
@@ -255,6 +255,25 @@ class NewRun:
 
     def specs(self) -> Iterator[TokenSpec]:
         return token_specs(self.seed, self.start, self.to, self.art.seed_of)
+
+
+def enter_run(
+    ledger: Ledger, collection: int, plan: NewRun, near: int | None, pinners: Sequence[str] = (), rpc_url: str = ""
+) -> int:
+    """Write a run down as a whole, and return its key; inside `atomic`. `near` is its gate's."""
+    art = plan.art
+    key = ledger.runs.plan(
+        collection,
+        RunPlan(
+            *(plan.arguments, art.fingerprint, plan.start, plan.count, plan.batch_size),
+            *(pinners, rpc_url),
+        ),
+        plan.specs(),
+    )
+    ledger.tokens.plan_art(collection, art.tokens)
+    art.enter(ledger, collection)
+    ledger.runs.set_gate(key, near)
+    return key
 
 
 def token_specs(

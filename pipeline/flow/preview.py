@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from pipeline.art.artworks import Artworks
-from pipeline.art.draw import Gate, drawn, load_generator, token_seed
 from pipeline.art.draw.encode import encode_png
-from pipeline.art.draw.layouts import layouts_of
-from pipeline.art.draw.stage import draw
-from pipeline.art.drawn import is_installed, model_of, ranked_by
 from pipeline.art.sheet import COLUMNS, ROWS, contact_sheets, side_for
-from pipeline.art.source import ArtSource, Asked, Previews, Work, installed, open_source, recorded
+from pipeline.art.source import About, ArtPlan, ArtSource, Asked, Work, is_here, open_source, recorded
 from pipeline.base.errors import BadArgument, PipelineError
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES
-from pipeline.base.pictures import decode, plain_bytes, shown
-from pipeline.base.records import Address, Artwork, TokenSpec
+from pipeline.base.observer import Observer, Silence
+from pipeline.base.pictures import decode, plain_bytes
+from pipeline.base.records import Attribute
 from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.cover import ensure_cover
-from pipeline.ledger import Ledger, Run
-from pipeline.settings import Settings
+from pipeline.flow.plan import Begin, enter_run, new_run
+from pipeline.ledger import NOBODY, NOWHERE, Ledger, Run
+from pipeline.settings import Scope, Settings, every_setting
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from pipeline.art.draw import Drawing, Generator
-    from pipeline.base.observer import Observer
-
 MAX_SHEET = 1_000  # drawings of one `generate`: ten pages; a collection that is larger is looked at in its run
-NOBODY = Address("0x" + "00" * 20)  # these pictures are nobody's tokens
+KEPT, FREE = (Scope.ART, Scope.RUN), ("size", "encoder")  # what a token's picture follows from, and how it is written
+ON_SHEET = 36  # pictures, where nobody says how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,6 @@ class OnSheet:
     token_id: int
     attempt: int
     seed: int
-    flaw: str | None
     attributes: tuple[Trait, ...]
 
 
@@ -68,64 +67,74 @@ class SheetDrawn:
     size: int
     files: tuple[Path, ...]
     tokens: tuple[OnSheet, ...]
+    whole: int | None  # how many the art has, where it says so itself
 
 
 def draw_seed(config: Settings, seed: int, out: Path) -> SeedDrawn:
     """Write the picture of one token's seed: pixels and bytes are those of a token with this seed, model and size.
 
-    Raises BadArgument for a file that is no .png or a size out of range, GenerationError for the model or the device.
+    Raises BadArgument for a file that is no .png or a size out of range, GenerationError for the model or the device, and
+    for art of which a seed alone tells nothing.
     """
     check_png("--out", out)
-    generator = _generator(_as_its_run(config, seed), seed)
-    drawing = draw(generator, seed, config.art.size)
-    write_whole(out, encode_png(drawing.pixels, config.art.encoder))
-    return SeedDrawn(generator.name, config.art.size, out, drawing.seed, drawing.flaw or None, _traits(drawing))
+    config = _as_its_run(config, seed)
+    source, art = open_source(config), config.art
+    made = source.plan(Asked(seed, 1, source.count(None, list) or 1, False, dict, Silence())).fingerprint
+    redrawer = source.redrawer(art.device, art.threads or None)
+    drawing = redrawer.again({"generator": {"model": made.model, "seed": seed, "size": art.size}})
+    write_whole(out, encode_png(drawing.pixels, art.encoder))
+    return SeedDrawn(made.model, art.size, out, drawing.seed, drawing.flaw or None, _traits(drawing.attributes))
 
 
-def draw_sheet(config: Settings, seed: int, count: int, sheet: Path, observer: Observer) -> SheetDrawn:
-    """Write a contact sheet of tokens 1 to `count` of a collection with this seed, drawn as `mint` would: none picked.
+def draw_sheet(config: Settings, seed: int, count: int | None, sheet: Path, observer: Observer) -> SheetDrawn:
+    """Write a contact sheet of the first tokens of a collection with this seed, made as `mint` would: none picked.
 
-    Raises what `draw_seed` does.
+    `count` of them, 36 where nobody said it, or all that there are. Planned and made in a folder of its own that is gone
+    afterwards, each picture as soon as it is on the sheet. Raises what `mint` would of the art.
     """
-    from PIL import Image
-
     check_png("--sheet", sheet)
-    source = open_source(config)
-    if isinstance(source, Previews):
-        return _sheet_of(source, config, seed, count, sheet, observer)
-    near = config.art.duplicate_bits
-    generator, told = _generator(config, seed), list[OnSheet]()
-    proofs = config.art.proofs
-    ranked = ranked_by(Workspace(config.folder), seed, generator) if proofs > 1 else None
-    gate = Gate(seed, near=near, layouts=layouts_of(generator), proofs=proofs, ranked=ranked)
-
-    def pictures() -> Iterator[tuple[str, Image.Image]]:
-        specs = (TokenSpec(token_id, token_seed(seed, token_id), NOBODY) for token_id in range(1, count + 1))
-        for item in drawn(specs, generator, config.art.size, gate):
-            assert not isinstance(item, Artwork), "all of them are specs"
-            taken, drawing, _ = item
-            told.append(OnSheet(taken.token_id, taken.attempt, drawing.seed, drawing.flaw or None, _traits(drawing)))
-            observer.progress("draw", taken.token_id, count)
-            yield str(taken.token_id), Image.fromarray(drawing.pixels)
-
-    pages = contact_sheets(pictures(), sheet, side_for(config.art.size))
-    return SheetDrawn(generator.name, seed, config.art.size, tuple(pages), tuple(told))
+    source, told = open_source(config), list[OnSheet]()
+    whole, total = source.count(None, list), source.count(count, list) or ON_SHEET
+    shown = min(total, count or ON_SHEET)
+    with ExitStack() as stack:
+        workspace = Workspace(Path(stack.enter_context(TemporaryDirectory(prefix="pipeline-sheet-"))))
+        ledger = stack.enter_context(Ledger(workspace.ledger))
+        _lend_judge(Workspace(config.folder).judge(seed), workspace.judge(seed))
+        plan = source.plan(Asked(seed, 1, total, False, dict, observer))
+        run = _trial(config, seed, total, plan, source.about(), ledger)
+        work = Work(run, ledger, workspace, observer)
+        pages = contact_sheets(_made(source, work, shown, told), sheet, side_for(run.size))
+    return SheetDrawn(run.model, seed, run.size, tuple(pages), tuple(told), whole)
 
 
-def _sheet_of(source: Previews, config: Settings, seed: int, count: int, sheet: Path, observer: Observer) -> SheetDrawn:
-    from PIL import Image
+def _trial(config: Settings, seed: int, count: int, art: ArtPlan, about: About, ledger: Ledger) -> Run:
+    """A run of a collection that nobody will mint: of all settings only those of its art count."""
+    chosen = {line.name: config.value(line.name) for line in every_setting() if line.tells_art}
+    plain = Settings().changed("a sheet", {name: value for name, value in chosen.items() if value is not None})
+    plan = new_run(ledger, plain, Begin("Sheet"), count, None, art, about, NOBODY, seed)
+    assert plan.settings is not None, "it begins a collection"
+    with ledger.atomic():
+        nowhere = ledger.collections.enter_chain(NOWHERE.chain_id, NOWHERE.genesis_hash, NOWHERE.kind)
+        collection = ledger.collections.plan(nowhere, plan.settings)
+        return ledger.runs.get(enter_run(ledger, collection, plan, config.art.duplicate_bits))
 
-    told = list[OnSheet]()
-    asked = Asked(seed, 1, count, False, dict, observer)
 
-    def pictures() -> Iterator[tuple[str, Image.Image]]:
-        for one in source.previewed(asked, MAX_SHEET):
-            told.append(OnSheet(one.token_id, 0, one.seed, None, _traits(one.drawing)))
-            observer.progress("draw", one.token_id, count)
-            yield str(one.token_id), shown(Image.fromarray(one.drawing.pixels))
+def _lend_judge(judge: Path, path: Path) -> None:
+    """What somebody taught of this collection is asked for its sheet as well."""
+    if judge.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(judge, path)
 
-    pages = contact_sheets(pictures(), sheet, side_for(config.art.size))
-    return SheetDrawn(config.art.layers or config.art.model, seed, config.art.size, tuple(pages), tuple(told))
+
+def _made(source: ArtSource, work: Work, count: int, told: list[OnSheet]) -> Iterator[tuple[str, Image]]:
+    batches, tokens = work.ledger.batches.undrawn(work.run.id), work.ledger.tokens
+    specs = islice(chain.from_iterable(map(tokens.specs, batches)), count)
+    for number, artwork in enumerate(source.artworks(specs, work), 1):
+        told.append(OnSheet(artwork.token_id, artwork.attempt, artwork.seed, _traits(artwork.attributes)))
+        work.observer.progress("draw", number, count)
+        yield from _pictured(artwork.token_id, artwork.path)
+        for path in artwork.files:
+            path.unlink(missing_ok=True)
 
 
 def draw_run(source: ArtSource, work: Work) -> list[Path]:
@@ -220,12 +229,18 @@ def _drawn(work: Work, token_ids: Sequence[int]) -> Iterator[tuple[str, Image]]:
         if token.token_id not in wanted:
             continue
         path = work.workspace.image(run.collection, token.token_id, token.suffix)
-        if path.exists() and token.suffix != ".svg":
-            yield str(token.token_id), decode(plain_bytes(path, IMAGE_BYTES)).image
+        if path.exists():
+            yield from _pictured(token.token_id, path)
+
+
+def _pictured(token_id: int, path: Path) -> Iterator[tuple[str, Image]]:
+    """A token's picture for a sheet; none of a drawing in SVG, which takes a browser."""
+    if path.suffix != ".svg":
+        yield str(token_id), decode(plain_bytes(path, IMAGE_BYTES)).image
 
 
 def _as_its_run(config: Settings, seed: int) -> Settings:
-    """The settings, with the model of the workspace's token that has this seed, where nobody chose another.
+    """The settings, with the art of the workspace's token that has this seed, where nobody chose another.
 
     A composed collection decides once what its tokens share; a token's seed alone does not tell it.
     """
@@ -234,22 +249,18 @@ def _as_its_run(config: Settings, seed: int) -> Settings:
         return config
     with Ledger(workspace.ledger, readonly=True) as ledger:
         run = ledger.runs.with_seed(seed)
-    if run is None or not is_installed(run.model):
+    if run is None:
         return config
-    return config.changed(f"run {run.id}", {"model": run.model, "voice": "", "material": "", "palettes": ""})
+    told = {
+        line.name: run.arguments.get(line.name, "") for line in every_setting() if line.tells_art and line.scope in KEPT
+    }
+    chosen = {
+        name: value for name, value in told.items() if value != "" and not config.given(name) and name not in FREE
+    }
+    if is_here(run.model):
+        chosen |= {"model": run.model, "voice": "", "material": "", "palettes": ""}
+    return config.changed(f"run {run.id}", chosen)
 
 
-def _generator(config: Settings, seed: int) -> Generator:
-    """Raises BadArgument for a source that makes pictures for a run alone."""
-    if config.art.model in installed():
-        raise BadArgument(
-            name="--model",
-            value=config.art.model,
-            expected="a generator: this art source makes pictures only of the tokens of a run",
-            hint="`mint` with --stop-after generate draws a run and waits",
-        )
-    return load_generator(model_of(config.art, seed), device=config.art.device, threads=config.art.threads or None)
-
-
-def _traits(drawing: Drawing) -> tuple[Trait, ...]:
-    return tuple(Trait(attribute.trait_type, attribute.value) for attribute in drawing.attributes)
+def _traits(attributes: Sequence[Attribute]) -> tuple[Trait, ...]:
+    return tuple(Trait(attribute.trait_type, attribute.value) for attribute in attributes)

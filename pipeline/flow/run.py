@@ -32,11 +32,11 @@ from pipeline.flow.consent import NOBODY, ONLY_HERE, Person, confirmations, is_o
 from pipeline.flow.cover import ensure_cover, pin_info
 from pipeline.flow.more import wish_of
 from pipeline.flow.open import Need, Step, Tools, check_receivers, needs_of, opened, plan_of, read_request, step_of
-from pipeline.flow.plan import Continue, Finished, NewRun, arguments_of
+from pipeline.flow.plan import Continue, Finished, NewRun, arguments_of, enter_run
 from pipeline.flow.preview import draw_run, sheet_of_minted, sheet_of_run
 from pipeline.flow.signing import Signing
 from pipeline.ledger import NOBODY as UNDECIDED
-from pipeline.ledger import NOWHERE, Collection, Ledger, Run, RunPlan
+from pipeline.ledger import NOWHERE, Collection, Ledger, Run
 from pipeline.mint.fees import ether
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
@@ -166,22 +166,9 @@ def _planned(step: Step, needs: Need, ledger: Ledger, tools: Tools, observer: Ob
 def _write(plan: NewRun, needs: Need, ledger: Ledger, tools: Tools, config: Settings) -> Collection:
     """Enter a run, and its collection where that begins; inside `atomic`."""
     collection = plan.known or _begun(plan, needs, ledger, tools)
-    key = ledger.runs.plan(
-        collection.id,
-        RunPlan(
-            arguments=plan.arguments,
-            fingerprint=plan.art.fingerprint,
-            start=plan.start,
-            count=plan.count,
-            batch_size=plan.batch_size,
-            pinners=tools.content.places.names if Need.CONTENT in needs else config.pin.places,
-            rpc_url=tools.chain.rpc.shown if Need.CHAIN in needs else "",
-        ),
-        plan.specs(),
-    )
-    ledger.tokens.plan_art(collection.id, plan.art.tokens)
-    plan.art.enter(ledger, collection.id)
-    ledger.runs.set_gate(key, config.art.duplicate_bits)
+    pinners = tools.content.places.names if Need.CONTENT in needs else config.pin.places
+    shown = tools.chain.rpc.shown if Need.CHAIN in needs else ""
+    enter_run(ledger, collection.id, plan, config.art.duplicate_bits, pinners, shown)
     return collection
 
 

@@ -102,6 +102,11 @@ class Setting:
         return f"{self.section}.{self.field}" if self.section else self.field
 
     @property
+    def tells_art(self) -> bool:
+        """Whether it says what pictures come from: a built-in source's, or that of a source which somebody installed."""
+        return self.section == ArtSettings.section or self.plugin
+
+    @property
     def variable(self) -> str:
         return PREFIX + self.name.upper()
 

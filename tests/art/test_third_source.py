@@ -52,6 +52,26 @@ def test_a_source_that_nobody_knows_is_minted_killed_added_to_proved_and_repaire
     assert pipeline("show", "6", "--json").json == before
 
 
+def test_a_sheet_shows_its_tokens_as_a_mint_would_make_them_and_a_seed_alone_is_refused(
+    pipeline: Pipeline, tmp_path: Path, tiles: dict[str, str]
+) -> None:
+    art = ("--model", "tiles", *PALETTE, "--size", "32", "--seed", "3")
+    sheet = pipeline("generate", *art, "--count", "4", "--sheet", "sheet.png", "--json", env=tiles)
+    assert sheet.code == 0, sheet.err
+    assert "--tiles-palette navy,orange,white" in sheet.err  # the call that mints these
+    checked = pipeline("check", *art, "--count", "4", env=tiles)
+    assert checked.code == 0, checked.err
+    assert pipeline("check", "--model", "tiles", "--tiles-palette", "red", "--count", "4", env=tiles).code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sheet.png", "site"]
+    assert pipeline(*MINT, *PALETTE, "--stop-after", "generate", env=tiles).code == 0
+    for told in sheet.json["tokens"]:
+        shown = pipeline("show", str(told["token_id"]), "--json", env=tiles).json
+        assert (shown["seed"], shown["attributes"]) == (told["seed"], told["attributes"])
+    seed = pipeline("generate", *art, "--out", "one.png", env=tiles)
+    assert seed.code == 1 and "they are planned" in seed.err
+    assert pipeline("doctor", env={**tiles, "PIPELINE_MODEL": "tiles"}).out.count("drawn by tiles-1/cpu") == 1
+
+
 def test_it_is_drawn_where_no_chain_is_and_minted_where_it_is_not_installed(
     pipeline: Pipeline, tmp_path: Path, tiles: dict[str, str]
 ) -> None:

@@ -72,7 +72,8 @@ def test_ctrl_c_among_the_questions_leaves_nothing(tmp_path: Path) -> None:
             break
     assert process.returncode == 130
     process.stderr.close()
-    os.close(here), os.close(there)
+    os.close(here)
+    os.close(there)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -133,6 +133,7 @@ def test_settings_are_shown_before_the_deployment_and_stand_on_the_chain(pipelin
     assert (token["artist"], token["license"], token["description"]) == ("Zoë Ħ.", "CC-BY-4.0", "Ünïcode.")
     with Ledger(tmp_path / "workspace" / "ledger.sqlite", readonly=True) as ledger:
         (collection,) = ledger.collections.all()
+    assert collection.info_root is not None
     document = json.loads(store.read(collection.info_root, "collection.json"))
     assert document["statement"] == collection.statement == "Cut by night.\n\nPrinted by day."
     assert (

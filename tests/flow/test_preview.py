@@ -56,6 +56,19 @@ def test_a_sheet_shows_the_tokens_that_a_mint_of_its_seed_would_make(pipeline: P
         assert np.asarray(page.convert("L")).std() > 10
 
 
+def test_a_sheet_of_a_folder_has_its_pictures_and_no_seed_makes_one(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "art"
+    folder.mkdir()
+    for name, colour in (("1.png", "red"), ("2.png", "navy")):
+        Image.new("RGB", (40, 30), colour).save(folder / name)
+    sheet = pipeline("generate", "--images", "art", "--seed", "1", "--sheet", "sheet.png", "--json")
+    assert sheet.code == 0, sheet.err
+    assert [token["token_id"] for token in sheet.json["tokens"]] == [1, 2] and "mint --seed 1 --images art" in sheet.err
+    refused = pipeline("generate", "--images", "art", "--seed", "1", "--out", "one.png")
+    assert refused.code == 1 and "images that existed" in refused.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["art", "sheet.png"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [

@@ -36,7 +36,7 @@ from pipeline.art.layers.table import (
     row_from,
     row_text,
 )
-from pipeline.art.source import LAYERS, About, ArtPlan, Asked, Origin, Previewed, Redrawer, Work, encoder_of
+from pipeline.art.source import LAYERS, About, ArtPlan, Asked, Origin, Redrawer, Work, encoder_of
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError, PipelineError
 from pipeline.base.files import write_whole
@@ -44,7 +44,6 @@ from pipeline.base.limits import IMAGE_BYTES, MAX_NAME, MAX_SIDE, MIN_SIDE
 from pipeline.base.media import DECODED
 from pipeline.base.pictures import BadPicture, decode, plain_bytes, shown
 from pipeline.base.records import Artwork, Fingerprint, TokenSpec, TokenWords
-from pipeline.base.seeds import token_seed
 from pipeline.base.untrusted import parse_json
 from pipeline.ledger import Run
 from pipeline.settings import Scope, Settings
@@ -119,15 +118,6 @@ class Layered:
         tokens = {token_id: row_text(design, row, self._holds) for token_id, row in enumerate(rows, asked.first)}
         encoder = encoder_id(self._settings.art.encoder)
         return ArtPlan(Fingerprint(LAYERS, CODE, RENDERER, encoder, max(width, height)), tokens=tokens)
-
-    def previewed(self, asked: Asked, shown: int) -> Iterator[Previewed]:
-        """The first tokens that a collection of this seed would have."""
-        rows, size = self._rows(asked)
-        painter = _Painter(self._design, self._pictures, size, self._settings.art.encoder, self._holds)
-        for token_id, row in enumerate(rows[:shown], asked.first):
-            seed = token_seed(asked.seed, token_id)
-            pixels = painter.pixels(row, seed)[0]
-            yield Previewed(token_id, seed, Drawing(seed, pixels, attributes_of(self._design, row)))
 
     def _rows(self, asked: Asked) -> tuple[list[Row], tuple[int, int]]:
         """The table of new tokens, and their size, once every picture was looked at."""

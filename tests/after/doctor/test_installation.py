@@ -57,7 +57,7 @@ def test_a_workspace_in_use_is_sound_and_stays_as_it_was(original: Minted, tmp_p
     before = written(tmp_path)
     found = examined(tmp_path, {"rpc_url": original.url})
     assert states(found) == {}
-    assert "Lino" in found["ledger"].found and "31337" in found["chain"].found
+    assert "sound; collections: " in found["ledger"].found and "31337" in found["chain"].found
     assert written(tmp_path) == before
 
 
