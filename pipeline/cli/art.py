@@ -42,7 +42,7 @@ def _check(call: Call) -> int:
         is_another = call.standing().collections and not call.config.given("name")
         beside = ["--more"] if call.arguments.more else ["--new"] if is_another else []
         many = ["--count", count] if count else []
-        call.next("pins and mints them", "mint", *many, *call.chosen(Scope.COLLECTION, Scope.ART), *beside)
+        call.next("pins and mints them", "mint", *call.chosen(Scope.COLLECTION, Scope.ART), *many, *beside)
     return 2 if found.faults else 0
 
 

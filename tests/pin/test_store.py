@@ -133,7 +133,12 @@ def test_a_file_that_did_not_change_is_hashed_once_before_signatures(
 ) -> None:
     """However large. One that changed a moment ago is hashed again: its times may be those of before."""
     root, read = store.put_directory(ENTRIES), list[Path]()
-    monkeypatch.setattr("pipeline.pin.store._file_sha256", lambda path: read.append(path) or root.car_sha256)
+
+    def hashed(path: Path) -> bytes:
+        read.append(path)
+        return root.car_sha256
+
+    monkeypatch.setattr("pipeline.pin.store._file_sha256", hashed)
     monkeypatch.setattr("pipeline.pin.store.RACY_NS", 1 << 62)
     for _ in range(2):
         store.must_hold(root)
