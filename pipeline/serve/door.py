@@ -202,8 +202,7 @@ def is_page(path: str) -> bool:
 
     A closed service answers each of them with the same empty page, which then asks for a token.
     """
-    first, _, rest = path.strip("/").partition("/")
-    return first not in NO_PAGES and "/" not in rest
+    return path.strip("/").partition("/")[0] not in NO_PAGES
 
 
 def _as_it_came(scope: MutableMapping[str, Any], proxies: Sequence[Network]) -> MutableMapping[str, Any]:

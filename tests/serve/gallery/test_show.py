@@ -82,7 +82,7 @@ def test_behind_a_proxy_links_have_the_name_that_was_asked_for(minted: Workspace
 @pytest.mark.parametrize("path", ["/nowhere", "/lino/99", "/lino/0", "/lino/1/2", "/lino/9" + "9" * 300, "/owner/0x12"])
 def test_an_address_of_nothing_is_a_page_that_says_so(served: Served, path: str) -> None:
     answer = httpx.get(f"{served.url}{path}")
-    assert answer.status_code == 404 and ("text/html" in answer.headers["content-type"] or path == "/lino/1/2")
+    assert answer.status_code == 404 and answer.headers["content-type"].startswith("text/html")
 
 
 def test_a_robot_finds_every_page(served: Served) -> None:
