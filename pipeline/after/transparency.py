@@ -13,6 +13,7 @@ from pipeline.base.limits import MAX_TOKEN_ID
 from pipeline.base.records import NOTHING
 from pipeline.ledger import Collection, Ledger, Run
 from pipeline.mark.credential import SOURCE_TYPES
+from pipeline.mark.watermark import number_of
 
 SEED_RULE = (
     "A token's seed is 53 bits of SHA-256 over 'nft-pipeline/token-seed/v1', the collection's seed, the token id and the "
@@ -52,6 +53,7 @@ class Transparency:
     seed_rule: str
     how_to_verify: tuple[str, ...]
     not_known: tuple[str, ...]
+    mark: str | None  # eight hex digits: what stands for it in the watermarks of its pictures
 
 
 def transparency(ledger: Ledger, collection: Collection, *, public: bool = False) -> Transparency:
@@ -72,6 +74,7 @@ def transparency(ledger: Ledger, collection: Collection, *, public: bool = False
         seed_rule=SEED_RULE if is_drawn else "",
         how_to_verify=tuple(_how_to_verify(collection, is_drawn=is_drawn)),
         not_known=tuple(_not_known(collection, made)),
+        mark=f"{number_of(collection.seed):08x}" if any(one.watermark for one in made) else None,
     )
 
 

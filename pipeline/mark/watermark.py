@@ -296,3 +296,9 @@ def _places() -> _Places:
     bit[order] = np.arange(count) % CODE_BITS
     dither = words(0, "mark/dither", count).astype(np.int64) % UNIT
     return _Places(bit.reshape(shape), dither.reshape(shape))
+
+
+def places_table() -> bytes:
+    """The places for another reader: the bit of each, a byte, and then its dither, two bytes each, little-endian."""
+    places = _places()
+    return places.bit.astype("u1").tobytes() + places.dither.astype("<u2").tobytes()

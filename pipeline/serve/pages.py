@@ -148,6 +148,14 @@ class Words:
             links=tuple((f"{one.slug}/{n}{self.end}", f"{one.name} #{n}") for n in islice(token_ids, LISTED)),
         )
 
+    def detect(self, show: str) -> Page:
+        return Page(
+            title=f"Whose is it? · {show}",
+            show=show,
+            description="Which work of this show a picture is, by the mark in its pixels.",
+            path=f"detect{self.end}",
+        )
+
     def about(self, one: doc.CollectionSummary, show: str) -> Page:
         return Page(
             title=f"How {one.name} was made",
@@ -258,6 +266,8 @@ def _page_at(routes: ReadingRoutes, words: Words, path: str, shown: list[doc.Col
         return words.front(shown)
     if path == "docs":
         return Page(title=f"API · {show}", show=show, description="What this show answers to programs.", path="docs")
+    if path == "detect":
+        return words.detect(show)
     if first == "owner" and re.fullmatch("0x[0-9a-fA-F]{40}", second):
         return words.owner(routes.holdings(second), show)
     number = routes.number(first) if first not in RESERVED else None

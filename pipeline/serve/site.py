@@ -180,6 +180,7 @@ class _Writer:
             owners |= dict.fromkeys(str(owner) for owner, _ in index.owner_counts())
             paths += self._collection(detail, index, show, total)
         paths += [self._page(self._words.owner(self._routes.holdings(owner), show)) for owner in owners]
+        self._page(self._words.detect(show))
         nowhere = Page(title=f"Not here · {show}", show=show, status=404)
         root = f"{re.sub('^https?://[^/]*', '', self._url)}/"
         self._put("404.html", self._rendered(nowhere, root))

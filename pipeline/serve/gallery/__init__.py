@@ -27,6 +27,7 @@ TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
+    ".bin": "application/octet-stream",  # places.bin: where a watermark's bits stand
     ".txt": "text/plain",  # the typeface's licence
 }
 PACKED = ("text/html", "text/css", "text/javascript", "image/svg+xml")  # a third of their bytes; typefaces are packed

@@ -1,7 +1,7 @@
 // How the works of a collection came to be: what was written, what was learned, how to check it, what is not known.
 
 import { copyable, el, plural } from "./dom.js";
-import { collectionAt } from "./places.js";
+import { collectionAt, detectAt } from "./places.js";
 
 export class AboutView {
   constructor(collection, told) {
@@ -44,7 +44,7 @@ function made(one) {
       fact("Renderer", one.renderer),
       one.weights_sha256 && fact("Weights, SHA-256", copyable(one.weights_sha256, `${one.weights_sha256.slice(0, 16)}…`, "digest")),
       one.size && fact("Size", plural(one.size, "pixel")),
-      fact("Hidden mark", one.watermark ? "in the pixels: collection and token" : "none"),
+      fact("Hidden mark", one.watermark ? ["in the pixels: collection and token; ", el("a", { href: detectAt() }, "look into a picture")] : "none"),
     ),
   );
 }

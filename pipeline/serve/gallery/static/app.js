@@ -1,4 +1,4 @@
-// Which page is shown: / the show · /lino a collection, with its search · /lino/7 a token · /lino/about how it was made · /owner/0x… · /docs.
+// Which page is shown: / the show · /lino a collection, with its search · /lino/7 a token · /lino/about how it was made · /owner/0x… · /detect whose a picture is · /docs.
 
 import { el } from "./dom.js";
 import { shelf, collections, numberOf } from "./shelf.js";
@@ -33,6 +33,7 @@ async function navigate() {
     else if (place.kind === "about") await showAbout(mine, place.slug);
     else if (place.kind === "token") await showToken(mine, place);
     else if (place.kind === "owner") await showOwner(mine, place.owner);
+    else if (place.kind === "detect") await showDetect(mine);
     else if (place.kind === "docs" && !IN_FOLDER) await showDocs(mine);
     else throw nothingHere("There is no page at this address.");
   } catch (error) {
@@ -159,6 +160,16 @@ async function showOwner(mine, owner) {
   view.replaceChildren(other.element);
   other.layOut();
   scrollTo({ top: 0, behavior: "instant" });
+}
+
+async function showDetect(mine) {
+  const { DetectView } = await import("./detect.js");
+  if (mine !== turn) return;
+  close();
+  other = new DetectView();
+  title(`Whose is it? · ${SHOW}`);
+  tell(el("a", { href: front(), class: "show" }, SHOW), el("span", { "aria-current": "page" }, "Whose is it?"));
+  view.replaceChildren(other.element);
 }
 
 async function showDocs(mine) {

@@ -17,15 +17,17 @@ export const collectionAt = (slug, query = "") => `${ROOT.pathname}${encodeURICo
 export const tokenAt = (slug, id) => `${ROOT.pathname}${encodeURIComponent(slug)}/${id}${END}`;
 export const ownerAt = (address) => `${ROOT.pathname}owner/${address}${END}`;
 export const aboutAt = (slug) => `${ROOT.pathname}${encodeURIComponent(slug)}/about${END}`;
+export const detectAt = () => `${ROOT.pathname}detect${END}`;
 export const docsAt = () => `${ROOT.pathname}docs${END}`;
 
-/** What an address is of: `kind` is front, collection, about, token, owner, docs or nothing. */
+/** What an address is of: `kind` is front, collection, about, token, owner, detect, docs or nothing. */
 export function placeOf({ pathname, search }) {
   const [first = "", second = "", more] = pathname.slice(ROOT.pathname.length).replace(/(^|\/)(index\.html)?$/, "").split("/").map(decoded);
   const place = { slug: first, query: search.slice(1) };
   if (more !== undefined) return { ...place, kind: "nothing" };
   if (!first) return { ...place, kind: "front" };
   if (first === "docs" && !second) return { ...place, kind: "docs" };
+  if (first === "detect" && !second) return { ...place, kind: "detect" };
   if (first === "owner") return /^0x[0-9a-fA-F]{40}$/.test(second) ? { ...place, kind: "owner", owner: second } : { ...place, kind: "nothing" };
   if (!second) return { ...place, kind: "collection" };
   if (second === "about") return { ...place, kind: "about" };
