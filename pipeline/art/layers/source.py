@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +149,7 @@ class Layered:
         """Paint what is missing, several at once and handed on in order."""
         threads = self._settings.art.threads or cpu_count() or 1
         waiting = deque[Artwork | Future[Artwork]]()
-        painter: _Painter | None = None
+        painter: Painter | None = None
         with ThreadPoolExecutor(threads) as pool:
             for item in todo:
                 if isinstance(item, TokenSpec):
@@ -162,17 +162,9 @@ class Layered:
             while waiting:
                 yield _taken(waiting)
 
-    def _painter(self, work: Work) -> _Painter:
+    def _painter(self, work: Work) -> Painter:
         self.check(work.run)
-        return _Painter(self._design, self._pictures, self._sheet_size, encoder_of(work.run), self._holds)
-
-    @cached_property
-    def _sheet_size(self) -> tuple[int, int]:
-        if self._design.form.size:
-            return self._design.form.size
-        file = self._design.files[0]
-        picture = self._pictures.picture(file)
-        return picture.width, picture.height
+        return Painter.of(self._design, self._pictures, encoder_of(work.run))
 
     def cover(self, work: Work) -> Cover:
         """The first tokens beside each other."""
@@ -212,7 +204,20 @@ class Layered:
         return FromRecipe(self._path)
 
     def _holds(self, files: Sequence[str]) -> str:
-        return hashlib.sha256("\0".join(map(self._pictures.sha256, files)).encode()).hexdigest()[:12]
+        return held(self._pictures, files)
+
+
+def held(pictures: Pictures, files: Sequence[str]) -> str:
+    """A digest over pictures, by which a plan knows them again."""
+    return hashlib.sha256("\0".join(map(pictures.sha256, files)).encode()).hexdigest()[:12]
+
+
+def sheet_size(design: Design, pictures: Pictures) -> tuple[int, int]:
+    """Width and height of the tokens, once it is known that all pictures have them."""
+    if design.form.size:
+        return design.form.size
+    picture = pictures.picture(design.files[0])
+    return picture.width, picture.height
 
 
 def _taken(waiting: deque[Artwork | Future[Artwork]]) -> Artwork:
@@ -239,15 +244,31 @@ def _beside(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 # ── painting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """What was painted of a row, and how to paint it again."""
+
+    image_sha256: bytes
+    pixel_sha256: bytes
+    image_bytes: int
+    phash: int
+    recipe: str
+
+
 @dataclass(frozen=True)
-class _Painter:
-    """Paints the tokens of a run: each from its spec alone."""
+class Painter:
+    """Paints the tokens of a design: each from its row and its seed alone."""
 
     design: Design
     pictures: Pictures
     size: tuple[int, int]
     encoder: str
     holds: Callable[[Sequence[str]], str]
+
+    @classmethod
+    def of(cls, design: Design, pictures: Pictures, encoder: str) -> Painter:
+        """A painter of a design whose pictures have its size."""
+        return cls(design, pictures, sheet_size(design, pictures), encoder, partial(held, pictures))
 
     @cached_property
     def compositor(self) -> Compositor:
@@ -263,22 +284,35 @@ class _Painter:
         return self.compositor.composed(strokes, sheet), recipe_of(strokes, sheet, self.pictures.sha256)
 
     def artwork(self, spec: TokenSpec, path: Path) -> Artwork:
-        row, pixels, recipe = self.painted(spec)
-        data = encode_png(pixels, self.encoder)
-        write_whole(path, data)
+        """Paint a token and write its image."""
+        row = row_from(self.design, spec.plan, self.holds)
+        painted = self.written(row, spec.seed, path)
         crash_point("image_written")
-        seen = np.asarray(shown(Image.fromarray(pixels)))
         return Artwork(
             token_id=spec.token_id,
             seed=spec.seed,
             path=path,
-            image_sha256=hashlib.sha256(data).digest(),
-            pixel_sha256=hashlib.sha256(seen.tobytes()).digest(),
-            image_bytes=len(data),
+            image_sha256=painted.image_sha256,
+            pixel_sha256=painted.pixel_sha256,
+            image_bytes=painted.image_bytes,
             attributes=attributes_of(self.design, row),
             attempt=spec.attempt,
-            phash=phash(seen),
-            words=TokenWords(name=name_of(self.design, row, spec.token_id), drawn_from=(("recipe", recipe),)),
+            phash=painted.phash,
+            words=TokenWords(name=name_of(self.design, row, spec.token_id), drawn_from=(("recipe", painted.recipe),)),
+        )
+
+    def written(self, row: Row, seed: int, path: Path) -> Painted:
+        """Paint a row and write its image."""
+        pixels, recipe = self.pixels(row, seed)
+        data = encode_png(pixels, self.encoder)
+        write_whole(path, data)
+        seen = pixels if pixels.shape[2] == 3 else np.asarray(shown(Image.fromarray(pixels)))
+        return Painted(
+            hashlib.sha256(data).digest(),
+            hashlib.sha256(seen.tobytes()).digest(),
+            len(data),
+            phash(seen),
+            recipe,
         )
 
     def _strokes(self, row: Row) -> list[Stroke]:
