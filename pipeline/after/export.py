@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.after.handover import export_hashlips, export_sugar
 from pipeline.after.report import fees_of, reading
 from pipeline.after.transparency import transparency
 from pipeline.base.errors import BadArgument
@@ -21,20 +22,28 @@ from pipeline.ledger import Collection, Ledger
 from pipeline.pin.store import CarStore
 
 FORMATS = ("car", "csv", "json", "transparency")
+HANDED_OVER = ("hashlips", "sugar")  # layouts of other tools: they copy every image, so only who asks gets them
 COLUMNS = ("token_id", "owner", "token_uri", "image", "seed", "image_sha256", "tx")
 
 
 def export(workspace: Workspace, name: str | None, formats: Sequence[str], out: Path | None) -> list[Path]:
-    """Write the collection in each of `formats` (car, csv, json) and return the files, which are replaced when there.
+    """Write the collection in each of `formats` (car, csv, json, …, hashlips, sugar) and return the files, which are replaced when there.
 
     Raises BadArgument for an unknown format, Corrupt when a CAR is missing or damaged.
     """
-    unknown = [form for form in formats if form not in FORMATS]
+    unknown = [form for form in formats if form not in (*FORMATS, *HANDED_OVER)]
     if unknown:
-        raise BadArgument(name="--format", value=unknown[0], expected=" or ".join(FORMATS))
+        raise BadArgument(name="--format", value=unknown[0], expected=" or ".join((*FORMATS, *HANDED_OVER)))
     with reading(workspace, name) as (ledger, collection):
         folder = out or workspace.export(collection.name)
-        writers = {"car": _export_cars, "csv": _export_csv, "json": _export_json, "transparency": _export_transparency}
+        writers = {
+            "car": _export_cars,
+            "csv": _export_csv,
+            "json": _export_json,
+            "transparency": _export_transparency,
+            "hashlips": export_hashlips,
+            "sugar": export_sugar,
+        }
         return [path for form in formats for path in writers[form](workspace, ledger, collection, folder)]
 
 

@@ -25,7 +25,7 @@ from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import BadArgument, ContentMissing, Corrupt
 from pipeline.base.files import sync_folder, write_whole
 from pipeline.base.limits import IMAGE_BYTES, MAX_SEED
-from pipeline.base.media import ANIMATIONS, IMAGES
+from pipeline.base.media import IMAGES, MOVING
 from pipeline.base.metadata import check_collection_metadata, check_token_metadata
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Animation, Artwork, Attribute, Pin, TokenWords
@@ -402,7 +402,7 @@ class _Rebuild:
         words = words_of(document, common)
         prefix = f"{str(document['image']).rpartition('/')[0]}/{token_id}."
         suffix = PurePosixPath(words.animation_url).suffix
-        if not (words.animation_url.startswith(prefix) and suffix in ANIMATIONS):
+        if not (words.animation_url.startswith(prefix) and suffix in MOVING):
             return words, None
         data = self._store.read(self._batch.images, f"{token_id}{suffix}", IMAGE_BYTES)
         _write(path.with_suffix(suffix), data)

@@ -11,7 +11,7 @@ from typing import Literal
 Kind = Literal["picture", "drawing", "video", "audio", "model", "page", "document", "part"]
 """picture: pixels. drawing: an SVG. page: HTML that runs. part: what a page is made of."""
 
-Moving = Literal["video", "audio", "model", "page"]
+Moving = Literal["video", "audio", "model", "page", "picture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ ANIMATIONS: dict[str, Moving] = {
     if media.minted
     and (media.kind == "video" or media.kind == "audio" or media.kind == "model" or media.kind == "page")
 }
+
+MOVING: dict[str, Moving] = {**ANIMATIONS, ".webp": "picture", ".gif": "picture"}  # beside a still of ours
 
 
 def suffix_of(decoder: str) -> str:

@@ -94,6 +94,31 @@ def decode(data: bytes, formats: tuple[str, ...] = DECODERS, *, every_frame: boo
         return Decoded(first, kind, mode, frames, stored, turn != 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame as it is shown: what an animation says of its disposal is done."""
+
+    image: Image  # RGB or RGBA
+    shown_ms: int
+
+
+def frames(data: bytes, formats: tuple[str, ...] = DECODERS) -> list[Frame]:
+    """Decode all frames of a picture, in order; of a still one there is one, shown for no time.
+
+    Raises what `decode` does.
+    """
+    with _opened(data, formats) as image:
+        count, turn = _frames(image, data), _orientation(image)
+        _must_fit(image.size, count)
+        found = []
+        for number in range(count):
+            image.seek(number)
+            image.load()
+            shown_ms = round(image.info.get("duration") or 0) if count > 1 else 0
+            found.append(Frame(_turned(_eight_bits(image).copy(), turn), shown_ms))
+        return found
+
+
 def flat(image: Image, ground: tuple[int, int, int] = WHITE) -> Image:
     """A decoded picture as RGB on a ground of one colour."""
     from PIL import Image

@@ -222,12 +222,20 @@ VERBS = (
         (
             "export",
             "export --format csv --out /tmp/drop",
+            "export --format hashlips,sugar",
             "export --site show --url https://art.example.org",
             "export --site show --pin embedded",
         ),
         (Scope.NAME, *CONTENT, Scope.SHOW),
         (
-            ("--format", {"metavar": "NAME,…", "default": "", "help": "car, csv, json, transparency (all)"}),
+            (
+                "--format",
+                {
+                    "metavar": "NAME,…",
+                    "default": "",
+                    "help": "car, csv, json, transparency (all of these); hashlips, sugar",
+                },
+            ),
             ("--out", {"metavar": "DIR", "help": "folder to write to (export/ in the workspace)"}),
             (
                 "--site",

@@ -172,7 +172,7 @@ class Minting(Document):
 class Animation(Document):
     """What a token has beside its image: a file of ours, or an address elsewhere."""
 
-    kind: Literal["video", "audio", "page", "model", "elsewhere"]
+    kind: Literal["video", "audio", "page", "model", "picture", "elsewhere"]
     uri: str | None = Field(description="as the metadata names it; None: its batch is not pinned yet")
     path: str | None = Field(description="of the file on this server; None: it is elsewhere")
     web_page: str | None = Field(description="where a browser finds it: at the gateway, or on the web")

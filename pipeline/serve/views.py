@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pipeline.base.cid import IpfsUri
 from pipeline.base.errors import NoSuch
-from pipeline.base.media import ANIMATIONS
+from pipeline.base.media import MOVING
 from pipeline.base.records import hex_data
 from pipeline.ledger import Collection, Ledger, Run, Token
 from pipeline.ledger.catalogue import Catalogue
@@ -230,7 +230,7 @@ def _animation(collection: Collection, token: Token, gateway: str | None) -> doc
     uri, path = token.animation_uri, None
     if token.state != "planned":
         path = animation_path(collection.id, token.token_id, moving.sha256.hex()[:VERSION_DIGITS])
-    return doc.Animation(kind=ANIMATIONS[moving.suffix], uri=uri, path=path, web_page=_at(gateway, uri))
+    return doc.Animation(kind=MOVING[moving.suffix], uri=uri, path=path, web_page=_at(gateway, uri))
 
 
 def _minting(ledger: Ledger, collection: Collection, token_id: int) -> doc.Minting | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import lcm
 from threading import Lock
 
 import numpy as np
@@ -65,42 +66,47 @@ class _Cut:
 
 
 class Compositor:
-    """Lays strokes on sheets. `load` gives a key's decoded picture; several threads may compose at once."""
+    """Lays strokes on sheets. `load` gives a key's decoded frames; several threads may compose at once."""
 
-    def __init__(self, load: Callable[[str], Image.Image], limit: int = CACHED_BYTES) -> None:
+    def __init__(self, load: Callable[[str], Sequence[Image.Image]], limit: int = CACHED_BYTES) -> None:
         self._load, self._limit = load, limit
-        self._cuts: OrderedDict[object, _Cut] = OrderedDict()
+        self._cuts: OrderedDict[object, list[_Cut]] = OrderedDict()
         self._bytes, self._lock = 0, Lock()
 
-    def composed(self, strokes: Sequence[Stroke], sheet: Sheet) -> NDArray[np.uint8]:
+    def loop(self, strokes: Sequence[Stroke], sheet: Sheet) -> int:
+        """After how many frames all of them are where they began: the least common multiple; 1 where nothing moves."""
+        return lcm(*(len(self._frames(stroke, sheet)) for stroke in strokes))
+
+    def composed(self, strokes: Sequence[Stroke], sheet: Sheet, frame: int = 0) -> NDArray[np.uint8]:
         """(H, W, 3) pixels where all of them are opaque, else (H, W, 4)."""
         canvas = _Canvas(sheet)
         for stroke in strokes:
-            cut = self._cut(stroke, sheet)
-            if cut is not None:
+            cuts = self._frames(stroke, sheet)
+            cut = cuts[frame % len(cuts)]
+            if cut.size:
                 canvas.lay(cut, stroke.blend, stroke.opacity)
             elif stroke.blend in SPREADING:
                 canvas.clear()
         return canvas.finished()
 
-    def _cut(self, stroke: Stroke, sheet: Sheet) -> _Cut | None:
-        """None where there is nothing to see of it."""
+    def _frames(self, stroke: Stroke, sheet: Sheet) -> list[_Cut]:
+        """The frames of a stroke; one has no size where there is nothing to see of it."""
         words = stroke.writing and (stroke.text, stroke.writing.height, stroke.writing.colour, stroke.writing.at)
         key = (stroke.key, words, sheet.width, sheet.height, sheet.smooth)
         with self._lock:
             if key in self._cuts:
                 self._cuts.move_to_end(key)
-                return self._cuts[key] if self._cuts[key].size else None
-        picture = _written(stroke, sheet) if stroke.writing else _fitted(self._load(stroke.key), sheet)
-        cut = _cut_out(picture)
+                return self._cuts[key]
+        pictures = [_written(stroke, sheet)] if stroke.writing else self._load(stroke.key)
+        cuts = [_cut_out(_fitted(picture, sheet)) for picture in pictures]
         with self._lock:
             if key not in self._cuts:
-                self._cuts[key] = cut
-                self._bytes += cut.size
+                self._cuts[key] = cuts
+                self._bytes += sum(cut.size for cut in cuts)
             while self._bytes > self._limit and len(self._cuts) > 1:
                 _, gone = self._cuts.popitem(last=False)
-                self._bytes -= gone.size
-        return cut if cut.size else None
+                self._bytes -= sum(cut.size for cut in gone)
+        return cuts
 
 
 def _fitted(picture: Image.Image, sheet: Sheet) -> Image.Image:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.art.layers.form import BLENDS, Blend, Reading
 from pipeline.base.errors import BadArgument
-from pipeline.base.media import DECODED, SVG
+from pipeline.base.media import ANIMATIONS, DECODED, SVG
 from pipeline.base.words import tidied
 
 _DEPTH = re.compile(r"z(-?\d*),")
@@ -70,6 +70,8 @@ def _stem(path: Path, reading: Reading) -> str:
         raise faulty(
             path, "a picture of pixels", "nothing here paints an SVG: export it as PNG, of the collection's size"
         )
+    if suffix in ANIMATIONS:
+        raise faulty(path, "a picture", "a layer that moves is a WebP, a GIF or an APNG: save it as one of these")
     if suffix not in DECODED:
         raise faulty(path, f"a picture ({', '.join(DECODED)})", "its name ends otherwise: move it elsewhere")
     if reading != "layers" and suffix not in _FOUR:

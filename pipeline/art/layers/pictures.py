@@ -9,18 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from pipeline.art.layers.design import Design
 from pipeline.art.layers.names import faulty
 from pipeline.base.errors import BadArgument, BadFiles, GenerationError
 from pipeline.base.limits import IMAGE_BYTES, MAX_SIDE, MIN_SIDE
 from pipeline.base.observer import Observer
-from pipeline.base.pictures import BadPicture, Decoded, decode, plain_bytes
+from pipeline.base.pictures import BadPicture, Frame, frames, plain_bytes
 from pipeline.base.untrusted import printable
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 READERS = 4  # files that are decoded at once: decoders leave the interpreter alone
 
@@ -33,6 +29,7 @@ class Seen:
     width: int
     height: int
     frames: int
+    shown_ms: int = 0  # each of several frames; they are alike in this
 
 
 class Pictures:
@@ -40,6 +37,7 @@ class Pictures:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._digests, self._lock = folder, dict[str, str](), Lock()
+        self._shown_ms: dict[str, int] = {}
 
     def sha256(self, file: str) -> str:
         """Raises BadArgument for a file that cannot be read."""
@@ -49,21 +47,29 @@ class Pictures:
             known = self._keep(file, self._bytes(file))
         return known
 
-    def picture(self, file: str, *, is_planned: bool = True) -> Image:
-        """The first frame. Raises GenerationError for a file that has changed since its digest was taken."""
+    def frames(self, file: str) -> list[Frame]:
+        """All frames. Raises GenerationError for a file that has changed since its digest was taken."""
         data = self._bytes(file)
-        if is_planned and hashlib.sha256(data).hexdigest() != self.sha256(file):
+        if hashlib.sha256(data).hexdigest() != self.sha256(file):
             raise GenerationError(reason=f"{self._folder / file} changed while it was used", hint="put it back")
-        return self._decoded(file, data).image
+        found = self._decoded(file, data)
+        self._shown_ms[file] = found[0].shown_ms
+        return found
 
-    def data(self, file: str) -> bytes:
-        return self._bytes(file)
+    def shown_ms(self, file: str) -> int:
+        """How long each frame is shown; 0 of a still picture."""
+        return self._shown_ms[file] if file in self._shown_ms else self.frames(file)[0].shown_ms
 
     def seen(self, file: str) -> Seen:
         """Decode every frame. Raises BadArgument, naming the file, for one that is broken."""
         data = self._bytes(file)
-        found = self._decoded(file, data, every_frame=True)
-        return Seen(self._keep(file, data), found.image.width, found.image.height, found.frames)
+        found = self._decoded(file, data)
+        times = {frame.shown_ms for frame in found}
+        if len(found) > 1 and (len(times) > 1 or not 0 < max(times) <= 10_000):
+            told = ", ".join(map(str, sorted(times)[:6]))
+            raise faulty(self._folder / file, "frames that are all shown as long", f"they are shown for {told} ms")
+        image = found[0].image
+        return Seen(self._keep(file, data), image.width, image.height, len(found), max(times))
 
     def _keep(self, file: str, data: bytes) -> str:
         with self._lock:
@@ -76,9 +82,9 @@ class Pictures:
         except BadPicture as error:
             raise faulty(path, f"a file of at most {IMAGE_BYTES >> 20} MiB", error.reason) from error
 
-    def _decoded(self, file: str, data: bytes, *, every_frame: bool = False) -> Decoded:
+    def _decoded(self, file: str, data: bytes) -> list[Frame]:
         try:
-            return decode(data, every_frame=every_frame)
+            return frames(data)
         except BadPicture as error:
             raise faulty(self._folder / file, "a sound picture", error.reason) from error
 
@@ -104,7 +110,7 @@ def look_into(design: Design, pictures: Pictures, observer: Observer) -> dict[st
             else:
                 seen[file] = found
             observer.progress("read", number, len(files))
-    faults += _other_sizes(design, seen)
+    faults += [*_other_sizes(design, seen), *_other_times(design, seen)]
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -142,6 +148,19 @@ def _other_sizes(design: Design, seen: Mapping[str, Seen]) -> Iterable[BadArgume
         )
         for file, one in seen.items()
         if (one.width, one.height) != (width, height)
+    ]
+
+
+def _other_times(design: Design, seen: Mapping[str, Seen]) -> Iterable[BadArgument]:
+    """Layers that move together are shown at one pace."""
+    moving = {file: one.shown_ms for file, one in seen.items() if one.frames > 1}
+    if len(set(moving.values())) < 2:
+        return []
+    usual = Counter(moving.values()).most_common(1)[0][0]
+    return [
+        faulty(design.folder / file, f"frames of {usual} ms, as most here have", f"its frames have {time} ms")
+        for file, time in moving.items()
+        if time != usual
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
+import io
 import json
 import re
 from collections import deque
@@ -12,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from math import lcm
 from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +27,12 @@ from pipeline.art.draw.encode import encode_png, encoder_id
 from pipeline.art.layers.compositor import Compositor, Sheet, Stroke
 from pipeline.art.layers.design import Design, form_of, read_design
 from pipeline.art.layers.form import BLENDS, Writing
-from pipeline.art.layers.pictures import Pictures, look_into, size_of
+from pipeline.art.layers.pictures import Pictures, Seen, look_into, size_of
 from pipeline.art.layers.table import (
     Row,
     attributes_of,
     combinations_of,
+    files_of,
     known_count,
     name_of,
     planned,
@@ -43,7 +46,7 @@ from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES, MAX_NAME, MAX_SIDE, MIN_SIDE
 from pipeline.base.media import DECODED
 from pipeline.base.pictures import BadPicture, decode, plain_bytes, shown
-from pipeline.base.records import Artwork, Fingerprint, TokenSpec, TokenWords
+from pipeline.base.records import Animation, Artwork, Fingerprint, TokenSpec, TokenWords
 from pipeline.base.untrusted import parse_json
 from pipeline.ledger import Run
 from pipeline.settings import Scope, Settings
@@ -62,6 +65,9 @@ _IDLE = tuple(
     if line.scope in (Scope.ART, Scope.GATE, Scope.MACHINE) and line.name not in _USED
 )
 _AHEAD = 3  # tokens that a thread may be ahead of who takes them: memory holds no more
+MOVING_SUFFIX = ".webp"
+LOOP_FRAMES = 480  # of one token: twenty seconds at 24 a second
+LOOP_PIXELS = 1 << 28  # of all of them: they are in memory together while they are written
 COVERS = 4  # tokens of the collection's own picture
 
 
@@ -134,6 +140,7 @@ class Layered:
         taken = combinations_of(design)
         ground_of(design.form.ground, 0)
         rows = planned(design, asked.count, asked.seed, asked.first, asked.plans(), taken=taken)
+        _must_loop(design, rows, seen, width * height)
         return rows, (width, height)
 
     def check(self, run: Run) -> None:
@@ -207,6 +214,23 @@ class Layered:
         return held(self._pictures, files)
 
 
+def _must_loop(design: Design, rows: Sequence[Row], seen: Mapping[str, Seen], pixels: int) -> None:
+    """Raise BadArgument for a token whose layers come together again too late, or are too large, to be one animation."""
+    moving = {file: one.frames for file, one in seen.items() if one.frames > 1}
+    for row in rows if moving else ():
+        counts = {file: moving[file] for file in files_of(design, row) if file in moving}
+        loop = lcm(*counts.values())
+        if loop > LOOP_FRAMES or (loop > 1 and loop * pixels > LOOP_PIXELS):
+            told = ", ".join(f"{file} has {count}" for file, count in counts.items())
+            most = min(LOOP_FRAMES, LOOP_PIXELS // pixels)
+            raise BadArgument(
+                name="--layers",
+                value=str(design.folder / next(iter(counts))),
+                expected=f"layers whose frames come together again within {most} frames ({told}: that is {loop:,})",
+                hint="give layers that move together numbers of frames with a small common multiple, such as 12 and 24",
+            )
+
+
 def held(pictures: Pictures, files: Sequence[str]) -> str:
     """A digest over pictures, by which a plan knows them again."""
     return hashlib.sha256("\0".join(map(pictures.sha256, files)).encode()).hexdigest()[:12]
@@ -216,7 +240,7 @@ def sheet_size(design: Design, pictures: Pictures) -> tuple[int, int]:
     """Width and height of the tokens, once it is known that all pictures have them."""
     if design.form.size:
         return design.form.size
-    picture = pictures.picture(design.files[0])
+    picture = pictures.frames(design.files[0])[0].image
     return picture.width, picture.height
 
 
@@ -253,6 +277,7 @@ class Painted:
     image_bytes: int
     phash: int
     recipe: str
+    animation: Animation | None = None  # lies beside the image
 
 
 @dataclass(frozen=True)
@@ -272,7 +297,7 @@ class Painter:
 
     @cached_property
     def compositor(self) -> Compositor:
-        return Compositor(self.pictures.picture)
+        return Compositor(lambda file: [frame.image for frame in self.pictures.frames(file)])
 
     def painted(self, spec: TokenSpec) -> tuple[Row, NDArray[np.uint8], str]:
         """The row of a token, its pixels and the recipe that gives them again."""
@@ -299,21 +324,38 @@ class Painter:
             attempt=spec.attempt,
             phash=painted.phash,
             words=TokenWords(name=name_of(self.design, row, spec.token_id), drawn_from=(("recipe", painted.recipe),)),
+            animation=painted.animation,
         )
 
     def written(self, row: Row, seed: int, path: Path) -> Painted:
         """Paint a row and write its image."""
-        pixels, recipe = self.pixels(row, seed)
+        strokes, sheet = self._strokes(row), self._sheet(row, seed)
+        pixels = self.compositor.composed(strokes, sheet)
         data = encode_png(pixels, self.encoder)
         write_whole(path, data)
+        animation = self._moving(strokes, sheet, path)
         seen = pixels if pixels.shape[2] == 3 else np.asarray(shown(Image.fromarray(pixels)))
         return Painted(
             hashlib.sha256(data).digest(),
             hashlib.sha256(seen.tobytes()).digest(),
             len(data),
             phash(seen),
-            recipe,
+            recipe_of(strokes, sheet, self.pictures.sha256),
+            animation,
         )
+
+    def _moving(self, strokes: Sequence[Stroke], sheet: Sheet, path: Path) -> Animation | None:
+        """Write what moves beside a still, where a layer does: one loop of all of them, without loss."""
+        count = self.compositor.loop(strokes, sheet)
+        if count == 1:
+            return None
+        shown_ms = max(self.pictures.shown_ms(stroke.key) for stroke in strokes if stroke.key)
+        first, *others = (Image.fromarray(self.compositor.composed(strokes, sheet, at)) for at in range(count))
+        file = io.BytesIO()
+        how: dict[str, Any] = {"duration": shown_ms, "loop": 0, "lossless": True, "quality": 20, "method": 0}
+        first.save(file, "WEBP", save_all=True, append_images=others, **how)
+        write_whole(path.with_suffix(MOVING_SUFFIX), file.getvalue())
+        return Animation(MOVING_SUFFIX, hashlib.sha256(file.getvalue()).digest())
 
     def _strokes(self, row: Row) -> list[Stroke]:
         if row.single is not None:
@@ -397,12 +439,12 @@ class FromRecipe:
                     found[hashlib.sha256(plain_bytes(path, IMAGE_BYTES)).hexdigest()] = path
         return found
 
-    def _picture(self, digest: str) -> Image.Image:
+    def _picture(self, digest: str) -> list[Image.Image]:
         path = self._by_digest.get(digest)
         if path is None:
             raise NoPicture(reason=f"no picture in {self._folder} has the digest {digest[:16]}…")
         try:
-            return decode(plain_bytes(path, IMAGE_BYTES)).image
+            return [decode(plain_bytes(path, IMAGE_BYTES)).image]
         except BadPicture as error:
             raise NoPicture(reason=f"{path}: {error.reason}") from error
 

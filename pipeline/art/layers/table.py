@@ -421,6 +421,15 @@ def attributes_of(design: Design, row: Row) -> tuple[Attribute, ...]:
     return tuple(Attribute(trait, value) for trait, value in said.items())
 
 
+def files_of(design: Design, row: Row) -> list[str]:
+    """The pictures that a token is painted with."""
+    if row.single is not None:
+        return [design.singles[row.single].file]
+    layers = design.kinds[row.kind].layers
+    chosen = [layer.values[number] for layer, number in zip(layers, row.values, strict=True)]
+    return [piece.file for value in chosen for piece in value.pieces if piece.file]
+
+
 def name_of(design: Design, row: Row, token_id: int) -> str:
     """A token's own name; empty where the collection's is meant."""
     prefix = design.kinds[row.kind].form.prefix if row.single is None else None

@@ -49,12 +49,16 @@ def picture(name: str, side: int = 24) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def still(name: str) -> list[Image.Image]:
+    return [picture(name)]
+
+
 @pytest.mark.parametrize("opacity", [1.0, 0.4])
 @pytest.mark.parametrize("mode", BLENDS)
 def test_cut_pictures_on_an_opaque_canvas_give_what_whole_ones_give(mode: Blend, opacity: float) -> None:
     sheet = Sheet(24, 24)
     strokes = [Stroke("ground"), Stroke("faint", mode, opacity)]
-    found = Compositor(picture).composed(strokes, sheet)
+    found = Compositor(still).composed(strokes, sheet)
 
     ground = premultiplied(np.asarray(picture("ground").convert("RGBA")))
     whole = blended(mode, premultiplied(np.asarray(picture("faint"))), ground, opacity)
@@ -65,9 +69,9 @@ def test_cut_pictures_on_an_opaque_canvas_give_what_whole_ones_give(mode: Blend,
 def test_a_small_cache_changes_no_pixel_and_nothing_is_loaded_twice_in_a_large_one() -> None:
     loaded: list[str] = []
 
-    def load(name: str) -> Image.Image:
+    def load(name: str) -> list[Image.Image]:
         loaded.append(name)
-        return picture(name)
+        return still(name)
 
     strokes, sheet = [Stroke("ground"), Stroke("disc"), Stroke("faint")], Sheet(24, 24)
     large, small = Compositor(load), Compositor(load, limit=1)
@@ -77,7 +81,7 @@ def test_a_small_cache_changes_no_pixel_and_nothing_is_loaded_twice_in_a_large_o
 
 
 def test_a_transparent_collection_keeps_its_transparency_and_a_ground_below_fills_it() -> None:
-    compositor = Compositor(picture)
+    compositor = Compositor(still)
     alone = compositor.composed([Stroke("faint")], Sheet(24, 24))
     assert (
         alone.shape == (24, 24, 4)
@@ -89,5 +93,5 @@ def test_a_transparent_collection_keeps_its_transparency_and_a_ground_below_fill
 
 
 def test_pixel_art_is_enlarged_without_new_colours() -> None:
-    sharp = Compositor(lambda name: picture(name, 8)).composed([Stroke("disc")], Sheet(64, 64, smooth=False))
+    sharp = Compositor(lambda name: [picture(name, 8)]).composed([Stroke("disc")], Sheet(64, 64, smooth=False))
     assert {tuple(pixel) for pixel in sharp.reshape(-1, 4).tolist()} == {(200, 40, 90, 255), (0, 0, 0, 0)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,7 @@ from serve.conftest import new_token, service, small
 
 from pipeline.base.cid import CID
 from pipeline.base.metadata import check_token_metadata
-from pipeline.base.pictures import measure
+from pipeline.base.pictures import decode, frames, measure
 from pipeline.pin.store import CarStore
 
 KEPT = ("attributes", "determinism", "image", "image_sha256", "seed", "token_uri")  # by a chain and its content
@@ -32,6 +33,23 @@ def traits(pipeline: Pipeline, token_id: int) -> dict[str, Any]:
     shown = pipeline("show", str(token_id), "--json")
     assert shown.code == 0, shown.err
     return {one["trait_type"]: one["value"] for one in shown.json["attributes"]}
+
+
+def must_be_handed_over(pipeline: Pipeline, folder: Path, tokens: list[dict[str, Any]]) -> None:
+    """The layouts of other tools hold the same images and traits."""
+    exported = pipeline("export", "--format", "hashlips,sugar", "--out", "handed")
+    assert exported.code == 0, exported.err
+    hashlips, sugar = folder / "handed" / "hashlips", folder / "handed" / "sugar" / "assets"
+    together = json.loads((hashlips / "json" / "_metadata.json").read_text())
+    assert [one["edition"] for one in together] == list(range(1, 13)) and len({one["dna"] for one in together}) == 12
+    assert [{each["trait_type"]: each["value"] for each in one["attributes"]} for one in together] == tokens
+    crowns = [one for one in json.loads((hashlips / "rarity.json").read_text())["Hat"] if one["trait"] == "Crown"]
+    assert crowns == [{"trait": "Crown", "count": 2, "occurrence": "2 in 12 editions (16.67 %)"}]
+    first = json.loads((sugar / "0.json").read_text())
+    assert first["name"] == "Cat #1" and first["image"] == "0.png" and first["seller_fee_basis_points"] == 500
+    image = (folder / "workspace" / "images" / "1" / "1.png").read_bytes()
+    assert image == (hashlips / "images" / "1.png").read_bytes() == (sugar / "0.png").read_bytes()
+    assert (sugar / "collection.json").exists() and not (sugar / "12.json").exists()
 
 
 def test_layers_are_minted_killed_added_to_proved_and_repaired(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -54,6 +72,7 @@ def test_layers_are_minted_killed_added_to_proved_and_repaired(pipeline: Pipelin
     assert not any(token["Fur"] == "Grey" and token.get("Hat") == "Cap" for token in tokens)
     assert all(token["Background"] == "Gold" for token in tokens if token.get("Hat") == "Crown")
 
+    must_be_handed_over(pipeline, tmp_path, tokens)
     proved = pipeline("verify", "--regenerate")
     assert proved.code == 0 and "12 with equal pixels" in proved.out + proved.err, proved.out + proved.err
     shutil.copytree(tmp_path / "cats", tmp_path / "elsewhere")
@@ -114,6 +133,24 @@ def test_a_sheet_shows_what_would_be_minted_and_check_tells_what_keeps_it_from_t
     assert unsaid.code == 2 and "--count" in unsaid.err
 
 
+def test_settings_of_an_older_program_are_imported_once_and_every_count_is_told(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    shutil.copytree(Path(__file__).parent / "hashlips", tmp_path / "eyes")
+    names = ("Background/Black#1.png", *(f"Eye color/{n}#1.png" for n in "abc"), "Lid/Up#1.png", "Lid/Down#1.png")
+    paint(tmp_path / "eyes" / "layers", (*names, "Iris/Round#1.png"))
+    imported = pipeline("layers", "import", "eyes")
+    assert imported.code == 0 and "not carried over: baseUri" in imported.err, imported.err
+    again = pipeline("layers", "import", "eyes")
+    assert again.code == 2 and "is not overwritten" in again.err
+    told = pipeline("layers", "counts", "eyes", "--json")
+    assert told.code == 0 and told.json["tokens"] == 7, told.err
+    assert [one["there"] for one in told.json["values"] if one["layer"] == "Eye color"] == [2, 2, 2]
+    (tmp_path / "eyes" / "layers" / "Lid" / "Down#1.png").unlink()
+    refused = pipeline("layers", "counts", "eyes")
+    assert refused.code == 2 and "6 tokens are wanted, and there are 3 combinations (3 × 1)" in refused.err
+
+
 def test_groups_one_of_ones_words_and_two_sizes_become_one_collection(pipeline: Pipeline, tmp_path: Path) -> None:
     text = """
     size = [48, 32]
@@ -145,6 +182,53 @@ def test_groups_one_of_ones_words_and_two_sizes_become_one_collection(pipeline: 
     assert pipeline("verify", "--regenerate").code == 0
     more = pipeline("mint", "--count", "2", "--more")
     assert more.code == 2 and "as many as its groups have" in more.err, more.err
+
+
+def test_layers_that_move_become_an_animation_beside_a_still(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "waves", "".join(f'[[layers]]\nfolder = "{name}"\n' for name in ("Background", "Hat", "Sea"))
+    )
+    paint(folder, ["Background/Sand.png", "Background/Rock.png", "Hat/Cap.png"])
+    for name, count in (("Sea/Calm.gif", 2), ("Hat/Bell.webp", 3)):
+        moving(folder / name, count, 40)
+    paint(folder, ["Sea/Ice.png"])
+    minted = pipeline("mint", "--layers", "waves", "--count", "8", "--seed", "1", "--json")
+    assert minted.code == 0, minted.err
+    images = tmp_path / "workspace" / "images" / "1"
+    for token_id in range(1, 9):
+        token = traits(pipeline, token_id)
+        loop = (2 if token["Sea"] == "Calm" else 1) * (3 if token["Hat"] == "Bell" else 1)
+        assert (images / f"{token_id}.webp").exists() == (loop > 1)
+        if loop > 1:
+            shown = frames((images / f"{token_id}.webp").read_bytes())
+            still = decode((images / f"{token_id}.png").read_bytes()).image.convert("RGBA")
+            assert len(shown) == loop and {frame.shown_ms for frame in shown} == {40}
+            assert shown[0].image.convert("RGBA").tobytes() == still.tobytes()
+    animated = [document for document in documents(tmp_path, minted.json) if "animation_url" in document]
+    assert len(animated) == 6 and all(one["animation_url"].endswith(".webp") for one in animated)
+    assert pipeline("verify", "--regenerate").code == 0
+    for file in (tmp_path / "workspace").glob("ledger.sqlite*"):
+        file.unlink()
+    shutil.rmtree(images)
+    assert pipeline("repair", "--from-chain", "--contract", minted.json["contract"]).code == 0
+    assert len(list(images.glob("*.webp"))) == 6
+
+    moving(folder / "Sea" / "Calm.gif", 2, 70)
+    assert "frames of" in pipeline("check", "--layers", "waves", "--count", "8").out
+    moving(folder / "Sea" / "Calm.gif", 31, 40)
+    moving(folder / "Hat" / "Bell.webp", 29, 40)
+    refused = pipeline("check", "--layers", "waves", "--count", "8")
+    assert refused.code == 2 and "that is 899" in refused.out, refused.out
+
+
+def moving(path: Path, count: int, shown_ms: int) -> None:
+    """A picture of so many frames, no two alike."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pictures = [Image.new("RGBA", (32, 32)) for _ in range(count)]
+    for number, picture in enumerate(pictures):
+        picture.paste((250, 8 * number, 40, 255), (number, 4, number + 6, 28))
+    how: dict[str, Any] = {"lossless": True} if path.suffix == ".webp" else {"disposal": 2}
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=shown_ms, loop=0, **how)
 
 
 def test_a_job_of_the_service_mints_layers(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 import { locked, source } from "./api.js";
 import { IN_FOLDER } from "./places.js";
 
-const VERBS = { video: "Play the video", audio: "Play the sound", page: "Run the page" };
+const VERBS = { video: "Play the video", audio: "Play the sound", page: "Run the page", picture: "Show it move" };
 
 export class Moving {
   /** `frame` is where the token's image is; `this.element` has the button, and a player of sound. */
@@ -42,6 +42,8 @@ export class Moving {
     const failed = () => this.fail();
     if (animation.kind === "page") {
       this.player = el("iframe", { sandbox: "allow-scripts", referrerpolicy: "no-referrer", title: `${name}, its own page`, src: address });
+    } else if (animation.kind === "picture") {
+      this.player = el("img", { src: address, alt: `${name}, moving`, onerror: failed });
     } else {
       this.player = el(animation.kind, { controls: true, autoplay: true, loop: animation.kind === "video", src: address, "aria-label": name, onerror: failed });
     }
