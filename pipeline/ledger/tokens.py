@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.base.crash import crash_point
+from pipeline.base.errors import ConstraintBroken
 from pipeline.base.records import Address, Animation, Artwork, BatchPlan, Found, TokenSpec, TokenWords
 from pipeline.base.seeds import token_seed
 from pipeline.ledger.database import Database, Row, canonical_json
@@ -224,6 +225,31 @@ class Tokens:
             "INSERT INTO art (collection, token_id, plan) VALUES (?, ?, ?)",
             ((collection, token_id, plan) for token_id, plan in plans.items()),
         )
+
+    def replan_art(self, collection: int, plans: Mapping[int, str]) -> None:
+        """Plan tokens of batches that are not sealed otherwise, by token id: each of them is made anew. All or none.
+
+        Raises ConstraintBroken for a token that is sealed already, or not there.
+        """
+        with self._db.atomic():
+            for token_id in plans:
+                row = self._db.row(
+                    "SELECT b.state FROM token t JOIN batch b ON b.id = t.batch WHERE t.collection = ? AND t.token_id = ?",
+                    (collection, token_id),
+                )
+                if row is None or row["state"] != "planned":
+                    raise ConstraintBroken(path=self._db.path, reason=f"token {token_id} is sealed, or not there")
+                self._db.execute(
+                    "DELETE FROM art WHERE collection = ? AND token_id = ?", (collection, token_id)
+                )  # what was drawn of the old plan goes with it
+                self._db.execute(
+                    "UPDATE token SET state = 'planned', phash = NULL, determinism = NULL, image_sha256 = NULL, "
+                    "pixel_sha256 = NULL, image_bytes = NULL, attributes = NULL WHERE collection = ? AND token_id = ?",
+                    (collection, token_id),
+                )
+                self._db.log("token.replanned", f"{collection}/{token_id}")
+            self.plan_art(collection, plans)
+        crash_point("replanned")
 
     def place(self, batches: Iterable[BatchPlan], recipient: Address) -> None:
         """Give what is nobody's yet to somebody; inside `atomic`, and before these batches are sealed."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +24,7 @@ from pipeline.art.layers.design import Design, Kind, Layer
 from pipeline.art.layers.form import FORM_NAME
 from pipeline.art.layers.proof import Clause, Column
 from pipeline.art.layers.rules import check_rules, clauses_of
-from pipeline.art.layers.solver import Problem, Table, solve
+from pipeline.art.layers.solver import FREE, Problem, Table, solve
 from pipeline.art.layers.toml import refused
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import read_regular
@@ -123,6 +123,39 @@ def solved(
     if size == 0:
         return np.zeros((0, len(problem.columns)), np.int32)
     return solve(problem, seed + kind, fixed)
+
+
+def rerolled(
+    design: Design, rows: Sequence[Row], loose: Mapping[int, Collection[str]], seed: int, taken: Sequence[Names] = ()
+) -> list[Row]:
+    """The rows with other values in cells that are loose: by the place of a row, the layers of which it may get another.
+
+    Counts stay as they are, whoever has the values; so one row alone gets nothing new, and the loose ones exchange with each
+    other. Rules hold and rows differ afterwards. Raises Impossible and Unsolved, with nothing changed.
+    """
+    changed = list(rows)
+    for number, kind in enumerate(design.kinds):
+        places = [place for place, row in enumerate(rows) if row.kind == number]
+        if not any(place in loose for place in places):
+            continue
+        table = np.array([rows[place].values for place in places], np.int32)
+        columns = [
+            Column(
+                layer.name,
+                tuple(value.name for value in layer.values),
+                tuple(map(int, np.bincount(table[:, at], minlength=len(layer.values)))),
+                layer.tells,
+            )
+            for at, layer in enumerate(kind.layers)
+        ]
+        fixed = table.copy()
+        for at, place in enumerate(places):
+            fixed[at, [layer.name in loose.get(place, ()) for layer in kind.layers]] = FREE
+        others = [row for names in taken if (row := _row_of(kind.layers, names)) is not None]
+        found = solve(Problem(tuple(columns), clauses_of(design, kind), others), seed + number, fixed)
+        for at, place in enumerate(places):
+            changed[place] = replace(rows[place], values=tuple(map(int, found[at])))
+    return changed
 
 
 def problem_of(

@@ -12,7 +12,7 @@ from layered import paint, write
 from pipeline.art.layers.design import read_design
 from pipeline.art.layers.pictures import Pictures, look_into
 from pipeline.art.layers.proof import Impossible
-from pipeline.art.layers.table import Row, attributes_of, combinations_of, planned
+from pipeline.art.layers.table import Row, attributes_of, combinations_of, planned, rerolled
 from pipeline.base.errors import BadArgument, PipelineError
 
 ONE = '[[layers]]\nfolder = "Hat"\n'
@@ -245,3 +245,16 @@ def test_colours_match_tags_name_many_and_a_star_is_any_value_that_paints(tmp_pa
         hair, beard = token["Hair"], token.get("Beard", "")
         assert not ({"red", "blue"} & set(hair.split()) and beard) or hair.split()[1] in beard
         assert "red" not in hair or "Mask" not in token
+
+
+def test_cells_that_are_loose_exchange_their_values_and_all_others_stay(tmp_path: Path) -> None:
+    text = f'{TWO}[[layers]]\nfolder = "Mask"\n[[rules]]\nnever = ["Hat=a", "Fur=b"]\n'
+    names = [f"{layer}/{value}.png" for layer in ("Hat", "Fur", "Mask") for value in "abcd"]
+    design = read_design(write(tmp_path / "art", text, *names))
+    before = planned(design, 32, seed=1)
+    loose = {place: ("Fur", "Mask") for place in (0, *range(16, 32))}
+    after = rerolled(design, before, loose, seed=9)
+    assert after[1:16] == before[1:16] and after != before and after[0].values[0] == before[0].values[0]
+    for layer in range(3):
+        assert Counter(row.values[layer] for row in after) == Counter(row.values[layer] for row in before)
+    assert len(set(after)) == 32 and not any(row.values[:2] == (0, 1) for row in after)
