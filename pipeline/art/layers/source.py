@@ -41,7 +41,7 @@ from pipeline.art.layers.table import (
 )
 from pipeline.art.source import LAYERS, About, ArtPlan, Asked, Origin, Redrawer, Work, encoder_of
 from pipeline.base.crash import crash_point
-from pipeline.base.errors import BadArgument, GenerationError, PipelineError
+from pipeline.base.errors import BadArgument, GenerationError, NotMadeHere, PipelineError
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES, MAX_NAME, MAX_SIDE, MIN_SIDE
 from pipeline.base.media import DECODED
@@ -450,7 +450,12 @@ class FromRecipe:
 
     def again(self, document: Mapping[str, Any]) -> Drawing:
         made = document["generator"]
-        strokes, sheet = _read_recipe(made.get("recipe"))
+        if "recipe" not in made:
+            raise NotMadeHere(
+                reason="a seed alone tells nothing of a token that is composed of layers",
+                hint="`generate --sheet` shows the first tokens of a collection's seed, `show 7` one that is minted",
+            )
+        strokes, sheet = _read_recipe(made["recipe"])
         return Drawing(made["seed"], self._compositor.composed(strokes, sheet), ())
 
 
