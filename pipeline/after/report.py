@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.base.errors import BadArgument, ChainError, WorkspaceUnwritable
+from pipeline.base.errors import BadArgument, ChainError, UsageError, WorkspaceUnwritable
 from pipeline.base.records import hex_data
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
@@ -135,28 +135,25 @@ class Owners:
 def reading(workspace: Workspace, name: str | None) -> Iterator[tuple[Ledger, Collection]]:
     """Open the workspace's ledger and find a collection: the named one, or the last.
 
-    Raises BadArgument where there is none, with what there is.
+    Raises UsageError where there is none, BadArgument for a name that none has, with what there is.
     """
     if not workspace.ledger.exists():
-        raise BadArgument(
-            name="--workspace",
-            value=str(workspace.folder),
-            expected="a workspace with a collection",
-            hint="`pipeline mint --count 50` makes one",
-        )
+        raise _empty(workspace)
     with Ledger(workspace.ledger, readonly=True) as ledger:
         collections = ledger.collections.all()
         if not collections:
-            raise BadArgument(
-                name="--workspace",
-                value=str(workspace.folder),
-                expected="a workspace with a collection; nothing was planned here yet",
-                hint="`pipeline mint --count 50` makes one",
-            )
+            raise _empty(workspace)
         known = {collection.name: collection for collection in collections}
         if name is not None and name not in known:
             raise BadArgument(name="--name", value=name, expected=f"one of {', '.join(map(repr, known))}")
         yield ledger, known[name] if name is not None else collections[-1]
+
+
+def _empty(workspace: Workspace) -> UsageError:
+    return UsageError(
+        reason=f"the workspace {workspace.folder} holds no collection yet",
+        hint="`pipeline mint --count 50` makes one; --workspace names another folder",
+    )
 
 
 def collection_named(workspace: Workspace, name: str | None) -> Collection:

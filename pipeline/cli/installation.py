@@ -37,8 +37,11 @@ def _account(call: Call) -> int:
     rows = [{"address": entry.address, "file": str(entry.path)} for entry in found]
     if call.as_json:
         print_json(rows if action == "list" else rows[0])
-    else:
+    elif rows:
         print_table(("address", "file"), [(row["address"], row["file"]) for row in rows])
+    else:
+        say("there is no keystore file here yet.")
+        call.next("makes a new account", "account", "new")
     if action != "list":
         say(f"send {rows[0]['address']} what minting costs; keep a copy of the file and its password in a safe place.")
         say(f"then `mint` with --rpc-url and --keystore {shlex.quote(rows[0]['file'])} mints with this account.")

@@ -109,7 +109,9 @@ def _show_secret(call: Call, key: int, secret: str) -> None:
     else:
         print(secret)
     sys.stdout.flush()
-    say(f"token {key}, shown this once; send it as `Authorization: Bearer …`. `access revoke {key}` ends it.")
+    say(
+        f"token {key}, shown this once; send it in the header Authorization, behind the word Bearer. `access revoke {key}` ends it."
+    )
     call.next("shows every token there is", "access", "list")
 
 
@@ -117,7 +119,8 @@ def _list(call: Call, tokens: list[Any]) -> None:
     from datetime import UTC, datetime
 
     def when(seconds: float | None) -> str | None:
-        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+        form = "%Y-%m-%dT%H:%M:%SZ" if call.as_json else "%Y-%m-%d %H:%M UTC"
+        return datetime.fromtimestamp(seconds, UTC).strftime(form) if seconds else None
 
     rows = [
         {"id": t.id, "scope": t.scope, "label": t.label, "created": when(t.created), "revoked": when(t.revoked)}
@@ -125,6 +128,9 @@ def _list(call: Call, tokens: list[Any]) -> None:
     ]
     if call.as_json:
         print_json(rows)
+    elif not rows:
+        say("no token of the service was made here yet.")
+        call.next("makes the first", "access", "new")
     else:
         print_table(("token", "scope", "label", "created", "revoked"), [tuple(row.values()) for row in rows])
 

@@ -15,7 +15,7 @@ from pipeline.art.artworks import Artworks
 from pipeline.art.draw.encode import encode_png
 from pipeline.art.sheet import COLUMNS, ROWS, contact_sheets, side_for
 from pipeline.art.source import About, ArtPlan, ArtSource, Asked, Work, is_here, open_source, recorded
-from pipeline.base.errors import BadArgument, PipelineError
+from pipeline.base.errors import BadArgument, PipelineError, UsageError
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.observer import Observer, Silence
@@ -214,11 +214,9 @@ def _must_be_drawn(ledger: Ledger, run: Run, token_ids: Sequence[int]) -> None:
             raise BadArgument(name="token id", value=token_id, expected=f"a token that is drawn; this one {why}")
 
 
-def _nothing_to_reject(workspace: Workspace) -> BadArgument:
-    return BadArgument(
-        name="--workspace",
-        value=str(workspace.folder),
-        expected="a workspace with an unfinished run; what is minted stays as it is",
+def _nothing_to_reject(workspace: Workspace) -> UsageError:
+    return UsageError(
+        reason=f"the workspace {workspace.folder} has no unfinished run, and what is minted stays as it is",
         hint="`pipeline mint --count 50 --stop-after generate` draws a run and waits",
     )
 

@@ -280,6 +280,10 @@ def _walk(config: Settings, source: ArtSource, work: Work, tools: Tools) -> dict
             observer.notice(event.text)
 
     depth = confirmations(config, tools.chain.chain_id, is_rehearsal=tools.chain.is_rehearsal)
+    if tools.chain.is_rehearsal and config.chain.confirmations > depth:
+        observer.notice(
+            "a development node makes no block to wait for: a token counts as minted in the one that holds it"
+        )
     sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, depth, tell)
     for line in sender.recover(flow.collection.id):
         observer.notice(line)

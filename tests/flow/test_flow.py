@@ -142,6 +142,10 @@ def test_settings_are_shown_before_the_deployment_and_stand_on_the_chain(pipelin
     assert pipeline("verify").code == 0
 
 
+def test_nobody_waits_for_blocks_that_a_development_node_does_not_make(pipeline: Pipeline) -> None:
+    assert "no block to wait for" in pipeline("mint", "--count", "1", "--confirmations", "7", *SMALL).err
+
+
 def test_tokens_of_yesterday_are_there_today_and_no_process_is_left(pipeline: Pipeline, tmp_path: Path) -> None:
     result = _mint(pipeline, "--count", "2")
     port = (tmp_path / "workspace" / "chain" / "anvil" / "port").read_text()

@@ -1,0 +1,324 @@
+"""The README is executed, and so is every next command that the program prints on the way.
+
+Each command of it stands in `RUNS`, with the folder it is given in and what a reader would put for its placeholders, or in
+`NOT_RUN` with the reason. Pictures are small, by the environment; nothing else differs from what a reader does.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+from nodes import free_port
+from PIL import Image
+
+pytestmark = pytest.mark.timeout(1_800)  # some sixty programs, one after another
+
+README = (REPOSITORY / "README.md").read_text()
+BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+NEXT = re.compile(r"^next: (.*?)   \((.*)\)$", re.MULTILINE)
+
+NOT_RUN = {  # command -> why no test gives it
+    "scripts/mint --count 50": "it sets a machine up: CI begins with it",
+    "scripts/mint --count 50 --seed 5": "it sets a machine up: CI begins with it",
+    "scripts/test": "it is what runs this",
+    "pipeline mint --count 50 --rpc-url https://… --network sepolia --keystore workspace/keys/0x….json": "test ether",
+    "pipeline mint --count 50 --rpc-url https://… --signer-url http://127.0.0.1:9000 --signer-address 0x…": (
+        "a signer of one's own: tests/flow/test_networks.py has one"
+    ),
+    "pipeline mint --count 50 --pin embedded,kubo --ipfs-api /ip4/127.0.0.1/tcp/5001": "a Kubo node: tests/pin has some",
+    "pipeline mint --count 50 --model my-weights.safetensors --size 1024": "weights of one's own, and minutes",
+    "pipeline mint --count 18 --model compose:vessel:flat:12 --seed 12": "the caption of a picture: it is `mint` again",
+    "pipeline generate --model default --count 36 --seed 2026 --size 512 --sheet sheet.png": "minutes, for the same sheet",
+    "pipeline train --model stylegan2 --data my-art --licence 'my own work' --out runs/x": (
+        "minutes of training: tests/cli/test_train_verb.py gives its flags"
+    ),
+    "pipeline layers import FOLDER": "an older program's project: tests/art/layers has some",
+    "pipeline judge": "it learns from many rejections: its own tests have them",
+    "pipeline certificate new": "signing: its own tests have it",
+    "pipeline detect FILE": "a picture with marks: its own tests have some",
+    "pipeline compile": "a compiler of the contract: tests/contracts has it",
+}
+# command -> the folder that it is given in, and the same command as a reader of it would type it
+RUNS = {
+    "pipeline init": ("fresh", ""),
+    "pipeline mint --count 50": ("fresh", ""),
+    "pipeline mint --count 10 --more": ("fresh", ""),
+    "pipeline mint --total 100": ("fresh", "pipeline mint --total 64"),
+    "pipeline check --images FOLDER": ("images", "pipeline check --images my-art"),
+    "pipeline mint --images FOLDER": ("images", "pipeline mint --images my-art"),
+    "pipeline mint --to recipients.csv": ("recipients", ""),
+    "pipeline mint --count 50 --dry-run": ("empty", ""),
+    "pipeline mint --count 50 --stop-after generate": ("drawn", "pipeline mint --count 12 --stop-after generate"),
+    "pipeline reject 7 12": ("rejected", ""),
+    "pipeline check --layers FOLDER": ("layers", "pipeline check --layers my-layers --count 4"),
+    "pipeline layers counts FOLDER": ("layers", "pipeline layers counts my-layers --count 4"),
+    "pipeline mint --layers FOLDER": ("layers", "pipeline mint --layers my-layers --count 4 --new"),
+    "pipeline status": ("fresh", ""),
+    "pipeline voices --sheet voices.png": ("empty", ""),
+    "pipeline generate --count 36 --sheet sheet.png": ("empty", "pipeline generate --count 4 --sheet sheet.png"),
+    "pipeline abandon": ("fresh", ""),
+    "pipeline mint --count 50 --new": ("images", "pipeline mint --count 2 --new"),
+    "pipeline show 7": ("fresh", ""),
+    "pipeline rarity": ("fresh", ""),
+    "pipeline owners": ("fresh", ""),
+    "pipeline repin --pin kubo": ("fresh", ""),
+    "pipeline pins": ("fresh", ""),
+    "pipeline unpin --pin kubo": ("fresh", ""),
+    "pipeline transfer 7 --to 0x…": ("fresh", f"pipeline transfer 7 --to {BOB}"),
+    "pipeline verify": ("fresh", ""),
+    "pipeline verify --contract 0x… --rpc-url … --gateway …": (
+        "empty",
+        "pipeline verify --contract {contract} --rpc-url {chain} --gateway {gateway}",
+    ),
+    "pipeline verify --content --gateway …": ("fresh", "pipeline verify --content --gateway {gateway}"),
+    "pipeline doctor": ("fresh", ""),
+    "pipeline repair --from-chain --contract 0x…": ("lost", "pipeline repair --from-chain --contract {contract}"),
+    "pipeline gateway": ("fresh", "pipeline gateway --port {port}"),
+    "pipeline serve": ("fresh", "pipeline serve --port {port} --gateway-port {other_port}"),
+    "pipeline access new": ("fresh", ""),
+    "pipeline export": ("fresh", ""),
+    "pipeline account new": ("fresh", ""),
+    "pipeline devnet": ("fresh", ""),
+    "pipeline completion bash": ("empty", ""),
+    "pipeline config": ("fresh", ""),
+    "pipeline mint --count 50 --rpc-url http://127.0.0.1:8545": (
+        "elsewhere",
+        "pipeline mint --count 2 --rpc-url {chain}",
+    ),
+}
+STAYS = ("pipeline gateway", "pipeline serve", "pipeline devnet")  # until Ctrl-C
+KUBO_IS_OFF = (  # the only place here that does not answer
+    "pipeline repin --pin kubo",
+    "tries those again, and sends nothing that is there",
+    "tries again where content is not proved",
+)
+BEFORE = {  # what the README does not say, so that a row has what it is about: folder -> commands
+    "bare": ("pipeline status",),
+    "rejected": ("pipeline mint --count 12 --stop-after generate",),
+}
+AFTER = {  # and so that every next command is printed once
+    "rejected": ("pipeline status", "pipeline mint --count 2 --more --stop-after generate", "pipeline abandon"),
+    "bare": ("pipeline voices", "pipeline access list", "pipeline account list"),
+    "fresh": ("pipeline repin --pin embedded", "pipeline export --site show --pin embedded"),
+}
+TOO_LONG = {  # the reason in a hint -> why the hint is not given
+    "draws, pins and mints": "`mint --count 50` again, as the row below it",
+    "draws, pins and mints 50 artworks": "`mint --count 50` again",
+    "makes one": "`mint --count 50` again",
+    "lets it take the best of three": "many rejections before it",
+    "signs what it draws": "`mint --count 50` again, signed: its own tests do",
+    "shows each of them": "the row of `voices --sheet`, word for word",
+    "mints with these weights": "minutes of training before it",
+    "shows what would be minted": "an older program's project before it: tests/art/layers",
+    "pictures to look at; nothing is minted": "36 pictures: the row of `generate` draws a sheet",
+}
+
+
+def commands_of_the_readme() -> list[str]:
+    """Every command of the README, in its order: rows, text and console blocks."""
+    found = []
+    for match in re.finditer(r"^\$ (.+)$|`(pipeline [^`]+)`", README, re.MULTILINE):
+        line = (match[1] or match[2]).partition("  #")[0].strip()
+        if line.startswith(("pipeline ", "scripts/")) and "VERB" not in line and not line.startswith("pipeline/"):
+            found.append(line)
+    return [*dict.fromkeys(found)]
+
+
+@dataclass
+class Walk:
+    """What was given, and what came of it."""
+
+    folder: Path
+    codes: dict[str, int] = field(default_factory=dict)  # by command, and by the reason in a hint
+    said: dict[str, str] = field(default_factory=dict)
+    known: dict[str, str] = field(default_factory=dict)  # contract, chain, gateway
+
+    @property
+    def environ(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
+        own = {"PIPELINE_SIZE": "32", "PIPELINE_DUPLICATE_BITS": "off", "PIPELINE_KEYSTORE_PASSWORD": "a long password"}
+        own["PIPELINE_IPFS_API"] = "/ip4/127.0.0.1/tcp/9"
+        return {**kept, **own, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
+
+    def at(self, name: str) -> Path:
+        (self.folder / name).mkdir(exist_ok=True)
+        return self.folder / name
+
+    def give(self, what: str, command: str, place: Path, *, follows: bool = True) -> None:
+        """Give a command as a shell gets it, and then whatever it says to give next that was not given yet."""
+        ended = subprocess.run(
+            ["sh", "-c", command],
+            cwd=place,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        self.heard(what, ended.returncode, ended.stdout + ended.stderr, place, follows=follows)
+
+    def heard(self, what: str, code: int, said: str, place: Path, *, follows: bool = True) -> None:
+        self.codes[what], self.said[what] = code, said
+        for command, why in NEXT.findall(said) if follows else ():
+            why = _pattern_of(why)
+            if why not in self.codes and why not in TOO_LONG:
+                self.codes[why] = -1  # not twice, wherever it leads
+                if shlex.split(command)[1] in ("gateway",):
+                    with self.staying(why, f"{command} --port {free_port()}", place):
+                        continue
+                self.give(why, command, place)
+
+    @contextmanager
+    def staying(self, what: str, command: str, place: Path) -> Iterator[str]:
+        """A verb that goes on until Ctrl-C, for as long as the block; gives the first line of its result."""
+        process = subprocess.Popen(
+            ["sh", "-c", f"exec {command}"],
+            cwd=place,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        assert process.stdout is not None and process.stderr is not None
+        first = process.stdout.readline().strip()
+        heard = process.stderr.readline()
+        while what == "pipeline serve" and "next: " not in heard:
+            heard += process.stderr.readline()
+        try:
+            yield first
+        finally:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+            self.heard(what, process.returncode, f"{first}\n{out}{heard}{err}", place)
+
+
+_REASONS: list[str] = []
+
+
+def _reasons() -> list[str]:
+    """The reason of every next command that the program's text holds; what an f-string fills in is any text."""
+    if not _REASONS:
+        for path in sorted((REPOSITORY / "pipeline" / "cli").glob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                    if node.func.attr in ("next", "repeat") and isinstance(node.func.value, ast.Name):
+                        if node.func.value.id == "call":
+                            _REASONS.append(_text_of(node.args[0]))
+    return [*dict.fromkeys(_REASONS)]
+
+
+def _text_of(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    assert isinstance(node, ast.JoinedStr), "a reason is text"
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+
+
+def _pattern_of(why: str) -> str:
+    """The reason as the program's text has it."""
+    for reason in _reasons():
+        if re.fullmatch(".*".join(map(re.escape, reason.split("…"))), why):
+            return reason
+    return why
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """All of it, once: a reader who tries everything."""
+    walk = Walk(tmp_path_factory.mktemp("reader"))
+    program = walk.at("bin") / "pipeline"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(REPOSITORY)!r})\n"
+        "from pipeline.cli.main import entry\nsys.exit(entry())\n"
+    )
+    program.chmod(0o755)
+    (walk.at("recipients") / "recipients.csv").write_text(f"{BOB},2\n")
+    (walk.at("images") / "my-art").mkdir()
+    for number in range(1, 17):
+        Image.effect_noise((32, 32), 10 + number).convert("RGB").save(walk.at("images") / "my-art" / f"{number}.png")
+    for number in range(1, 4):
+        for layer in ("Ground", "Shape"):
+            (walk.at("layers") / "my-layers" / layer).mkdir(parents=True, exist_ok=True)
+            picture = Image.new("RGBA", (32, 32), (80 * number, 40 * len(layer), 30, 255 if layer == "Ground" else 120))
+            picture.save(walk.at("layers") / "my-layers" / layer / f"{number}.png")
+    (walk.at("layers") / "my-layers" / "layers.toml").write_text(
+        '[[layers]]\nfolder = "Ground"\n[[layers]]\nfolder = "Shape"\n'
+    )
+    for name, commands in BEFORE.items():
+        for command in commands:
+            walk.give(f"{name}: {command}", command, walk.at(name), follows=False)
+    late = ("{contract}", "{chain}", "{gateway}")
+    for command, (name, typed) in RUNS.items():
+        if command not in STAYS and not any(word in typed for word in late):
+            walk.give(command, typed or command, walk.at(name))
+    for name, commands in AFTER.items():
+        for command in commands:
+            walk.give(f"{name}: {command}", command, walk.at(name))
+    _with_what_stays(walk)
+    return walk
+
+
+def _with_what_stays(walk: Walk) -> None:
+    fresh = walk.at("fresh")
+    shown = re.search(r"0x[0-9a-fA-F]{40}", walk.said["pipeline show 7"].partition("contract")[2])
+    assert shown, walk.said["pipeline show 7"]
+    walk.known["contract"] = shown[0]
+    shutil.copytree(fresh / "workspace", walk.at("lost") / "workspace")
+    for path in (walk.at("lost") / "workspace").glob("ledger.sqlite*"):
+        path.unlink()
+    repair = "pipeline repair --from-chain --contract 0x…"
+    walk.give(repair, RUNS[repair][1].format(**walk.known), walk.at("lost"))
+    ports = {"port": str(free_port()), "other_port": str(free_port())}
+    with walk.staying("pipeline serve", RUNS["pipeline serve"][1].format(**ports), fresh):
+        pass
+    gateway = RUNS["pipeline gateway"][1].format(port=free_port())
+    with (
+        walk.staying("pipeline devnet", "pipeline devnet", fresh) as walk.known["chain"],
+        walk.staying("pipeline gateway", gateway, fresh) as walk.known["gateway"],
+    ):
+        for command, (name, typed) in RUNS.items():
+            if command not in (*STAYS, repair) and any(f"{{{word}}}" in typed for word in walk.known):
+                walk.give(command, typed.format(**walk.known), walk.at(name))
+
+
+def test_every_command_of_the_readme_is_run_or_has_a_reason_not_to_be() -> None:
+    assert [command for command in commands_of_the_readme() if command not in RUNS and command not in NOT_RUN] == []
+    assert [command for command in (*RUNS, *NOT_RUN) if command not in commands_of_the_readme()] == []
+
+
+def test_the_readme_does_what_it_says(walk: Walk) -> None:
+    wrong = {
+        what: walk.said[what][-2_000:] for what, code in walk.codes.items() if code != (3 if what in KUBO_IS_OFF else 0)
+    }
+    assert wrong == {}
+
+
+def test_every_next_command_was_printed_and_given_as_it_was_printed(walk: Walk) -> None:
+    printed = {_pattern_of(why) for said in walk.said.values() for _, why in NEXT.findall(said)}
+    assert [reason for reason in _reasons() if reason not in printed and reason not in TOO_LONG] == []
+    assert [reason for reason in _reasons() if reason not in walk.codes and reason not in TOO_LONG] == []
+
+
+def test_the_python_of_the_readme_runs(walk: Walk) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    small = block.replace("count=50", "count=2")
+    subprocess.run(
+        [sys.executable, "-c", small],
+        cwd=walk.at("python"),
+        env=walk.environ | {"PYTHONPATH": str(REPOSITORY)},
+        check=True,
+    )
