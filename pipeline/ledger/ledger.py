@@ -14,7 +14,7 @@ from pipeline.ledger.journal import Journal
 from pipeline.ledger.owners import Owners
 from pipeline.ledger.pins import Pins
 from pipeline.ledger.runs import Runs
-from pipeline.ledger.seals import check_plans
+from pipeline.ledger.seals import check_plans, check_whole
 from pipeline.ledger.sqlite import SqliteEngine
 from pipeline.ledger.tokens import Tokens
 
@@ -49,6 +49,7 @@ class Ledger(Database):
         self.close()
 
     def check(self) -> None:
-        """Raise Corrupt unless the structure is sound, the events are chained, and plans are as their events say."""
+        """Raise Corrupt unless the structure is sound, the events are chained, and plans are whole and as their events say."""
         self.check_integrity()
         check_plans(self)
+        check_whole(self)

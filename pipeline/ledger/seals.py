@@ -61,6 +61,19 @@ def check_plans(db: Database) -> None:
             raise _damaged(db, f"batch {row['id']}", "its tokens or roots")
 
 
+def check_whole(db: Database) -> None:
+    """Raise Corrupt unless every run has all of its batches, and every batch all of its tokens."""
+    short = db.row(
+        "SELECT 'run' AS kind, r.id, r.count AS planned, coalesce(sum(b.quantity), 0) AS found FROM run r"
+        " LEFT JOIN batch b ON b.run = r.id GROUP BY r.id, r.count HAVING coalesce(sum(b.quantity), 0) <> r.count"
+        " UNION ALL SELECT 'batch', b.id, b.quantity, count(t.token_id) FROM batch b"
+        " LEFT JOIN token t ON t.batch = b.id GROUP BY b.id, b.quantity HAVING count(t.token_id) <> b.quantity"
+    )
+    if short is not None:
+        what = f"{db.path}: {short['kind']} {short['id']}"
+        raise Corrupt(what=what, reason=f"{short['found']:,} of its {short['planned']:,} tokens are in the ledger")
+
+
 def _with_events(db: Database, table: str, planned: str, cut: str) -> Iterator[tuple[Row, dict[str, Any]]]:
     """Each row with what it was planned as, and with what was let go of since; the key of a row that went is used again."""
     events: dict[str, dict[str, Any]] = {}

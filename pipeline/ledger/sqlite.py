@@ -106,7 +106,10 @@ class SqliteEngine:
             told = str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
             if told != "ok":
                 return told
-            return None if _tables(self._db) == _tables_of_a_new_one() else "its tables are not those of a ledger"
+            if _tables(self._db) != _tables_of_a_new_one():
+                return "its tables are not those of a ledger"
+            lost = self._db.execute("PRAGMA foreign_key_check").fetchone()
+            return f"a row of {lost[0]} belongs to one of {lost[2]} that is gone" if lost else None
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return str(error)
 

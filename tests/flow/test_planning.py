@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -271,6 +273,29 @@ def test_a_changed_row_no_longer_matches_the_event_chain(ledger: Ledger, tmp_pat
         ledger.execute(damage)
     with pytest.raises(Corrupt, match="event chain"):
         ledger.check()
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("token WHERE token_id = 4", "1 of its 2"),
+        ("batch WHERE start = 3", "gone"),
+        ("run", "gone"),
+        ("collection", "gone"),
+    ],
+)
+def test_a_row_that_is_gone_is_damage(ledger: Ledger, tmp_path: Path, table: str, told: str) -> None:
+    """Also one that no event tells of: a run without one of its batches would be waited for without end."""
+    _plan(ledger, _config(tmp_path, batch="2", seed="5"), 4, Begin("Lino"))
+    ledger.check()
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as db:  # without foreign keys
+        db.execute(f"DELETE FROM {table}")
+        with pytest.raises(Corrupt, match=told):
+            ledger.check()
+        if table.startswith("batch"):
+            db.execute("DELETE FROM token WHERE token_id > 2")
+            with pytest.raises(Corrupt, match="2 of its 4"):
+                ledger.check()
 
 
 def test_one_ledger_holds_many_collections_and_one_unfinished_run_of_each(ledger: Ledger, tmp_path: Path) -> None:
