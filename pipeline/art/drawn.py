@@ -81,7 +81,9 @@ class Drawn:
             from pipeline.art.draw.taste import read_judge
 
             read_judge(Workspace(self._settings.folder).judge(asked.seed))
-        return ArtPlan(fingerprint(generator, art.size, art.encoder, is_marked=_is_to_be_marked(art)))
+        return ArtPlan(
+            fingerprint(generator, art.size, art.encoder, is_marked=_is_to_be_marked(art, generator.renderer))
+        )
 
     def check(self, run: Run) -> None:
         self._for(run)
@@ -170,10 +172,11 @@ def _mark_of(made: Mapping[str, Any]) -> Mark:
 
 def _origin(renderer: str) -> Origin:
     """By what a renderer's name says of its code."""
-    parts = renderer.split("/")
-    if parts[0].startswith("compose"):
-        return COMPOSITION if "flat" in parts else MATTER
-    return VOCABULARY if parts[0].startswith("vocabulary") else NETWORK
+    if _is_matter(renderer):
+        return MATTER
+    if renderer.startswith("compose-"):
+        return COMPOSITION
+    return VOCABULARY if renderer.startswith(("vocabulary-", "lino-")) else NETWORK
 
 
 COMPOSITION = Origin(
@@ -202,15 +205,24 @@ NETWORK = Origin(
 )
 
 
-def _is_to_be_marked(art: ArtSettings) -> bool:
-    """Raises BadArgument for pictures that are too small to carry what was asked for."""
-    if art.watermark and art.size < LEAST_SIZE:
+def _is_to_be_marked(art: ArtSettings, renderer: str) -> bool:
+    """Where nobody said, learned matter is marked, as far as it can be.
+
+    Raises BadArgument for pictures that are too small to carry what was asked for.
+    """
+    if art.watermark == "auto":
+        return _is_matter(renderer) and art.size >= LEAST_SIZE
+    if art.watermark == "yes" and art.size < LEAST_SIZE:
         raise BadArgument(
             name="--watermark",
-            value="on",
+            value="yes",
             expected=f"a --size of {LEAST_SIZE} pixels or more: smaller pictures cannot carry a mark",
         )
-    return art.watermark
+    return art.watermark == "yes"
+
+
+def _is_matter(renderer: str) -> bool:
+    return renderer.startswith("matter-")
 
 
 def _finish(work: Work) -> Finish:

@@ -71,7 +71,7 @@ class SheetDrawn:
 
 
 def draw_seed(config: Settings, seed: int, out: Path) -> SeedDrawn:
-    """Write the picture of one token's seed: pixels and bytes are those of a token with this seed, model and size.
+    """Write the picture of one token's seed: pixels and bytes are those of a token with this seed, model and size, unmarked.
 
     Raises BadArgument for a file that is no .png or a size out of range, GenerationError for the model or the device, and
     for art of which a seed alone tells nothing.

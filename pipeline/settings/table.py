@@ -246,8 +246,12 @@ class ArtSettings(Section):
     device: str = setting(words("NAME"), "auto", "cpu, cuda, cuda:1, mps; auto: the best there is", Scope.MACHINE)
     threads: int = setting(whole(0, 1024), 0, "CPU threads of the generator; 0: one for each core", Scope.MACHINE)
     encoder: str = setting(one_of("pillow", "fpng"), "pillow", "PNG: pillow; fpng: fast, larger files", Scope.ART)
-    watermark: bool = setting(
-        switch(), False, "hide collection and token in the pixels, for `pipeline detect`", Scope.ART, remote=True
+    watermark: Literal["auto", "yes", "no"] = setting(
+        one_of("auto", "yes", "no"),
+        "auto",
+        "collection and token hidden in the pixels; auto: where learned matter is drawn",
+        Scope.ART,
+        remote=True,
     )
     duplicate_bits: int | None = setting(
         or_off(whole(0, 16)), 4, "tokens whose hashes differ in no more of 63 bits are drawn again", Scope.GATE

@@ -120,3 +120,14 @@ def test_marked_tokens_are_minted_added_to_and_drawn_again(pipeline: Pipeline, t
         assert found is not None and found.mark == Mark(number_of(7), token_id)
     proved = pipeline("verify", "--regenerate", "--json")
     assert proved.code == 0, proved.out + proved.err
+
+
+def test_learned_matter_is_marked_where_nobody_said_otherwise(pipeline: Pipeline, tmp_path: Path) -> None:
+    call = ("mint", "--count", "1", "--size", "128", "--model", "compose:vessel:gouache")
+    assert pipeline(*call, "--name", "Said", "--watermark", "no").code == 0
+    assert pipeline(*call, "--name", "Silent", "--new").code == 0
+    for name, is_marked in (("Said", False), ("Silent", True)):
+        shown = pipeline("show", "1", "--name", name, "--json").json
+        assert (find(np.asarray(Image.open(tmp_path / shown["file"]))) is not None) == is_marked
+    proved = pipeline("verify", "--regenerate", "--name", "Silent")
+    assert proved.code == 0, proved.out + proved.err
