@@ -17,6 +17,7 @@ CELLS = 8  # across and down, of the picture's coarse map
 BARE, CHOKED = 0.09, 0.97  # shares of the canvas that is inked
 PRESENT = 0.02  # share of the canvas from which an ink counts
 DESERTED = 0.72  # share of the cells that may be empty
+STRIP = 0.45  # of the height: what lies in less leaves an empty sheet above it
 SEEN = 0.1  # spread of colours over the picture, in OKLab: below it nothing stands out
 APART, STANDS = 0.14, 0.16  # distance of the two largest areas, and the spread that makes up for a small one
 
@@ -30,6 +31,9 @@ def flaw_of(proof: NDArray[np.uint8], colours: Colours) -> str:
         return "in one ink"
     if deserted(proof) > DESERTED:
         return "deserted"
+    inked = np.flatnonzero((proof != 0).mean(1) > 0.02)
+    if inked[-1] - inked[0] + 1 < STRIP * PROOF:
+        return "a strip"
     return "pale" if is_pale(share, colours) else ""
 
 

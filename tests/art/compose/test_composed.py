@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.art.compose import VOICES
+from pipeline.art.compose import VOICES, Sheet, pieces
+from pipeline.art.compose.flat import inks
+from pipeline.art.compose.judge import PROOF, flaw_of
 from pipeline.art.compose.palettes import KNOWN
 from pipeline.art.draw import load_generator
-from pipeline.art.draw.composed import choice_of, composer
+from pipeline.art.draw.composed import choice_of, colours_of, composer
 from pipeline.base.errors import GenerationError
 
 
@@ -30,6 +32,18 @@ def test_what_a_name_leaves_open_is_drawn_from_the_seed() -> None:
 def test_a_name_does_not_tell_the_seed_that_it_was_drawn_from() -> None:
     """It stands in every token's metadata, and the seed draws tokens that nobody has yet."""
     assert not any(str(seed) in choice_of("compose", seed).name for seed in range(10_000, 10_050))
+
+
+@pytest.mark.parametrize(
+    ("top", "ink", "flaw"),
+    [(0.5, 0, "bare"), (0.6, 4, "a strip"), (0.3, 4, ""), (0.0, 4, "choked"), (0.3, 1, "pale")],
+)
+def test_a_layout_is_judged_before_it_is_drawn(top: float, ink: int, flaw: str) -> None:
+    sheet = Sheet()
+    sheet.shape([(0.0, top), (1.0, top), (1.0, 1.0), (0.0, 1.0)], ink)
+    sheet.shape([(0.0, top), (0.2, top), (0.2, 1.0), (0.0, 1.0)], ink and ink - 1 or ink)
+    grey = colours_of("Mine=fafafaf6f6f6f2f2f2707070101010")
+    assert flaw_of(inks(pieces(sheet.marks), PROOF), grey) == flaw
 
 
 def test_a_collection_that_was_begun_with_an_earlier_edition_is_drawn_with_it() -> None:

@@ -59,7 +59,7 @@ def law(chance: Chance) -> Law:
 def through_law(chance: Chance) -> Law:
     """The second edition's: most sheets have ribbons that come from beyond them and go on; none has a tangle."""
     found = law(chance)
-    return replace(found, widest=0.32, calm=True, plans=("through", "through", chance.one("coil", "pair", "through")))
+    return replace(found, widest=0.32, calm=True, plans=("through", "through", chance.one("coil", "through")))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,6 @@ PLANS = {
 }
 CALM = {
     "through": ((3, 6), (0.03, 0.2), (3, 5), (0.0, 0.0)),
-    "pair": ((2, 3), (0.1, 0.17), (4, 7), (2.2, 5.0)),
     "coil": ((1, 1), (0.12, 0.16), (7, 13), (2.2, 4.0)),
 }
 
