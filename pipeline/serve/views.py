@@ -243,7 +243,7 @@ def _widths(run: Run, token: Token) -> list[int]:
     if token.state == "planned":
         return []
     smaller = [width for width in WIDTHS if width < run.size or run.size == 0]
-    return smaller + ([width for width in REDRAWN if width > run.size] if scales(run.model) else [])
+    return smaller + ([width for width in REDRAWN if width > run.size] if scales(run) else [])
 
 
 def _transfer(event: Transfer, network: Network | None, signed: Mapping[bytes, float]) -> doc.TransferEvent:

@@ -211,7 +211,7 @@ class Media:
         """What draws a token again at this size. Raises NoSuch where its art has no other size than its image's."""
         with self._ledger() as ledger:
             run, token = ledger.catalogue.run_of(collection_id, token_id), ledger.tokens.get(collection_id, token_id)
-        if run is None or token is None or token.seed is None or not scales(run.model):
+        if run is None or token is None or token.seed is None or not scales(run):
             raise NoSuch(what=f"width {width} of token {token_id}", hint=f"there are {', '.join(map(str, WIDTHS))}")
         return lambda: redrawn(self._config, run, token, width)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.art.draw import decides_once
+import threading
+
+from pipeline.art.draw import COMPOSED, LINO, decides_once
 from pipeline.art.draw.marking import unmarked_renderer
 from pipeline.art.source import Stated
 from pipeline.base.errors import NoSuch
@@ -11,9 +13,16 @@ from pipeline.serve.gallery.thumbnails import webp
 from pipeline.settings import Settings
 
 
-def scales(model: str) -> bool:
-    """Whether a model draws the same picture at any size: a composer, whose marks are shapes, and `lino`, a function of the plane."""
-    return decides_once(model) != ""
+_one_at_a_time = threading.Lock()  # each takes up to a gigabyte
+
+
+def scales(run: Run) -> bool:
+    """Whether its pictures are drawn again at any size while somebody waits: those of flat composed marks, and of `lino`.
+
+    A learned material has every size as well, but takes minutes of a processor for one.
+    """
+    kind = decides_once(run.model)
+    return kind == LINO or (kind == COMPOSED and run.renderer.startswith("compose-"))
 
 
 def redrawn(config: Settings, run: Run, token: Token, width: int) -> bytes:
@@ -22,7 +31,8 @@ def redrawn(config: Settings, run: Run, token: Token, width: int) -> bytes:
 
     again = Stated(config).redrawer(run.model, run.renderer.rpartition("/")[2])
     made = dict(token.words.drawn_from) | {"renderer": run.renderer, "seed": token.seed, "size": width}
-    drawing = again.again({"generator": made})  # with the mark that the token's own picture has
+    with _one_at_a_time:
+        drawing = again.again({"generator": made})  # with the mark that the token's own picture has
     same = (again.renderer, again.weights_sha256) == (unmarked_renderer(run.renderer), run.weights_sha256)
     if not same or tuple(drawing.attributes) != tuple(token.attributes):
         raise NoSuch(what=f"width {width} of token {token.token_id}: here another program draws")
