@@ -12,7 +12,6 @@ from pipeline.ledger import Run, Token
 from pipeline.serve.gallery.thumbnails import webp
 from pipeline.settings import Settings
 
-
 _one_at_a_time = threading.Lock()  # each takes up to a gigabyte
 
 
