@@ -15,14 +15,14 @@ from pipeline.settings.sources import FILE_NAME
 from pipeline.settings.written import toml_of
 
 ASKED = {
-    "name": "Name of the collection, 1 to 31 bytes; nothing: its art's own",
-    "symbol": "Symbol, as wallets show it; nothing: made from the name",
+    "name": "Name of the collection (1 to 31 bytes; nothing: its art's own)",
+    "symbol": "Symbol, as wallets show it (nothing: made from the name)",
     "artist": "Artist",
-    "statement": "Statement, a sentence or two in your own words; longer ones go into the file",
-    "licence": "Licence: an SPDX name such as CC-BY-4.0 or CC0-1.0, or the address of your terms; nothing: all rights stay yours",
-    "royalty_bps": "Royalty in hundredths of a percent",
-    "network": "Network, such as sepolia or mainnet; nothing: a chain of this machine, free of charge",
-    "pin": "Places that keep the content: embedded, kubo, psa, filebase, pinata; several with commas",
+    "statement": "Statement (a sentence or two in your own words; longer ones go into the file)",
+    "licence": "Licence (CC-BY-4.0, CC0-1.0, … or the address of your terms; nothing: all rights stay yours)",
+    "royalty_bps": "Royalty in hundredths of a percent (250 is 2.5 %)",
+    "network": "Network (sepolia, mainnet, …; nothing: a chain of this machine, free of charge)",
+    "pin": "Places that keep the content (embedded, kubo, psa, filebase, pinata; several with commas)",
 }
 
 
