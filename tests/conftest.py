@@ -28,14 +28,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 QUICK = (
     *("after/test_rarity.py", "after/verify/test_walk.py", "art/compose", "art/test_artist.py", "art/test_augment.py"),
     *("art/test_batches.py", "art/test_checkpoint.py", "art/test_data.py", "art/test_encode.py", "art/test_folder.py"),
-    *(
-        "art/test_gates.py",
-        "art/layers",
-        "art/test_load.py",
-        "art/test_losses.py",
-        "art/test_markup.py",
-        "art/test_sampler.py",
-    ),
+    *("art/test_gates.py", "art/test_load.py", "art/test_losses.py", "art/test_markup.py", "art/test_sampler.py"),
+    *("art/layers/test_bad_input.py", "art/layers/test_blend.py", "art/layers/test_engines.py"),
+    "art/layers/test_solver.py",
     *("art/test_seeds.py", "art/test_stage.py", "base", "flow/test_planning.py", "flow/test_recipients.py"),
     *("ledger", "mint/test_fees.py", "mint/test_signer.py", "pin/test_car.py", "pin/test_cid.py"),
     *("pin/test_patience.py", "pin/test_stage.py", "pin/test_store.py", "pin/test_unixfs.py"),

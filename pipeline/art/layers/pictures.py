@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from PIL import Image, ImageCms
+
 from pipeline.art.layers.design import Design
 from pipeline.art.layers.names import faulty
 from pipeline.base.errors import BadArgument, BadFiles, GenerationError
 from pipeline.base.limits import IMAGE_BYTES, MAX_SIDE, MIN_SIDE
+from pipeline.base.media import DECODERS
 from pipeline.base.observer import Observer
 from pipeline.base.pictures import BadPicture, Frame, frames, plain_bytes
 from pipeline.base.untrusted import printable
 
+PROFILE_BYTES = 4 << 20
+_RELATIVE = ImageCms.Intent.RELATIVE_COLORIMETRIC
 READERS = 4  # files that are decoded at once: decoders leave the interpreter alone
 
 
@@ -84,9 +91,58 @@ class Pictures:
 
     def _decoded(self, file: str, data: bytes) -> list[Frame]:
         try:
-            return frames(data)
+            return frames_in_srgb(data)
         except BadPicture as error:
             raise faulty(self._folder / file, "a sound picture", error.reason) from error
+
+
+def frames_in_srgb(data: bytes) -> list[Frame]:
+    """All frames of a picture in sRGB, as a canvas has them: tablets export Display P3. Raises BadPicture.
+
+    A profile that cannot be read counts as none, as it does in browsers.
+    """
+    found = frames(data)
+    profile = _profile(data)
+    if not profile:
+        return found
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(own).casefold():
+            return found
+        change = ImageCms.buildTransform(own, ImageCms.createProfile("sRGB"), "RGB", "RGB", _RELATIVE)
+        return [Frame(_changed(frame.image, change), frame.shown_ms) for frame in found]
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return found
+
+
+def _changed(picture: Image.Image, change: ImageCms.ImageCmsTransform) -> Image.Image:
+    colour = change.apply(picture.convert("RGB"))
+    if picture.mode == "RGBA":
+        colour.putalpha(picture.getchannel("A"))
+    return colour
+
+
+def _profile(data: bytes) -> bytes:
+    """The ICC profile of a picture; of a PNG it is unpacked here, no further than a profile can be long."""
+    if not data.startswith(b"\x89PNG"):
+        try:
+            with Image.open(io.BytesIO(data), formats=DECODERS) as picture:
+                return bytes(picture.info.get("icc_profile") or b"")
+        except (OSError, ValueError, SyntaxError):
+            return b""
+    at = 8
+    while at + 8 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind == b"iCCP":
+            packed = data[at + 8 : at + 8 + size].partition(b"\0")[2][1:]
+            try:
+                return zlib.decompressobj().decompress(packed, PROFILE_BYTES)
+            except zlib.error:
+                return b""
+        if kind == b"IDAT":
+            break
+        at += 12 + size
+    return b""
 
 
 def look_into(design: Design, pictures: Pictures, observer: Observer) -> dict[str, Seen]:

@@ -27,7 +27,7 @@ from pipeline.art.draw.encode import encode_png, encoder_id
 from pipeline.art.layers.compositor import Compositor, Sheet, Stroke
 from pipeline.art.layers.design import Design, form_of, read_design
 from pipeline.art.layers.form import BLENDS, Writing
-from pipeline.art.layers.pictures import Pictures, Seen, look_into, size_of
+from pipeline.art.layers.pictures import Pictures, Seen, frames_in_srgb, look_into, size_of
 from pipeline.art.layers.table import (
     Row,
     attributes_of,
@@ -45,7 +45,7 @@ from pipeline.base.errors import BadArgument, GenerationError, NotMadeHere, Pipe
 from pipeline.base.files import write_whole
 from pipeline.base.limits import IMAGE_BYTES, MAX_NAME, MAX_SIDE, MIN_SIDE
 from pipeline.base.media import DECODED
-from pipeline.base.pictures import BadPicture, decode, plain_bytes, shown
+from pipeline.base.pictures import BadPicture, plain_bytes, shown
 from pipeline.base.records import Animation, Artwork, Fingerprint, TokenSpec, TokenWords
 from pipeline.base.untrusted import parse_json
 from pipeline.ledger import Run
@@ -153,11 +153,22 @@ class Layered:
                 )
 
     def artworks(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
-        """Paint what is missing, several at once and handed on in order."""
+        """Paint what is missing, several at once and handed on in order; tokens that look alike are told."""
         threads = self._settings.art.threads or cpu_count() or 1
-        waiting = deque[Artwork | Future[Artwork]]()
+        waiting, seen = deque[Artwork | Future[Artwork]](), dict[bytes, int]()
         painter: Painter | None = None
-        with ThreadPoolExecutor(threads) as pool:
+
+        def taken() -> Artwork:
+            item = waiting.popleft()
+            artwork = item.result() if isinstance(item, Future) else item
+            twin = seen.setdefault(artwork.pixel_sha256, artwork.token_id)
+            if twin != artwork.token_id:
+                told = f"token {artwork.token_id} looks exactly like token {twin}, though their layers differ"
+                work.observer.notice(f"warning: {told}")
+            return artwork
+
+        pool = ThreadPoolExecutor(threads)
+        try:
             for item in todo:
                 if isinstance(item, TokenSpec):
                     painter = painter or self._painter(work)
@@ -165,9 +176,11 @@ class Layered:
                 else:
                     waiting.append(item)
                 while len(waiting) > threads * _AHEAD:
-                    yield _taken(waiting)
+                    yield taken()
             while waiting:
-                yield _taken(waiting)
+                yield taken()
+        finally:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C waits for what is being painted, not for what waits
 
     def _painter(self, work: Work) -> Painter:
         self.check(work.run)
@@ -242,11 +255,6 @@ def sheet_size(design: Design, pictures: Pictures) -> tuple[int, int]:
         return design.form.size
     picture = pictures.frames(design.files[0])[0].image
     return picture.width, picture.height
-
-
-def _taken(waiting: deque[Artwork | Future[Artwork]]) -> Artwork:
-    item = waiting.popleft()
-    return item.result() if isinstance(item, Future) else item
 
 
 def _beside(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -444,7 +452,7 @@ class FromRecipe:
         if path is None:
             raise NoPicture(reason=f"no picture in {self._folder} has the digest {digest[:16]}…")
         try:
-            return [decode(plain_bytes(path, IMAGE_BYTES)).image]
+            return [frames_in_srgb(plain_bytes(path, IMAGE_BYTES))[0].image]
         except BadPicture as error:
             raise NoPicture(reason=f"{path}: {error.reason}") from error
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from layered import paint, write
+from PIL import Image, ImageCms
 
 from pipeline.art.layers.design import read_design
 from pipeline.art.layers.pictures import Pictures, look_into
@@ -258,3 +259,22 @@ def test_cells_that_are_loose_exchange_their_values_and_all_others_stay(tmp_path
     for layer in range(3):
         assert Counter(row.values[layer] for row in after) == Counter(row.values[layer] for row in before)
     assert len(set(after)) == 32 and not any(row.values[:2] == (0, 1) for row in after)
+
+
+def test_a_picture_with_a_profile_is_painted_in_srgb_and_a_broken_profile_is_none(tmp_path: Path) -> None:
+    folder = write(tmp_path / "art", ONE, "Hat/Cap.png")
+    file = folder / "Hat" / "Cap.png"
+    picture = Image.new("RGBA", (32, 32), (255, 0, 0, 255))
+    for profile, colour in ((red_and_green_exchanged(), (0, 255, 0)), (b"no profile", (255, 0, 0))):
+        picture.save(file, icc_profile=profile)
+        (frame,) = Pictures(folder).frames("Hat/Cap.png")
+        assert max(abs(one - other) for one, other in zip(frame.image.getpixel((4, 4)), colour, strict=False)) <= 1
+
+
+def red_and_green_exchanged() -> bytes:
+    """An ICC profile whose red is sRGB's green, and the other way round."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    tags = {bytes(data[at : at + 4]): at for at in range(132, 132 + 12 * int.from_bytes(data[128:132], "big"), 12)}
+    red, green = tags[b"rXYZ"] + 4, tags[b"gXYZ"] + 4
+    data[red : red + 8], data[green : green + 8] = data[green : green + 8], data[red : red + 8]
+    return bytes(data).replace(b"s\0R\0G\0B", b"t\0R\0G\0B").replace(b"sRGB", b"tRGB")
