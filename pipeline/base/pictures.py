@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+PROFILE_BYTES = 4 << 20  # of an ICC profile: those of printers have two
 FAINT = 0xE0  # a picture that is nowhere darker than this on white cannot be seen on white
 
 _ORIENTATION = 0x0112
@@ -117,6 +119,25 @@ def frames(data: bytes, formats: tuple[str, ...] = DECODERS) -> list[Frame]:
             shown_ms = round(image.info.get("duration") or 0) if count > 1 else 0
             found.append(Frame(_turned(_eight_bits(image).copy(), turn), shown_ms))
         return found
+
+
+def profile_of(data: bytes, formats: tuple[str, ...] = DECODERS) -> bytes:
+    """The ICC profile of a picture, empty where it has none; of a PNG no more than PROFILE_BYTES of it are unpacked.
+
+    Raises BadPicture for bytes that are no picture.
+    """
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        with _opened(data, formats) as image:
+            return bytes(image.info.get("icc_profile") or b"")
+    at = 8
+    while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"iCCP":
+            packed = data[at + 8 : end - 4].partition(b"\0")[2][1:]
+            with suppress(zlib.error):  # a browser takes a broken one for none
+                return zlib.decompressobj().decompress(packed, PROFILE_BYTES)
+        at = end
+    return b""
 
 
 def flat(image: Image, ground: tuple[int, int, int] = WHITE) -> Image:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +17,10 @@ from pipeline.art.layers.design import Design
 from pipeline.art.layers.names import faulty
 from pipeline.base.errors import BadArgument, BadFiles, GenerationError
 from pipeline.base.limits import IMAGE_BYTES, MAX_SIDE, MIN_SIDE
-from pipeline.base.media import DECODERS
 from pipeline.base.observer import Observer
-from pipeline.base.pictures import BadPicture, Frame, frames, plain_bytes
+from pipeline.base.pictures import BadPicture, Frame, frames, plain_bytes, profile_of
 from pipeline.base.untrusted import printable
 
-PROFILE_BYTES = 4 << 20
 _RELATIVE = ImageCms.Intent.RELATIVE_COLORIMETRIC
 READERS = 4  # files that are decoded at once: decoders leave the interpreter alone
 
@@ -102,7 +99,7 @@ def frames_in_srgb(data: bytes) -> list[Frame]:
     A profile that cannot be read counts as none, as it does in browsers.
     """
     found = frames(data)
-    profile = _profile(data)
+    profile = profile_of(data)
     if not profile:
         return found
     try:
@@ -120,29 +117,6 @@ def _changed(picture: Image.Image, change: ImageCms.ImageCmsTransform) -> Image.
     if picture.mode == "RGBA":
         colour.putalpha(picture.getchannel("A"))
     return colour
-
-
-def _profile(data: bytes) -> bytes:
-    """The ICC profile of a picture; of a PNG it is unpacked here, no further than a profile can be long."""
-    if not data.startswith(b"\x89PNG"):
-        try:
-            with Image.open(io.BytesIO(data), formats=DECODERS) as picture:
-                return bytes(picture.info.get("icc_profile") or b"")
-        except (OSError, ValueError, SyntaxError):
-            return b""
-    at = 8
-    while at + 8 <= len(data):
-        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if kind == b"iCCP":
-            packed = data[at + 8 : at + 8 + size].partition(b"\0")[2][1:]
-            try:
-                return zlib.decompressobj().decompress(packed, PROFILE_BYTES)
-            except zlib.error:
-                return b""
-        if kind == b"IDAT":
-            break
-        at += 12 + size
-    return b""
 
 
 def look_into(design: Design, pictures: Pictures, observer: Observer) -> dict[str, Seen]:
