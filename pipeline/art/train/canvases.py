@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -84,12 +84,6 @@ def canvas(number: int) -> Canvas:
     corners = [(chance.whole(0, last) * 2, chance.whole(0, last) * 2) for _ in range(TRIES)]
     windows = tuple((left, top, WINDOW, WINDOW) for left, top in corners)
     return Canvas(voice, number // 3, number, hand, size, windows)
-
-
-def whole_canvas(number: int, material: str, size: int) -> Canvas:
-    """One that is never trained on, all of it."""
-    found = canvas(HELD_OUT + number)
-    return replace(found, hand=replace(found.hand, material=material), size=size, windows=((0, 0, size, size),))
 
 
 def kept(wanted: Canvas, folder: Path, device: str = "cpu") -> Path:
