@@ -23,7 +23,7 @@ from pipeline.art.compose import Layout
 from pipeline.art.compose.chance import Chance
 from pipeline.art.compose.flat import Colours
 from pipeline.art.draw.checkpoint import read_weights
-from pipeline.art.models.matter import Hand, colour, misregistered
+from pipeline.art.models.matter import Hand, colour, crisp, misregistered
 from pipeline.art.models.renderer import DIVISOR, FINER, Renderer, told
 from pipeline.base.errors import GenerationError
 
@@ -90,6 +90,7 @@ class Rendering:
         matter = self._network(told(inks[None], features[None], size), hand.style(size)[None])[
             ..., : y1 - y0, : x1 - x0
         ]
+        matter = crisp(matter, hand.material)
         if off is not None:
             matter = misregistered(matter, off[0] * size, off[1] * size, hand.wet)
         matter = matter[..., top - y0 : top - y0 + height, left - x0 : left - x0 + width]

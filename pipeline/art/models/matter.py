@@ -17,6 +17,7 @@ INKS = 5
 MATTER = INKS + 1
 STYLE = len(MATERIALS) + 6  # numbers that a hand is told to a network in
 MIDDLE = 512  # pixels of a picture whose scale is 0
+CRISP = {"gouache": 1.3, "wash": 1.0, "print": 1.3, "chalk": 1.15}  # what learned ink amounts are raised to
 TINT, SHADOW = 0.45, 0.75  # how far a full shade moves a colour towards white, or towards black
 
 
@@ -50,6 +51,12 @@ def colour(matter: Tensor, palette: Tensor) -> Tensor:
     mixed = 0.5 * torch.einsum("bihw,bic->bchw", inks, palette) + 0.5 * pigment
     lit = mixed + (1 - mixed) * shade.clamp_min(0) * TINT
     return (lit * (1 + shade.clamp_max(0) * SHADOW)).clamp(0, 1)
+
+
+def crisp(matter: Tensor, material: str) -> Tensor:
+    """The same matter with inks told further apart: a network that learned from distances hedges at every edge."""
+    inks = matter[:, :INKS].clamp_min(1e-6) ** CRISP[material]
+    return torch.cat([inks / inks.sum(1, keepdim=True), matter[:, INKS:]], 1)
 
 
 def to_light(levels: Tensor) -> Tensor:
