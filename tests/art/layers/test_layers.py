@@ -8,14 +8,17 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import Pipeline
 from layered import CAT_PICTURES, CATS, cats, paint, write
 from PIL import Image
 from serve.conftest import new_token, service, small
 
 from pipeline.base.cid import CID
+from pipeline.base.errors import ConstraintBroken
 from pipeline.base.metadata import check_token_metadata
 from pipeline.base.pictures import decode, frames, measure
+from pipeline.ledger import Ledger
 from pipeline.pin.store import CarStore
 
 KEPT = ("attributes", "determinism", "image", "image_sha256", "seed", "token_uri")  # by a chain and its content
@@ -94,6 +97,21 @@ def test_layers_are_minted_killed_added_to_proved_and_repaired(pipeline: Pipelin
     assert unchecked.code == 4 and "--layers FOLDER" in unchecked.out + unchecked.err
 
 
+def must_follow_another_plan(pipeline: Pipeline, folder: Path, draw: tuple[str, ...]) -> None:
+    """Two tokens get each other's plan: those two are painted anew, and no other is."""
+    images = [folder / "images" / "1" / f"{token_id}.png" for token_id in range(1, 9)]
+    before = [(image.read_bytes(), image.stat().st_mtime_ns) for image in images]
+    with Ledger(folder / "ledger.sqlite") as ledger:
+        plans = ledger.tokens.plans(1)
+        ledger.tokens.replan_art(1, {1: plans[1], 2: plans[0]})
+        with pytest.raises(ConstraintBroken, match="token 99 is sealed, or not there"):
+            ledger.tokens.replan_art(1, {3: plans[0], 99: plans[1]})
+        assert ledger.tokens.plans(1) == [plans[1], plans[0], *plans[2:]]
+    assert pipeline(*draw).code == 0
+    after = [(image.read_bytes(), image.stat().st_mtime_ns) for image in images]
+    assert [data for data, _ in after[:2]] == [before[1][0], before[0][0]] and after[2:] == before[2:]
+
+
 def test_what_changes_under_a_drawn_run_is_named_and_the_rest_is_minted_without_the_folder(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
@@ -108,6 +126,7 @@ def test_what_changes_under_a_drawn_run_is_named_and_the_rest_is_minted_without_
     drawn = pipeline(*draw)
     assert drawn.code == 0 and "rule" in drawn.err, drawn.err
     assert "planned together" in pipeline("reject", "1").err
+    must_follow_another_plan(pipeline, tmp_path / "workspace", draw)
     shutil.rmtree(folder)
     minted = pipeline("mint", "--layers", "cats", "--count", "8", "--batch", "4", "--seed", "3")
     assert minted.code == 0, minted.err
