@@ -23,9 +23,11 @@ from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, BadFiles
 from pipeline.base.metadata import check_token_metadata
 from pipeline.base.records import Address, Found
+from pipeline.base.workspace import Workspace
+from pipeline.flow.check import check_art
 from pipeline.flow.plan import collection_settings
 from pipeline.pin.store import CarStore
-from pipeline.settings import load_settings
+from pipeline.settings import Settings, load_settings
 
 OWNER = Address("0x" + "11" * 20)
 
@@ -70,8 +72,8 @@ def test_a_folder_is_minted_in_natural_order_with_its_own_suffixes_and_words(
     words = {"name": "Cat", "description": "A\ncat.", "attributes": [hat, {"trait_type": "Age", "value": 3}]}
     files = {"1.png": 1, "2.jpg": 2, "10.webp": 3, "11.gif": 4, "a.svg": SVG, "2.json": words, ".DS_Store": "x"}
     art = write(tmp_path / "My Art", files)
-    ended = pipeline("mint", "--images", "My Art", "--batch", "2", "--json")
-    assert ended.code == 0, ended.err
+    ended = pipeline("mint", "--images", "My Art", "--batch", "2", "--threads", "1", "--json")
+    assert ended.code == 0 and "--threads has no effect on this art" in ended.err, ended.err
     assert ended.json["name"] == "My Art" and [token["seed"] for token in ended.json["tokens"]] == [None] * 5
     found = documents(tmp_path, ended.json)
     in_order = ["1.png", "2.jpg", "10.webp", "11.gif", "a.svg"]
@@ -232,6 +234,19 @@ def test_the_count_is_the_folders(pipeline: Pipeline, tmp_path: Path) -> None:
 def read(folder: Path, *, editions: bool = False) -> tuple[list[Found], str]:
     heard = Heard()
     return ImageFolder(str(folder), editions=editions).read({}, 1, heard), "\n".join(heard.notices)
+
+
+def test_a_cover_that_nobody_gave_is_not_blamed(tmp_path: Path) -> None:
+    def faults(folder: Path, **more: str) -> list[tuple[str, str]]:
+        config = Settings.of(images=str(folder), name="X", **more)
+        return check_art(config, Workspace(tmp_path / "workspace"), Heard()).faults
+
+    (fault,) = faults(write(tmp_path / "loose", {"1.png": "no picture", "2.png": 2}))
+    assert fault[0] == "1.png" and "cover" not in fault[1]
+    own = write(tmp_path / "own", {"1.png": 1, "collection.png": 9})
+    assert faults(own) == [] and len(ImageFolder(str(own)).tokens) == 1  # it is the collection's picture and no token
+    (given,) = faults(own, cover=str(tmp_path / "nosuch.png"))
+    assert given[0] == "--cover" and "nosuch.png" in given[1]
 
 
 def test_what_has_one_reading_is_read(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def test_an_artwork_depends_on_its_seed_alone(pipeline: Pipeline, tmp_path: Path
 def test_asked_again_it_tells_and_sends_nothing(pipeline: Pipeline, tmp_path: Path) -> None:
     first = _mint(pipeline, "--count", "2")
     events = _events(tmp_path)
-    ended = pipeline("mint", "--count", "2", *SMALL, "--json")
-    assert ended.code == 0
+    ended = pipeline("mint", "--count", "2", *SMALL, "--quorum", "1", "--json")
+    assert ended.code == 0 and "has no use for" in ended.err and "--quorum" in ended.err
     assert {**ended.json, "seconds": {}} == {**first, "seconds": {}}
     assert "complete before" in ended.err and "--new" in ended.err
     assert _events(tmp_path) == events
