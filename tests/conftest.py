@@ -34,7 +34,7 @@ QUICK = (
     *("art/test_seeds.py", "art/test_stage.py", "base", "flow/test_planning.py", "flow/test_recipients.py"),
     *("ledger", "mint/test_fees.py", "mint/test_signer.py", "pin/test_car.py", "pin/test_cid.py"),
     *("pin/test_patience.py", "pin/test_stage.py", "pin/test_store.py", "pin/test_unixfs.py"),
-    *("serve/gallery/test_index.py", "settings", "test_docs.py", "test_house.py", "test_locks.py"),
+    *("serve/gallery/test_index.py", "settings", "test_dead_code.py", "test_docs.py", "test_house.py", "test_locks.py"),
 )
 # Fixtures that start a program.
 SLOW_PARTS = {"javascript", "pipeline", "chain", "minted", "browser", "kubo", "kubo_binary", "repos", "oracle", "anvil"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,20 +175,3 @@ def test_files_are_read_through_the_one_door() -> None:
         )
     }
     assert found == {(name, call) for name, calls in PLAIN.items() for call in calls}
-
-
-def test_every_name_is_used_somewhere() -> None:
-    """What nobody but a test asks for is dead code. A library's own hooks are found by their names: they override something."""
-    files = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js"), REPOSITORY / "pyproject.toml"]
-    scripts = [path for path in (REPOSITORY / "scripts").iterdir() if path.is_file()]
-    words = Counter(word for path in (*files, *scripts) for word in re.findall(r"\w+", path.read_text()))
-    alone = {
-        f"{name}: {node.name}"
-        for name, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        and words[node.name] == 1
-        and not node.name.startswith("__")
-        and not any(isinstance(decorator, ast.Call) for decorator in node.decorator_list)  # a route, a fixture
-    }
-    assert alone == {"cli.main: _check_value", "pin.kubo: readinto"}

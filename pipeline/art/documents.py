@@ -233,20 +233,9 @@ def _parsed(path: Path, limit: int) -> Any:
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as a shell of Windows writes it
     try:
         text = data.decode("utf-16" if wide else "utf-8-sig")
-        return parse_json(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short)
+        return parse_json(text, unique=True, parse_int=_short)
     except ValueError as error:
         raise refused(path, "plain JSON", str(error)) from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return document
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _short(digits: str) -> int:

@@ -146,8 +146,7 @@ def parse_json_strict(data: bytes, what: str = "document", limit: int = DOCUMENT
     try:
         document = parse_json(
             data.decode("utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_no_constant,
+            unique=True,
             parse_int=_exact_int,
             parse_float=_finite,
         )
@@ -304,17 +303,6 @@ def _require(holds: Any, what: str, field: str, expected: str) -> None:
 
 
 # ── strict parsing ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return document
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _exact_int(digits: str) -> int:

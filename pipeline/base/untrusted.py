@@ -12,11 +12,15 @@ MAX_FRAMES = 1_000  # Python's own default; py_ecc, which web3 loads, raises it 
 MAX_SHOWN = 400  # characters: more does not help a reader
 
 
-def parse_json(data: bytes | str, **hooks: Any) -> Any:
+def parse_json(data: bytes | str, *, unique: bool = False, **hooks: Any) -> Any:
     """`json.loads` that nesting cannot crash: the C parser overruns its stack long before 100,000 levels.
 
-    Raises ValueError for anything that is not JSON, and for JSON that nests too deep. `hooks` are those of `json.loads`.
+    Raises ValueError for anything that is not JSON, NaN and infinities included, for JSON that nests too deep, and with
+    `unique` for a key that stands twice in one object. `hooks` are those of `json.loads`.
     """
+    if unique:
+        hooks["object_pairs_hook"] = _unique
+    hooks.setdefault("parse_constant", _no_constant)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(min(limit, MAX_FRAMES))
     try:
@@ -25,6 +29,17 @@ def parse_json(data: bytes | str, **hooks: Any) -> Any:
         raise ValueError("it nests too deep") from error
     finally:
         sys.setrecursionlimit(limit)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return document
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def printable(text: object, limit: int = MAX_SHOWN, *, lines: bool = False) -> str:

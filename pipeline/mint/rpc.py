@@ -207,7 +207,7 @@ class Rpc:
         """Post `request` and parse what comes back; a single answer must carry the request's id."""
         body = self._post(method, json.dumps(request, separators=(",", ":")).encode())
         try:
-            answer = parse_json(body, parse_constant=_refuse_constant)
+            answer = parse_json(body)
         except ValueError:
             answer = None
         if not isinstance(answer, dict | list):
@@ -350,10 +350,6 @@ class _TooMany(Exception):
 
 class _Unusable(Exception):
     """An answer that is not read any further."""
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _is_json_rpc(body: bytes) -> bool:

@@ -257,9 +257,7 @@ def _read_document(seen: Seen) -> None:
         seen.problem = seen.metadata.failure
         return
     try:
-        document = parse_json(
-            seen.metadata.data.decode("utf-8-sig", "replace"), parse_constant=_no_constant, parse_int=_as_wallets_read
-        )
+        document = parse_json(seen.metadata.data.decode("utf-8-sig", "replace"), parse_int=_as_wallets_read)
     except ValueError as error:
         cut = " (its data: URI is cut at #, which has to be written %23)" if _is_cut(seen.metadata.uri) else ""
         seen.problem = f"the document is not JSON: {error}{cut}"
@@ -279,10 +277,6 @@ def _schema(document: dict[str, Any]) -> str:
     except (PipelineError, ValueError, TypeError) as error:
         return str(error)
     return ""
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _as_wallets_read(digits: str) -> int | float:

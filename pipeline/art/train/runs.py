@@ -286,7 +286,7 @@ class _Diary:
 
 def _step_of(line: str) -> float:
     try:
-        return float(parse_json(line)["step"])
+        return float(parse_json(line, parse_constant=float)["step"])  # a loss may have been NaN
     except (ValueError, KeyError, TypeError):
         return float("inf")
 
