@@ -69,7 +69,7 @@ def learn(kept: Sequence[NDArray[np.uint8]], rejected: Sequence[NDArray[np.uint8
     if min(len(kept), len(rejected)) < FEWEST:
         raise GenerationError(
             reason=f"{len(kept)} kept and {len(rejected)} rejected pictures are too few to learn from: {FEWEST} of each",
-            hint="`pipeline mint --stop-after generate` draws and waits; `pipeline reject` says which you do not like",
+            hint="`pipeline mint --stop-after generate` draws and waits; `pipeline reject 7 12` says which you do not like",
         )
     rows = np.array([features(pixels) for pixels in (*kept, *rejected)])
     liked = np.array([1.0] * len(kept) + [0.0] * len(rejected))
