@@ -56,11 +56,16 @@ def lost(minted: Path, tmp_path: Path, pipeline: Pipeline) -> tuple[Path, dict[s
     return folder, before
 
 
+def shown(pipeline: Pipeline, folder: Path, token_id: int) -> dict[str, Any]:
+    """What `show` says of a token, less what only the ledger that signed could know."""
+    signed = ("minted", "tx_fee_wei", "tx_gas_used", "tx_tokens")
+    found = pipeline("show", str(token_id), "--json", cwd=folder).json
+    return {key: value for key, value in found.items() if key not in signed}
+
+
 def told(pipeline: Pipeline, folder: Path) -> dict[str, Any]:
     """All that the program says of every token, less what only the ledger that signed could know; and who owns what."""
-    signed = ("minted", "tx_fee_wei", "tx_gas_used", "tx_tokens")
-    shown = {n: pipeline("show", str(n), "--json", cwd=folder).json for n in range(1, 9)}
-    tokens = {n: {key: value for key, value in told.items() if key not in signed} for n, told in shown.items()}
+    tokens = {n: shown(pipeline, folder, n) for n in range(1, 9)}
     return {"tokens": tokens, "owners": pipeline("owners", "--json", cwd=folder).json["owners"]}
 
 
@@ -197,7 +202,7 @@ def test_a_ledger_of_existing_images_comes_back_whole_and_goes_on(pipeline: Pipe
     assert drawn.code == 0, drawn.err
 
     def told_of_all() -> list[Any]:
-        return [pipeline("show", str(n), "--json").json for n in range(1, 8)] + [pipeline("owners", "--json").json]
+        return [shown(pipeline, tmp_path, n) for n in range(1, 8)] + [pipeline("owners", "--json").json]
 
     before, found = told_of_all(), rows_of_found(tmp_path)
     forget(tmp_path)
