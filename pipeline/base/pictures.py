@@ -112,6 +112,10 @@ def frames(data: bytes, formats: tuple[str, ...] = DECODERS) -> list[Frame]:
     with _opened(data, formats) as image:
         count, turn = _frames(image, data), _orientation(image)
         _must_fit(image.size, count)
+        if image.format == "WEBP" and count > 1:
+            # Frames that are opaque and smaller than the canvas leave the rest of it clear, as browsers show it. The decoder
+            # has that alpha; Pillow drops it where no frame has one of its own.
+            image.rawmode, image._mode = "RGBA", "RGBA"  # type: ignore[attr-defined]
         found = []
         for number in range(count):
             image.seek(number)

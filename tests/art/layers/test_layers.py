@@ -221,6 +221,8 @@ def test_layers_that_move_become_an_animation_beside_a_still(pipeline: Pipeline,
             still = decode((images / f"{token_id}.png").read_bytes()).image.convert("RGBA")
             assert len(shown) == loop and {frame.shown_ms for frame in shown} == {40}
             assert shown[0].image.convert("RGBA").tobytes() == still.tobytes()
+            ground = frames((folder / "Background" / f"{token['Background']}.png").read_bytes())[0].image
+            assert still.getpixel((31, 31)) == ground.getpixel((31, 31)), "what moves is clear where it is not painted"
     animated = [document for document in told if "animation_url" in document]
     assert len(animated) == 6 and all(one["animation_url"].endswith(".webp") for one in animated)
     assert pipeline("verify", "--regenerate").code == 0
