@@ -105,11 +105,13 @@ KUBO_IS_OFF = (  # the only place here that does not answer
     "tries those again, and sends nothing that is there",
     "tries again where content is not proved",
 )
-BEFORE = {  # what the README does not say, so that a row has what it is about: folder -> commands
+BEFORE: dict[
+    str, tuple[str, ...]
+] = {  # what the README does not say, so that a row has what it is about: folder -> commands
     "bare": ("pipeline status",),
     "rejected": ("pipeline mint --count 12 --stop-after generate",),
 }
-AFTER = {  # and so that every next command is printed once
+AFTER: dict[str, tuple[str, ...]] = {  # and so that every next command is printed once
     "rejected": ("pipeline status", "pipeline mint --count 2 --more --stop-after generate", "pipeline abandon"),
     "bare": ("pipeline voices", "pipeline access list", "pipeline account list"),
     "fresh": ("pipeline repin --pin embedded", "pipeline export --site show --pin embedded"),
