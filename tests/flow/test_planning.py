@@ -324,7 +324,7 @@ SCOPES = {
     Scope.WORKSPACE: "workspace",
     Scope.NAME: "name",
     Scope.COLLECTION: "symbol description artist statement licence external_url royalty_bps royalty_receiver cover max_supply seed",
-    Scope.ART: "model voice material palettes size proofs encoder",
+    Scope.ART: "layers model voice material palettes size proofs encoder watermark",
     Scope.RUN: "images editions pin to batch",
     Scope.GATE: "duplicate_bits",
     Scope.MACHINE: "device threads",
@@ -332,6 +332,8 @@ SCOPES = {
     Scope.PROOF: "quorum confirmations",
     Scope.NODE: "chain rpc_url network",
     Scope.KEY: "keystore signer_url signer_address",
+    Scope.SIGNATURE: "certificate",
+    Scope.SHOW: "title url gateway_url",
     Scope.LIMIT: "max_fee_gwei max_transaction_eth max_run_eth max_day_eth",
 }
 HELD = {*SCOPES[Scope.COLLECTION].split(), *SCOPES[Scope.ART].split()}
@@ -350,7 +352,7 @@ ASKED_OVER_HTTP = {
     "max_supply",
     "seed",
 }
-ASKED_OVER_HTTP |= {"voice", "material", "palettes", "size", "to", "batch"}
+ASKED_OVER_HTTP |= {"voice", "material", "palettes", "size", "watermark", "to", "batch"}
 
 
 def test_every_setting_has_the_scope_that_these_tests_hold_it_to() -> None:
