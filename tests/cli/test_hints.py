@@ -58,7 +58,9 @@ def test_every_command_that_a_text_names_is_one() -> None:
     assert len(named) > 15
     parser = command_line()
     for place, words in named:
-        if words.startswith(("VERB", "help VERB", "(")):  # the page of all verbs, and the pattern that finds these texts
+        if words.startswith(
+            ("VERB", "help VERB", "(")
+        ):  # the page of all verbs, and the pattern that finds these texts
             continue
         assert "…" not in words, place
         try:
