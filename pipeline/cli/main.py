@@ -219,7 +219,7 @@ def command_line() -> _Parser:
         "  pipeline show 7                      one token\n"
         "  pipeline verify                      from the chain back to the pixels\n"
         "  pipeline devnet                      the embedded chain, for wallets\n\n"
-        "`pipeline help VERB` tells more; what stands in brackets behind an option is its default.",
+        "`pipeline VERB --help` tells more; what stands in brackets behind an option is its default.",
     )
     parser.add_argument("--version", action="version", version=f"pipeline {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog="pipeline", parser_class=_Parser)
