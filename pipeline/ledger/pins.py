@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.base.cid import CID
+from pipeline.base.errors import Corrupt
 from pipeline.base.records import Pin, PinnedRoot
 from pipeline.ledger.database import Database
 
@@ -35,10 +36,10 @@ class Pins:
         self._db = db
 
     def known(self, cid: CID) -> KnownRoot:
-        """What the ledger has of a root. Raises KeyError."""
+        """What the ledger has of a root that something in it names. Raises Corrupt."""
         row = self._db.row("SELECT name, blocks, bytes, car_sha256 FROM root WHERE cid = ?", (str(cid),))
         if row is None:
-            raise KeyError(str(cid))
+            raise Corrupt(what=f"{self._db.path}: root {cid}", reason="a collection or batch names it, and it is gone")
         pins = self._db.rows("SELECT pinner, state, reason, told FROM pin WHERE root = ? ORDER BY pinner", (str(cid),))
         return KnownRoot(
             PinnedRoot(cid, row["blocks"], row["bytes"], row["car_sha256"]),

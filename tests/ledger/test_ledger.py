@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
+from pipeline.base.cid import CID
 from pipeline.base.errors import ConstraintBroken, Corrupt, NewerSchema, WorkspaceUnwritable
 from pipeline.ledger import Ledger
 from pipeline.ledger.schema import MIGRATIONS
@@ -251,6 +252,11 @@ def test_a_value_of_another_kind_than_its_column_has_is_damage(path: Path, colum
         with pytest.raises(Corrupt, match=column):
             read("SELECT * FROM chain", ())
     engine.close()
+
+
+def test_a_root_that_is_named_and_gone_is_damage(path: Path) -> None:
+    with Ledger(path) as ledger, pytest.raises(Corrupt, match="is gone"):
+        ledger.pins.known(CID.raw(b"x"))
 
 
 def test_a_column_that_lost_its_name_is_damage(tmp_path: Path) -> None:
