@@ -97,7 +97,7 @@ def test_a_sheet_shows_what_would_be_minted(pipeline: Pipeline, tmp_path: Path, 
     words = ("generate", "--count", str(COUNT), "--size", "64", "--seed", str(SEED), "--sheet", "sheet.png", "--json")
     drawn = run(pipeline, plugin, *words, "--model", "together")
     assert drawn.code == 0, drawn.err
-    alone = json.loads(pipeline(*words, "--model", "lino", "--device", "cpu").out)
+    alone = json.loads(pipeline(*words, "--model", "default", "--device", "cpu").out)
     assert [(token["token_id"], token["attempt"], token["seed"]) for token in drawn.json["tokens"]] == [
         (token["token_id"], token["attempt"], token["seed"]) for token in alone["tokens"]
     ]
