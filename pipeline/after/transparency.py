@@ -5,7 +5,8 @@ One document for machines and one for people, from the same facts: `Transparency
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from pipeline.art.draw.marking import is_marked
 from pipeline.art.source import Origin, open_source, recorded
@@ -61,7 +62,8 @@ def transparency(ledger: Ledger, collection: Collection, *, public: bool = False
     counts = ledger.tokens.counts(collection.id)
     last = counts.get("mined", 0) + counts.get("final", 0) if public else MAX_TOKEN_ID
     runs = [run for run in reversed(ledger.runs.of(collection.id)) if run.start <= last]
-    made = tuple(replace(one, last=min(one.last, last)) for one in map(_made, runs))
+    origins = [open_source(recorded(run)).about().origin(run.renderer) for run in runs]
+    made = tuple(_made(run, origin, last) for run, origin in zip(runs, origins, strict=True))
     is_drawn = any(one.weights_sha256 for one in made)
     return Transparency(
         collection=collection.name,
@@ -73,17 +75,16 @@ def transparency(ledger: Ledger, collection: Collection, *, public: bool = False
         made=made,
         seed_rule=SEED_RULE if is_drawn else "",
         how_to_verify=tuple(_how_to_verify(collection, is_drawn=is_drawn)),
-        not_known=tuple(_not_known(collection, made)),
+        not_known=tuple(_not_known(collection, origins)),
         mark=f"{number_of(collection.seed):08x}" if any(one.watermark for one in made) else None,
     )
 
 
-def _made(run: Run) -> Made:
-    origin: Origin = open_source(recorded(run)).about().origin(run.renderer)
+def _made(run: Run, origin: Origin, last: int) -> Made:
     is_drawn = run.renderer != NOTHING
     return Made(
         first=run.start,
-        last=run.start + run.count - 1,
+        last=min(run.start + run.count - 1, last),
         model=run.model,
         renderer=run.renderer,
         weights_sha256=run.weights_sha256 if is_drawn else None,
@@ -107,16 +108,10 @@ def _how_to_verify(collection: Collection, *, is_drawn: bool) -> list[str]:
     ]
 
 
-def _not_known(collection: Collection, made: tuple[Made, ...]) -> list[str]:
+def _not_known(collection: Collection, origins: Iterable[Origin]) -> list[str]:
     told = []
     if not collection.artist:
         told.append("Whose work it is: nobody said.")
     if not collection.licence:
         told.append("Under which licence it may be used: nobody said.")
-    if any(one.source_type is None for one in made):
-        told.append("How its pictures came to be: they existed before they were minted.")
-    if any(one.model and "trained" in (one.source_type or "") and "whoever trained" in one.data for one in made):
-        told.append(
-            "Whether the model knows a training picture by heart: the training's own check says it, not this page."
-        )
-    return told
+    return told + list(dict.fromkeys(origin.unknown for origin in origins if origin.unknown))

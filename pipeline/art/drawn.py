@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.art.cover import Cover
@@ -32,6 +33,7 @@ from pipeline.art.draw.marking import (
     marked_renderer,
     unmarked,
 )
+from pipeline.art.draw.notes import learned_from
 from pipeline.art.draw.stage import draw
 from pipeline.art.source import About, ArtPlan, Asked, Origin, Redrawer, Work, encoder_of
 from pipeline.base.errors import BadArgument, GenerationError
@@ -62,7 +64,15 @@ class Drawn:
         return asked
 
     def about(self) -> About:
-        return About(cover="drawn by the generator", idle=("editions",), origin=_origin, drawn_name=self._name)
+        return About(cover="drawn by the generator", idle=("editions",), origin=self._origin, drawn_name=self._name)
+
+    def _origin(self, renderer: str) -> Origin:
+        """With what the weights themselves say of their pictures, where they are a file of somebody's."""
+        origin = _origin(renderer)
+        learned = learned_from(Path(self._settings.art.model)) if origin is NETWORK else None
+        if learned is None:
+            return origin
+        return replace(origin, data=f"{learned.pictures:,} pictures, under these terms: {learned.licence}")
 
     def _name(self, seed: int) -> str:
         """That of what draws it: a voice, or a generator that is known by its name. A file's name is its owner's affair."""
@@ -202,6 +212,7 @@ NETWORK = Origin(
     "The network's form and how it is trained.",
     "Everything from the seed's numbers to the pixels.",
     "Pictures that whoever trained it chose; what they are and under which licence stands in the weights' own notes.",
+    unknown="Whether the model knows a training picture by heart: the check at the end of its training says it.",
 )
 
 

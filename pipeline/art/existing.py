@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.art.folder import ImageFolder, copied
-from pipeline.art.source import About, ArtPlan, Asked, Origin, Redrawer, Work
+from pipeline.art.source import UNKNOWN, About, ArtPlan, Asked, Redrawer, Work
 from pipeline.base.errors import BadArgument, NotMadeHere
 from pipeline.base.records import NOTHING, Artwork, BatchPlan, Fingerprint, Found, TokenSpec
 from pipeline.base.untrusted import printable
@@ -26,7 +26,7 @@ _IDLE = tuple(  # nothing is drawn
 )
 MODEL = "images"  # what stands in a run for the generator that it has not
 
-_EXISTED = Origin(None, "Not known here: the pictures existed before.", "Not known here.", "Not known here.")
+_EXISTED = replace(UNKNOWN, unknown="How its pictures came to be: they existed before they were minted.")
 
 
 class Existing:

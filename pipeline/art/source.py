@@ -49,9 +49,13 @@ class Origin:
     written: str  # what people wrote
     learned: str  # what a network learned
     data: str  # from what
+    unknown: str = ""  # what nobody here can say of it
 
 
-UNKNOWN = Origin(None, "Not known here.", "Not known here.", "Not known here.")
+UNKNOWN = Origin(
+    *(None, "Not known here.", "Not known here.", "Not known here."),
+    unknown="How its pictures came to be.",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,3 +40,11 @@ def test_existing_pictures_tell_that_nobody_knows_how_they_were_made(pipeline: P
     (made,) = page["made"]
     assert made["source_type"] is None and made["weights_sha256"] is None and page["seed_rule"] == ""
     assert len(page["not_known"]) == 3
+
+
+def test_trained_weights_tell_under_which_terms_their_pictures_were(pipeline: Pipeline, tmp_path: Path) -> None:
+    trained = pipeline("train", "--model", "mlp_gan", "--data", "digits", "--steps", "2", "--out", "runs/x")
+    assert trained.code == 0, trained.err
+    assert pipeline("mint", "--count", "1", "--model", "runs/x", "--size", "32", "--duplicate-bits", "off").code == 0
+    (made,) = told(pipeline, tmp_path)["made"]  # type: ignore[misc]
+    assert made["source_type"].endswith("/trainedAlgorithmicMedia") and "under these terms: " in made["data"]

@@ -13,7 +13,8 @@ import torch
 from conftest import REPOSITORY, Pipeline
 
 from pipeline.art.draw.checkpoint import read_checkpoint, read_weights, write_trained
-from pipeline.art.draw.sampler import WEIGHTS, open_checkpoint
+from pipeline.art.draw.notes import WEIGHTS
+from pipeline.art.draw.sampler import open_checkpoint
 from pipeline.art.models.critic import Critic
 from pipeline.art.models.families import CONTRAST, FAMILIES, INKS, MAX_SHADE, PLANES, paint
 from pipeline.art.models.family_gan import DEFAULT, FamilyRecipe

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.art.draw import Generator, load_generator
 from pipeline.art.draw.checkpoint import MODEL_FORMAT, write_trained
-from pipeline.art.draw.sampler import WEIGHTS, contact_sheet, measured_traits, resize, trait_cuts
+from pipeline.art.draw.notes import WEIGHTS
+from pipeline.art.draw.sampler import contact_sheet, measured_traits, resize, trait_cuts
 from pipeline.art.models.blueprint import blueprint
 from pipeline.base.errors import BadArgument, GenerationError
 

@@ -21,7 +21,7 @@ import two_processes
 from conftest import REPOSITORY
 from torch import Tensor, nn
 
-from pipeline.art.draw.sampler import WEIGHTS
+from pipeline.art.draw.notes import WEIGHTS
 from pipeline.art.models.blueprint import MODELS, Blueprint, Recipe, blueprint
 from pipeline.art.models.losses import LOSSES
 from pipeline.art.models.mlp_gan import Critic, Generator, MlpGanConfig

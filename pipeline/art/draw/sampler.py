@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from pipeline.art.draw import Drawing, seeds
 from pipeline.art.draw.artist import Artist, batch_on, open_device, renderer_id
 from pipeline.art.draw.checkpoint import DEFAULT, MODEL_FORMAT, Trained, read_trained, read_weights
+from pipeline.art.draw.notes import WEIGHTS
 from pipeline.art.draw.stage import check_size
 from pipeline.base.records import Attribute
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from pipeline.art.draw import Generator
 
-WEIGHTS = "model.safetensors"  # in a run's folder
 RENDERER = "sampler-1"  # goes up whenever this code gives other pixels for the same seed and weights
 TONE = ("Dark", "Dim", "Light", "Bright")
 DETAIL = ("Calm", "Balanced", "Intricate", "Dense")

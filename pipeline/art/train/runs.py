@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.art.draw.encode import encode_png
-from pipeline.art.draw.sampler import WEIGHTS, contact_sheet
+from pipeline.art.draw.notes import WEIGHTS
+from pipeline.art.draw.sampler import contact_sheet
 from pipeline.art.draw.stage import is_out_of_memory
 from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes, blueprint
 from pipeline.art.train.memorisation import Memorised
