@@ -46,5 +46,5 @@ def test_trained_weights_tell_under_which_terms_their_pictures_were(pipeline: Pi
     trained = pipeline("train", "--model", "mlp_gan", "--data", "digits", "--steps", "2", "--out", "runs/x")
     assert trained.code == 0, trained.err
     assert pipeline("mint", "--count", "1", "--model", "runs/x", "--size", "32", "--duplicate-bits", "off").code == 0
-    (made,) = told(pipeline, tmp_path)["made"]  # type: ignore[misc]
+    (made,) = told(pipeline, tmp_path)["made"]
     assert made["source_type"].endswith("/trainedAlgorithmicMedia") and "under these terms: " in made["data"]
