@@ -88,6 +88,7 @@ class Ended:
 
 
 Pipeline = Callable[..., Ended]
+SIGNERS_OWN = ("minted", "tx_fee_wei", "tx_gas_used", "tx_tokens")  # in `show`: known to the ledger that signed alone
 
 
 def pipeline_in(folder: Path) -> Pipeline:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import REPOSITORY, Pipeline
+from conftest import REPOSITORY, SIGNERS_OWN, Pipeline
 from folders import MP4, SVG, write
 from galleries import application, serving
 
@@ -58,9 +58,8 @@ def lost(minted: Path, tmp_path: Path, pipeline: Pipeline) -> tuple[Path, dict[s
 
 def shown(pipeline: Pipeline, folder: Path, token_id: int) -> dict[str, Any]:
     """What `show` says of a token, less what only the ledger that signed could know."""
-    signed = ("minted", "tx_fee_wei", "tx_gas_used", "tx_tokens")
     found = pipeline("show", str(token_id), "--json", cwd=folder).json
-    return {key: value for key, value in found.items() if key not in signed}
+    return {key: value for key, value in found.items() if key not in SIGNERS_OWN}
 
 
 def told(pipeline: Pipeline, folder: Path) -> dict[str, Any]:

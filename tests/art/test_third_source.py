@@ -8,7 +8,7 @@ from pathlib import Path
 
 import plugins
 import pytest
-from conftest import REPOSITORY, Pipeline
+from conftest import REPOSITORY, SIGNERS_OWN, Pipeline
 from serve.conftest import new_token, service, small
 
 MINT = ("mint", "--model", "tiles", "--count", "4", "--batch", "2", "--size", "32", "--seed", "3")
@@ -49,7 +49,10 @@ def test_a_source_that_nobody_knows_is_minted_killed_added_to_proved_and_repaire
     repaired = pipeline("repair", "--from-chain", *contract, "--seed", "3")  # without the plug-in: nothing is drawn
     assert repaired.code == 0, repaired.err
     assert pipeline("verify").code == 0
-    assert pipeline("show", "6", "--json").json == before
+    after = pipeline("show", "6", "--json").json
+    assert {name: after[name] for name in after if name not in SIGNERS_OWN} == {
+        name: before[name] for name in before if name not in SIGNERS_OWN
+    }
 
 
 def test_a_sheet_shows_its_tokens_as_a_mint_would_make_them_and_a_seed_alone_is_refused(
