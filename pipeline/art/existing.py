@@ -52,7 +52,8 @@ class Existing:
         return self._folder.count(asked)
 
     def about(self) -> About:
-        return replace(self._folder.about(), idle=_IDLE, origin=lambda renderer: _EXISTED)
+        said = self._folder.about() if self._path.exists() else About()  # what is minted of it needs it no more
+        return replace(said, idle=_IDLE, origin=lambda renderer: _EXISTED)
 
     def plan(self, asked: Asked) -> ArtPlan:
         folder, observer = self._folder, asked.observer

@@ -305,7 +305,6 @@ class _Flow:
 
     def __init__(self, source: ArtSource, work: Work, tools: Tools) -> None:
         self.source, self.work, self.tools = source, work, tools
-        self.made = source.about().origin(work.run.renderer).made
         self.run, self.ledger, self.observer = work.run, work.ledger, work.observer
         self.collection = work.collection
         self.provenance = provenance_of(work.run)
@@ -323,11 +322,11 @@ class _Flow:
     def signed(self, artworks: Iterable[Artwork]) -> Iterator[Artwork]:
         """Each artwork once it has its credential, where somebody signs. By now the contract is deployed."""
         identity = self.tools.opened_identity
-        if identity is None or self.made is None:
+        made = self.source.about().origin(self.run.renderer).made if identity else None
+        if identity is None or made is None:
             yield from artworks
         else:
-            signing = Signing(identity, self.work, self.made)
-            yield from map(signing.signed, artworks)
+            yield from map(Signing(identity, self.work, made).signed, artworks)
 
     def sealed(self, batches: Iterable[PinnedBatch]) -> Iterator[PinnedBatch]:
         """First the batches that an earlier process sealed, then each new one once the ledger holds it."""

@@ -36,6 +36,7 @@ def test_existing_pictures_tell_that_nobody_knows_how_they_were_made(pipeline: P
     art.mkdir()
     Image.linear_gradient("L").convert("RGB").save(art / "1.png")
     assert pipeline("mint", "--images", "art").code == 0
+    art.rename(tmp_path / "elsewhere")  # what is minted needs its folder no more
     page = told(pipeline, tmp_path)
     (made,) = page["made"]
     assert made["source_type"] is None and made["weights_sha256"] is None and page["seed_rule"] == ""

@@ -199,7 +199,19 @@ def test_a_signed_file_that_somebody_else_mints_is_called_a_copy(
 
 def test_detect_names_the_token_of_files_and_copies(pipeline: Pipeline, tmp_path: Path) -> None:
     assert pipeline("certificate", "new", "--subject", "Zoë Ħ.", env=SIGNER).code == 0
-    call = ("mint", "--count", "1", "--size", "256", "--watermark", "yes", "--certificate", "certificate.pem")
+    call = (
+        "mint",
+        "--count",
+        "2",
+        "--seed",
+        "5",
+        "--size",
+        "256",
+        "--watermark",
+        "yes",
+        "--certificate",
+        "certificate.pem",
+    )
     assert pipeline(*call, env=SIGNER).code == 0
     shown = pipeline("show", "1", "--json").json
     picture = Image.open(tmp_path / shown["file"])

@@ -16,7 +16,9 @@ from pipeline.base.workspace import Workspace
 
 def test_the_browser_names_the_work_of_a_copy_and_of_a_cut(tmp_path: Path, open_page: Any) -> None:
     run = pipeline_in(tmp_path)
-    assert run("mint", "--count", "1", "--size", "256", "--watermark", "yes", "--name", "Marked").code == 0
+    assert (
+        run("mint", "--count", "1", "--seed", "5", "--size", "256", "--watermark", "yes", "--name", "Marked").code == 0
+    )
     picture = Image.open(tmp_path / run("show", "1", "--json").json["file"])
     picture.save(tmp_path / "copy.jpg", quality=60)
     picture.crop((3, 5, 250, 254)).save(tmp_path / "cut.png")
