@@ -16,13 +16,13 @@ from pipeline.base.errors import BadArgument, PipelineError
 from pipeline.base.files import read_regular
 from pipeline.base.limits import IMAGE_BYTES
 from pipeline.base.media import sniffed
-from pipeline.base.pictures import BadPicture, Measure, decode, flat, measure
+from pipeline.base.pictures import BadPicture, decode, flat
 from pipeline.base.secrets import shown_url
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import open_chain
 from pipeline.ledger import Collection, Ledger
 from pipeline.mark.credential import read
-from pipeline.mark.watermark import Mark, find, find_cropped, number_of
+from pipeline.mark.watermark import find, find_cropped, number_of
 from pipeline.mint.collection import Collection as Contract
 from pipeline.pin.http import Caps, HttpFault, request
 from pipeline.settings import Settings
@@ -56,7 +56,7 @@ SIDES = (
 )
 CUT = 0.05  # of a side, that may have been cut off
 
-Known = Literal["this file", "these pixels", "a copy"]
+Known = Literal["this file", "a copy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +145,13 @@ def _fetched(url: str) -> bytes | str:
 def _looked_at(name: str, data: bytes, known: list[Collection]) -> Detection:
     kind = sniffed(data)
     try:
-        measured, picture = measure(data), flat(decode(data).image)
+        picture = flat(decode(data).image)
     except BadPicture as error:
         return Detection(name, "", error.reason)
     import numpy as np
 
     found = _by_credential(Detection(name, kind), data, known)
-    return _by_watermark(found, np.asarray(picture), measured, known)
+    return _by_watermark(found, np.asarray(picture), known)
 
 
 def _by_credential(found: Detection, data: bytes, known: list[Collection]) -> Detection:
@@ -174,33 +174,27 @@ def _by_credential(found: Detection, data: bytes, known: list[Collection]) -> De
     )
 
 
-def _by_watermark(found: Detection, pixels: NDArray[np.uint8], measured: Measure, known: list[Collection]) -> Detection:
+def _by_watermark(found: Detection, pixels: NDArray[np.uint8], known: list[Collection]) -> Detection:
     whole = find(pixels)
-    mark = whole or next((cut for side in _sides(measured) if (cut := find_cropped(pixels, side))), None)
+    mark = whole or next((cut for side in _sides(*pixels.shape[:2]) if (cut := find_cropped(pixels, side))), None)
     if mark is None:
         return found
     found = replace(found, watermark=str(mark.mark), strength=round(mark.strength, 3), cut=whole is None)
     if found.token_id is not None:
         return found  # a signature says more
     named = next((one for one in known if number_of(one.seed) == mark.mark.collection), None)
-    return _placed(found, named, mark.mark)
-
-
-def _placed(found: Detection, collection: Collection | None, mark: Mark) -> Detection:
-    if collection is None:
-        return replace(found, token_id=mark.token_id)
     return replace(
         found,
-        collection=collection.name,
-        contract=collection.contract,
-        chain_id=collection.known_chain_id,
-        token_id=mark.token_id,
+        collection=named.name if named else None,
+        contract=named.contract if named else None,
+        chain_id=named.known_chain_id if named else None,
+        token_id=mark.mark.token_id,
     )
 
 
-def _sides(measured: Measure) -> list[int]:
+def _sides(height: int, width: int) -> list[int]:
     """How large a square picture may have been of which this is left."""
-    longest, shortest = max(measured.width, measured.height), min(measured.width, measured.height)
+    longest, shortest = max(width, height), min(width, height)
     return [side for side in SIDES if shortest >= side * (1 - CUT) - 1 and longest <= side and shortest < side]
 
 

@@ -136,8 +136,9 @@ class Redraw:
         program = encoder.partition("-")[0]
         if program not in ENCODERS:
             return "from an encoder that is not known here"
-        if encode_png(drawing.pixels, program) == (unsigned(image) if is_signed(image) else image):
-            return "equal bytes, but for the credential" if is_signed(image) else "equal bytes"
+        signed = is_signed(image)
+        if encode_png(drawing.pixels, program) == (unsigned(image) if signed else image):
+            return "equal bytes, but for the credential" if signed else "equal bytes"
         here = encoder_id(program)
         return f"other bytes by {here}" if encoder != here else "other bytes by the same encoder"
 
