@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pipeline.after.verify.content import with_gateways
 from pipeline.art.artworks import is_intact
 from pipeline.art.formats import look
 from pipeline.art.recovered import Maker, maker_of, words_of
@@ -172,9 +173,10 @@ def _fresh_ledger(workspace: Workspace) -> Iterator[Ledger]:
 def _found(contract: Contract, store: CarStore, gateway: str) -> tuple[list[_Batch], CID | None]:
     """Every batch with its roots, and the root of collection.json. Raises ContentMissing with all that is not here."""
     missing: dict[CID, None] = {}
+    patience = with_gateways()
 
     def is_here(root: CID) -> bool:
-        if not _brought(store, root, gateway):
+        if not patience.call(lambda: _brought(store, root, gateway)):
             missing[root] = None
         return root not in missing
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.after.report import collection_named, reading
+from pipeline.after.verify.content import with_gateways
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, ContentMissing, Corrupt, LastPlace, PinError
 from pipeline.base.observer import Observer
@@ -15,6 +16,7 @@ from pipeline.ledger import Collection, Ledger
 from pipeline.ledger.pins import KnownRoot
 from pipeline.pin import load_pinners
 from pipeline.pin.fetch import Limits, fetch
+from pipeline.pin.patience import Patience
 from pipeline.pin.places import Places
 from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
@@ -84,8 +86,9 @@ def repin(
             for place in places.names
             if everything or root.state_at(place) != "proved"
         ]
+        patience = with_gateways()
         for root in {job[2].cid: job[2] for job in jobs}.values():
-            _bring_back(store, root, config, observer)
+            _bring_back(store, root, config, patience, observer)
         failures = 0
         for done, pin in enumerate(places.pin_each(jobs), 1):
             with ledger.atomic():
@@ -168,7 +171,7 @@ def _roots_of_others(ledger: Ledger, collection: Collection) -> set[CID]:
     return {root for other in others for root in ledger.collections.roots(other)} & own
 
 
-def _bring_back(store: CarStore, root: PinnedRoot, config: Settings, observer: Observer) -> None:
+def _bring_back(store: CarStore, root: PinnedRoot, config: Settings, patience: Patience, observer: Observer) -> None:
     """Have the CAR of a root here and whole. Raises ContentMissing where it is not, and no gateway is named."""
     damaged: Corrupt | None = None
     if store.path(root.cid).exists():
@@ -184,9 +187,12 @@ def _bring_back(store: CarStore, root: PinnedRoot, config: Settings, observer: O
             hint="--gateway URL brings it back from whoever has it, each block hashed",
         ) from damaged
 
+    def fetched() -> PinnedRoot:
+        return store.restore(root.cid, lambda put: fetch(root.cid, config.pin.gateway, Limits.of(root), put))
+
     aside = store.set_aside(root.cid) if damaged else None
     try:
-        store.restore(root.cid, lambda put: fetch(root.cid, config.pin.gateway, Limits.of(root), put))
+        patience.call(fetched)
     except BaseException:
         if aside is not None and not store.path(root.cid).exists():
             aside.rename(store.path(root.cid))  # as it was: half of it may still be read

@@ -37,6 +37,7 @@ from pipeline.flow.preview import draw_run, sheet_of_minted, sheet_of_run
 from pipeline.flow.signing import Signing
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run
+from pipeline.ledger.journal import Intent
 from pipeline.mint.fees import ether
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
@@ -284,7 +285,10 @@ def _walk(config: Settings, source: ArtSource, work: Work, tools: Tools) -> dict
         observer.notice(
             "a development node makes no block to wait for: a token counts as minted in the one that holds it"
         )
-    sender = Sender(ledger, tools.chain, tools.signer, spending_limits(config), run.id, depth, tell)
+    limits = spending_limits(config)
+    sender = Sender(
+        ledger, tools.chain, tools.signer, limits, run.id, depth, tell, before_signing=flow.must_hold_content_of
+    )
     for line in sender.recover(flow.collection.id):
         observer.notice(line)
 
@@ -330,10 +334,7 @@ class _Flow:
 
     def sealed(self, batches: Iterable[PinnedBatch]) -> Iterator[PinnedBatch]:
         """First the batches that an earlier process sealed, then each new one once the ledger holds it."""
-        for batch in self.earlier:
-            for root in (batch.images, batch.metadata):
-                self.tools.content.store.must_hold(root)
-            yield batch
+        yield from self.earlier
         for batch in batches:
             self.ledger.batches.seal(batch, self.collection.name)
             self.pinned += batch.plan.quantity
@@ -361,11 +362,25 @@ class _Flow:
         """Raise Corrupt unless what an earlier process sealed is still here: it was proved then, and may be gone since."""
         roots = [root for batch in self.earlier for root in (batch.images, batch.metadata)]
         if self.earlier or self.collection.contract is None:  # the deployment commits to the collection's own
-            own = (self.collection.cover_root, self.collection.info_root)
-            roots += [self.ledger.pins.known(cid).root for cid in own if cid is not None]
+            roots += self._known(self.collection.cover_root, self.collection.info_root)
         for root in roots:
             self.tools.content.store.must_hold(root)
             self._must_be_kept(root)
+
+    def must_hold_content_of(self, intent: Intent) -> None:
+        """Raise Corrupt unless what a transaction commits to is still here, however lately it was proved."""
+        roots: list[PinnedRoot] = []
+        if intent.purpose == "deploy":
+            collection = self.work.collection
+            roots = self._known(collection.cover_root, collection.info_root)
+        elif intent.batch is not None:
+            batch = self.ledger.batches.get(intent.batch)
+            roots = self._known(batch.images_root, batch.metadata_root)
+        for root in roots:
+            self.tools.content.store.must_hold(root)
+
+    def _known(self, *cids: CID | None) -> list[PinnedRoot]:
+        return [self.ledger.pins.known(cid).root for cid in cids if cid is not None]
 
     def _must_be_kept(self, root: PinnedRoot) -> None:
         """Pin a root again where so many places have lost it that it would not count as pinned."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from pipeline.base.crash import crash_point
 from pipeline.base.errors import Corrupt, KeyReused, QueueFull
 from pipeline.base.records import JOB_UNENDED, JobState
 from pipeline.ledger.database import Database, Row, canonical_json
+from pipeline.ledger.rows import parsed
 from pipeline.ledger.runs import Runs
 
 MAX_WAITING = 1_000  # jobs: a client in a loop must not fill the disk
@@ -157,7 +157,7 @@ class Jobs:
         return any(run.job == str(job) for run in Runs(self._db).all_unfinished())
 
     def _job(self, row: Row) -> Job:
-        body = json.loads(row["body"])
+        body = parsed(row["body"], dict)
         if hashlib.sha256(canonical_json([row["kind"], body]).encode()).digest() != row["body_sha256"]:
             raise Corrupt(what=f"{self._db.path}: job {row['id']}", reason="its body does not match its hash")
         return Job(

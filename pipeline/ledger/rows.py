@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.base.cid import CID, IpfsUri
+from pipeline.base.errors import Corrupt
 from pipeline.base.limits import MAX_SEED
 from pipeline.base.records import Address, Animation, Attribute, BatchPlan, Determinism, Fingerprint, TokenWords
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,4 +240,13 @@ def cid_or_none(value: str | None) -> CID | None:
 
 
 def attributes_of(text: str | None) -> tuple[Attribute, ...]:
-    return tuple(Attribute(**entry) for entry in json.loads(text or "[]"))
+    return parsed(text or "[]", lambda entries: tuple(Attribute(**entry) for entry in entries))
+
+
+def parsed(text: str, make: Callable[[Any], T]) -> T:
+    """What `make` makes of a column's JSON. Raises Corrupt for what this program never writes there: a flipped bit may
+    leave JSON that is sound and means nothing."""
+    try:
+        return make(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise Corrupt(what="a row of the ledger", reason=f"it does not hold what was written there: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import Any, Literal
 from pipeline.base.crash import crash_point
 from pipeline.base.records import TokenSpec
 from pipeline.ledger.database import Database, Row, canonical_json
-from pipeline.ledger.rows import Collection, Run, RunPlan
+from pipeline.ledger.rows import Collection, Run, RunPlan, parsed
 
 RUNS = """
     SELECT r.id, r.collection, r.arguments, r.model, r.weights_sha256, r.renderer, r.encoder, r.size, r.device,
@@ -116,7 +115,7 @@ class Runs:
         event = self._db.one(
             "SELECT data FROM event WHERE kind = 'run.planned' AND ref = ? ORDER BY seq DESC LIMIT 1", (str(run.id),)
         )
-        planned = json.loads(event["data"]) | {"arguments": text, "rpc_url": rpc_url, "pinners": pinners}
+        planned = parsed(event["data"], dict) | {"arguments": text, "rpc_url": rpc_url, "pinners": pinners}
         self._db.log("run.planned", str(run.id), **planned)
 
     def set_gate(self, run: int, duplicate_bits: int | None) -> None:
@@ -157,7 +156,7 @@ def run_of(row: Row) -> Run:
     return Run(
         id=row["id"],
         collection=row["collection"],
-        arguments=json.loads(row["arguments"]),
+        arguments=parsed(row["arguments"], dict),
         model=row["model"],
         weights_sha256=row["weights_sha256"],
         renderer=row["renderer"],

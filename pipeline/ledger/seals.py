@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.base.errors import Corrupt
 from pipeline.ledger.database import Database, Row, canonical_json
+from pipeline.ledger.rows import parsed
 
 # A sealed batch's digests, and the columns of its tokens that each covers: a new column gets a new digest, so that
 # batches that were sealed before it still check.
@@ -79,7 +79,7 @@ def _with_events(db: Database, table: str, planned: str, cut: str) -> Iterator[t
     events: dict[str, dict[str, Any]] = {}
     for row in db.rows("SELECT kind, ref, data FROM event WHERE kind IN (?, ?) ORDER BY seq", (planned, cut)):
         before = events.get(row["ref"], {}) if row["kind"] == cut else {}
-        events[row["ref"]] = before | json.loads(row["data"])
+        events[row["ref"]] = before | parsed(row["data"], dict)
     for row in db.rows(f"SELECT * FROM {table} ORDER BY id"):
         event = events.get(str(row["id"]))
         if event is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ from pipeline.base.errors import ConstraintBroken
 from pipeline.base.records import Address, Animation, Artwork, BatchPlan, Found, TokenSpec, TokenWords
 from pipeline.base.seeds import token_seed
 from pipeline.ledger.database import Database, Row, canonical_json
-from pipeline.ledger.rows import NOBODY, Token, attributes_of, cid_or_none
+from pipeline.ledger.rows import NOBODY, Token, attributes_of, cid_or_none, parsed
 
 PAGE = 1000  # tokens of one query: memory does not grow with their number
 
@@ -128,7 +127,9 @@ class Tokens:
             "SELECT ref, data FROM event WHERE kind = 'token.rejected' AND ref LIKE ? ORDER BY seq",
             (f"{collection}/%",),
         )
-        return [(int(row["ref"].partition("/")[2]), int(json.loads(row["data"])["attempt"])) for row in rows]
+        return [
+            (int(row["ref"].partition("/")[2]), parsed(row["data"], lambda data: int(data["attempt"]))) for row in rows
+        ]
 
     # ── of one batch ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -371,7 +372,7 @@ def _words(row: Row) -> TokenWords:
         background_color=row["background_color"],
         youtube_url=row["youtube_url"],
         animation_url=row["animation_url"],
-        drawn_from=tuple(json.loads(row["drawn_from"]).items()),
+        drawn_from=parsed(row["drawn_from"], lambda pairs: tuple(pairs.items())),
     )
 
 

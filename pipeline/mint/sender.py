@@ -82,7 +82,8 @@ class Sender:
     """The one that sends transactions of one account on one chain. One thread, one process at a time.
 
     `confirmations` is the depth at which a batch is handed on; 1 is the block that holds it. `on_event` is called with
-    a ChainEvent whenever there is something to tell. Start with `recover`.
+    a ChainEvent whenever there is something to tell, `before_signing` with what each signature is for: what it raises
+    leaves nothing signed. Start with `recover`.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Sender:
         confirmations: int = 1,
         on_event: Callable[[ChainEvent], None] = lambda _: None,
         *,
+        before_signing: Callable[[Intent], None] = lambda _: None,
         window: int = WINDOW,
         patience_s: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
@@ -109,6 +111,7 @@ class Sender:
         self.confirmations = confirmations
         self.journal = ledger.journal
         self.watcher = Watcher(ledger, chain, signer.address, confirmations, on_event, clock=clock)
+        self._before_signing = before_signing
         self._signer = signer
         self._limits = limits
         self._run = run_id
@@ -659,6 +662,7 @@ class Sender:
     ) -> Slot:
         """Sign, and commit nonce, bytes and reserved money, before anybody else sees the bytes."""
         crash_point("nonce_chosen")
+        self._before_signing(intent)
         if fees is None:
             fees = self._market()
             self._check_money(gas * fees.max_fee_wei)

@@ -33,7 +33,7 @@ MAX_INDEXES = 64  # kept in memory: a few hundred bytes per block
 
 
 _BRING_BACK = (
-    "nothing was signed for it; put a copy back, or have `pipeline repin --all --gateway URL` fetch it from whoever has"
+    "nothing more was signed for it; put a copy back, or have `pipeline repin --all --gateway URL` fetch it from whoever has"
     " it, then give the same command again"
 )
 

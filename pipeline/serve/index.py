@@ -10,7 +10,6 @@ beside a running mint a reader may see the collection as it was a few seconds ag
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -23,6 +22,7 @@ from pipeline.base.records import Address, Attribute
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Entry
+from pipeline.ledger.rows import attributes_of
 
 Order = Literal["id", "-id", "rank"]
 Value = str | int | float
@@ -223,7 +223,7 @@ class _Parsed:
 
     def __call__(self, text: str) -> tuple[Attribute, ...]:
         if text not in self._known:
-            self._known[text] = tuple(Attribute(**entry) for entry in json.loads(text))
+            self._known[text] = attributes_of(text)
         return self._known[text]
 
 

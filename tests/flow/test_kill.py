@@ -21,6 +21,11 @@ from typing import Any
 import pytest
 from conftest import REPOSITORY, Pipeline
 
+from pipeline import api
+from pipeline.base.errors import Corrupt
+from pipeline.base.observer import Silence
+from pipeline.settings import Settings
+
 COUNT, BATCH = 6, 2
 MINT = ("mint", "--count", str(COUNT), "--batch", str(BATCH), "--size", "32", "--seed", "7", "--json")
 TRANSACTIONS = 1 + COUNT // BATCH
@@ -186,6 +191,29 @@ def test_content_that_is_gone_since_it_was_sealed_is_not_minted(pipeline: Pipeli
     assert ended.returncode == 1 and car.name in ended.stderr and "pipeline repin" in ended.stderr
     car.write_bytes(content)
     assert _mint(tmp_path).returncode == 0
+
+
+def test_content_that_goes_while_the_run_goes_on_is_not_minted(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Proved a moment ago, in this very process: a file is looked at again before each signature."""
+    cars = tmp_path / "workspace" / "car"
+
+    class Thief(Silence):
+        """Takes the newest CAR as soon as the second batch is pinned: nothing is signed for it yet."""
+
+        def progress(self, stage: str, done: int, total: int) -> None:
+            if stage == "pin" and done == 2 * BATCH:
+                newest = max(cars.glob("*.car"), key=lambda path: path.stat().st_mtime_ns)
+                newest.rename(tmp_path / newest.name)
+
+    settings = Settings.of(size=32, seed=7, batch=BATCH, workspace=str(tmp_path / "workspace"))
+    with pytest.raises(Corrupt, match="missing") as caught:
+        api.mint(settings, COUNT, observer=Thief())
+    car = Path(str(caught.value.fields["what"]))
+    assert "pipeline repin" in caught.value.hint
+    assert pipeline("status", "--json").json["collections"][0]["minted"] <= BATCH
+    (tmp_path / car.name).rename(car)
+    assert _mint(tmp_path).returncode == 0
+    assert pipeline("verify").code == 0
 
 
 def test_killed_while_it_chooses_among_layouts_the_same_command_draws_the_same_tokens(tmp_path: Path) -> None:

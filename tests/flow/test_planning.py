@@ -298,6 +298,17 @@ def test_a_row_that_is_gone_is_damage(ledger: Ledger, tmp_path: Path, table: str
                 ledger.check()
 
 
+@pytest.mark.parametrize("text", ['[{"max_vclue":1}]', "[1]", "{", '{"a":1}'])
+def test_json_that_was_not_written_there_is_damage(ledger: Ledger, tmp_path: Path, text: str) -> None:
+    """Nothing hashes a row before its batch is sealed."""
+    _plan(ledger, _config(tmp_path, batch="2", seed="5"), 2, Begin("Lino"))
+    ledger.tokens.record(1, _artwork(1, tmp_path))
+    with ledger.atomic():
+        ledger.execute("UPDATE token SET attributes = ? WHERE token_id = 1", (text,))
+    with pytest.raises(Corrupt, match="not hold what was written"):
+        list(ledger.tokens.of(1))
+
+
 def test_one_ledger_holds_many_collections_and_one_unfinished_run_of_each(ledger: Ledger, tmp_path: Path) -> None:
     config = _config(tmp_path)
     for name in ("One", "Two"):

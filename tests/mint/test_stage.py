@@ -10,7 +10,9 @@ import pytest
 from mint.conftest import House, Opener
 from mint.plans import sealed_batches
 
+from pipeline.base.errors import Corrupt
 from pipeline.base.records import PinnedBatch
+from pipeline.ledger.journal import Intent
 from pipeline.mint.stage import mint
 from pipeline.mint.watcher import finalize
 
@@ -105,3 +107,20 @@ def test_finality_is_noted_by_the_chains_own_word(house: House) -> None:
     house.node("anvil_mine", hex(10))
     assert finalize(house.ledger, house.chain) == 2
     assert house.states("batch") == ["final"] * 3 and house.states("collection") == ["final"]
+
+
+def test_what_a_transaction_commits_to_is_asked_for_before_each_signature(house: House) -> None:
+    """Whoever says no is asked before there are bytes that could be sent."""
+    asked: list[Intent] = []
+
+    def refuse_the_last(intent: Intent) -> None:
+        asked.append(intent)
+        if intent.batch == 3:
+            raise Corrupt(what="its content", reason="it is missing")
+
+    with pytest.raises(Corrupt, match="missing"):
+        house.mint(before_signing=refuse_the_last)
+    assert [(intent.purpose, intent.batch) for intent in asked] == [("deploy", None), *(("mint", n) for n in (1, 2, 3))]
+    assert house.ledger.rows("SELECT 1 AS x FROM slot WHERE batch = 3") == []
+    house.mint()
+    house.assert_exact(transactions=4)

@@ -44,13 +44,14 @@ def content_from(workspace: Workspace, config: Settings, gateway: str | None, ku
     return CarStore(workspace.cars), f"the CARs in {workspace.cars}", 1
 
 
-def _patience() -> Patience:
+def with_gateways() -> Patience:
+    """How often a gateway is asked again for what it did not give."""
     return Patience(tries=TRIES, budget_s=BUDGET_S, most=AT_ONCE)
 
 
 def within_patience(work: Callable[[], T]) -> Callable[[], T]:
     """The same call, repeated while its errors say that a second try may help."""
-    return lambda: _patience().call(work)
+    return lambda: with_gateways().call(work)
 
 
 class GatewayContent:
@@ -58,7 +59,7 @@ class GatewayContent:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._patience = _patience()
+        self._patience = with_gateways()
 
     def read(self, root: CID, path: str, limit: int) -> bytes:
         """Raises GatewayUnavailable, DigestMismatch, NotInDag or BadDag."""
