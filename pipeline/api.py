@@ -20,7 +20,7 @@ read. Results are frozen dataclasses, `as_json` makes plain values of them, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,10 +154,11 @@ def transfer(
     to: str,
     *,
     observer: Observer | None = None,
-    ask_password: Callable[[str], str] | None = None,
+    person: Person | None = None,
 ) -> Transferred:
     """Give a token of the signing account to somebody else, exactly once: given again, it finds what was sent."""
-    return hand_over(_workspace(settings), settings, _name(settings), token_id, to, observer or Silence(), ask_password)
+    who, workspace = person or NOBODY, _workspace(settings)
+    return hand_over(workspace, settings, _name(settings), token_id, to, observer or Silence(), who)
 
 
 def export(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.after.report import collection_named
 from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
-from pipeline.base.records import hex_data
+from pipeline.base.records import Address, hex_data
 from pipeline.base.results import JSON_NAME
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import confirmations, spending_limits
+from pipeline.flow.consent import NOBODY, Person, Question, confirmations, spending_limits
 from pipeline.ledger import Collection, Ledger
 from pipeline.mint.collection import parsed_address
+from pipeline.mint.fees import ether, least_fee_wei
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
 from pipeline.settings import Settings
@@ -43,18 +44,21 @@ def transfer(
     token_id: int,
     recipient: str,
     observer: Observer,
-    ask_password: Callable[[str], str] | None = None,
+    person: Person = NOBODY,
 ) -> Transferred:
     """Give a token of the signing account to `recipient`, and return who had it and who has it.
 
     Give the same call again after any interruption: it finds what was sent. `sent` is False when the recipient had the
-    token before this call. Raises BadArgument, NotOwner, BadRecipient, or what `Sender.settle` raises.
+    token before this call. Before real money is spent `person` is told what it costs, and asked. Raises BadArgument,
+    NotConfirmed, NotOwner, BadRecipient, or what `Sender.settle` raises.
     """
     to = parsed_address(recipient, "--to")
     collection = collection_named(workspace, name)
     if collection.contract is None:
         raise BadArgument(name="token id", value=token_id, expected="a minted token; nothing is minted here yet")
-    with _sender(workspace, config, collection, observer, ask_password) as sender:
+    with _sender(workspace, config, collection, observer, person) as (sender, question):
+        if question is not None:
+            _ask(question, sender, collection, token_id, to, observer)
         sent = sender.transfer(collection.id, token_id, to)
         sync(sender.ledger, sender.chain, collection.id)
         last = sender.ledger.owners.history(collection.id, token_id)[-1]
@@ -71,23 +75,41 @@ def transfer(
         )
 
 
+def _ask(
+    question: Question, sender: Sender, collection: Collection, token_id: int, to: Address, observer: Observer
+) -> None:
+    """Tell what a transfer costs, and ask whether it may; nothing where it would be refused, or is done already."""
+    (owner,) = sender.watcher.contract(collection.id).owners_of([token_id])
+    if owner != sender.address or owner == to:
+        return
+    chain = sender.chain
+    cost = sender.transfer_gas(collection.id, token_id, to) * least_fee_wei(chain.fees())
+    observer.notice(
+        f"token {token_id} of {collection.name!r} to {to}\n"
+        f"  bill      {ether(cost)} ETH at today's fees\n"
+        f"{question.money(sender.address, chain.balance(sender.address))}"
+    )
+    question.put()
+
+
 @contextmanager
 def _sender(
     workspace: Workspace,
     config: Settings,
     collection: Collection,
     observer: Observer,
-    ask_password: Callable[[str], str] | None,
-) -> Iterator[Sender]:
-    """A sender for the collection's chain, brought up to date, while the workspace is ours alone."""
+    person: Person,
+) -> Iterator[tuple[Sender, Question | None]]:
+    """A sender for the collection's chain, brought up to date, while the workspace is ours alone; and what has to be asked
+    before it sends."""
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check()
         with chain_url(config, workspace, collection.chain_kind) as url:
             chain = reach(url)
             chain.check_identity(collection.chain_id, collection.genesis_hash)
-            signer = signer_for(chain, config, ask_password)
+            signer, question = signer_for(chain, config, collection.name, person)
             depth = confirmations(config, chain.chain_id, is_rehearsal=chain.is_rehearsal)
             sender = Sender(ledger, chain, signer, spending_limits(config), None, depth)
             for line in sender.recover(collection.id):
                 observer.notice(line)
-            yield sender
+            yield sender, question

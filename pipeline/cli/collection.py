@@ -113,7 +113,7 @@ def _transfer(call: Call) -> int:
             token_id,
             call.arguments.recipient,
             observer,
-            person_here().ask_password,
+            person_here(call.arguments.confirm_name),
         )
     if call.as_json:
         print_json(report)
@@ -213,6 +213,10 @@ VERBS = (
         (
             ("token_id", {"metavar": "TOKEN_ID", "help": "id of the token"}),
             ("--to", {"metavar": "ADDRESS", "required": True, "dest": "recipient", "help": "its new owner"}),
+            (
+                "--confirm-name",
+                {"metavar": "TEXT", "help": "the collection's name, where real money is spent by a script"},
+            ),
         ),
     ),
     Verb(

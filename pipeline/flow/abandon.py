@@ -17,7 +17,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import NOBODY, Person, confirmations, question_of, spending_limits
+from pipeline.flow.consent import NOBODY, Person, confirmations, spending_limits
 from pipeline.ledger import Collection, Ledger, Run
 from pipeline.ledger.abandon import LetGo, let_go
 from pipeline.mint.chain import Chain
@@ -184,13 +184,14 @@ def _withdrawn(
     slots = ledger.journal.makers(collection.id, "live", "reverted")
     if not slots:
         return ()
-    if any(slot.state == "live" for slot in slots):
-        question = question_of(config, chain.chain_id, collection.name, person)
-        signer = signer_for(chain, config, person.ask_password)
-        if question is not None:
-            question.put()
-    else:
-        signer = signer_for(chain, config, person.ask_password)
+    signer, question = signer_for(chain, config, collection.name, person)
+    live = [str(slot) for slot in slots if slot.state == "live"]
+    if live and question is not None:
+        observer.notice(
+            f"{', '.join(live)}: an empty transaction takes the nonce of what is not mined by then\n"
+            f"{question.money(signer.address, chain.balance(signer.address))}"
+        )
+        question.put()
 
     def tell(event: ChainEvent) -> None:
         observer.notice(event.text)

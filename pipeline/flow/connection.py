@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from pipeline.base.errors import BadArgument, WorkspaceLocked, WorkspaceUnwritable
 from pipeline.base.web import STARTING_S
 from pipeline.base.workspace import Workspace
-from pipeline.flow.consent import check_network
+from pipeline.flow.consent import Person, Question, check_network, question_of
 from pipeline.ledger import Collection, Ledger
 from pipeline.mint.chain import connect
 from pipeline.mint.devnet import devnet
@@ -58,18 +58,23 @@ def reach(url: str) -> Chain:
     return connect(url)
 
 
-def signer_for(chain: Chain, config: Settings, ask_password: Callable[[str], str] | None = None) -> Signer:
-    """The account that the configuration names: a keystore, an external signer, the environment's key, or the node's.
+def signer_for(chain: Chain, config: Settings, collection: str, person: Person) -> tuple[Signer, Question | None]:
+    """The account that the configuration names (a keystore, an external signer, the environment's key, or the node's),
+    and the question that has to be put, once the facts were told, before it signs anything: no verb gets one without
+    the other.
 
-    Raises KeyRefused, and WrongNetwork before any key is opened when the chain is not the one that was named.
+    Raises KeyRefused, and before any key is opened WrongNetwork when the chain is not the one that was named, and what
+    `question_of` raises.
     """
     check_network(config, chain.chain_id, chain.rpc.shown)
-    return open_signer(
+    question = question_of(config, chain.chain_id, collection, person)
+    signer = open_signer(
         chain,
         Path(config.chain.keystore) if config.chain.keystore else None,
         remote=remote_signer(config.chain.signer_url, config.chain.signer_address),
-        ask_password=ask_password,
+        ask_password=person.ask_password,
     )
+    return signer, question
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pipeline.base.errors import BadArgument, NotConfirmed, WrongNetwork
-from pipeline.mint.fees import ETHER, GWEI, Limits
+from pipeline.mint.fees import ETHER, GWEI, Limits, ether
 from pipeline.mint.networks import Network, network_named, network_of
 from pipeline.settings import Settings
 
@@ -67,6 +67,10 @@ class Question:
     where: str  # the chain, by name
     most_eth: str
     person: Person
+
+    def money(self, payer: str, balance_wei: int) -> str:
+        """What may be spent and what there is, in the form of the plan's lines."""
+        return f"  at most   {self.most_eth} ETH, your limit\n  balance   {ether(balance_wei)} ETH of {payer}"
 
     def put(self) -> None:
         """Have the collection's name typed, unless it was given beforehand. Raises NotConfirmed."""

@@ -21,7 +21,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Address
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import chain_url, reach, signer_for
-from pipeline.flow.consent import NOBODY, Person, Question, check_network, check_node_named, question_of, wanted_network
+from pipeline.flow.consent import NOBODY, Person, Question, check_network, check_node_named, wanted_network
 from pipeline.flow.more import must_have_its_weights
 from pipeline.flow.plan import (
     Add,
@@ -232,10 +232,9 @@ def opened(
                 chain.recognise(ledger.collections.genesis_hashes(chain.chain_id))
             tools = replace(tools, opened_chain=chain)
         if Need.KEY in needs:
-            question = question_of(config, tools.chain.chain_id, step.name, person)
-            tools = replace(tools, opened_identity=identity_of(config, person))
-            signer = signer_for(tools.chain, config, person.ask_password)
+            signer, question = signer_for(tools.chain, config, step.name, person)
             tools = replace(tools, opened_signer=signer, opened_payer=signer.address, question=question)
+            tools = replace(tools, opened_identity=identity_of(config, person))
         elif Need.PAYER in needs:
             tools = replace(tools, opened_payer=known.owner if known else _payer(config, tools.chain))
         yield tools

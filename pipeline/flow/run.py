@@ -239,8 +239,7 @@ def _ask(step: Step, needs: Need, ledger: Ledger, tools: Tools, observer: Observ
         more = len(bill.lines) - LONGEST_BILL
         observer.notice(
             f"  bill      {ether(bill.wei)} ETH at today's fees: {parts}{f', {more:,} more' if more > 0 else ''}\n"
-            f"  at most   {tools.question.most_eth} ETH, your limit\n"
-            f"  balance   {ether(bill.balance_wei or 0)} ETH of {bill.payer}"
+            f"{tools.question.money(bill.payer, bill.balance_wei or 0)}"
         )
         if (bill.balance_wei or 0) < bill.wei:
             raise InsufficientFunds(address=bill.payer, balance_wei=bill.balance_wei or 0, needed_wei=bill.wei)

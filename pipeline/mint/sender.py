@@ -264,13 +264,18 @@ class Sender:
         self._await(slot)
         return True
 
-    def _sign_transfer(self, contract: Collection, intent: Intent) -> Slot:
-        assert intent.start is not None and intent.recipient is not None
-        data = transfer_call(self.address, intent.recipient, intent.start)
+    def transfer_gas(self, collection_id: int, token_id: int, recipient: Address) -> int:
+        """Gas that giving a token of our account away would use. Raises Reverted where the contract refuses."""
+        to, data = self.watcher.contract(collection_id).address, transfer_call(self.address, recipient, token_id)
         try:
-            gas = _with_margin(self.chain.estimate(self.address, contract.address, data))
+            return self.chain.estimate(self.address, to, data)
         except RpcError as error:
-            raise _refusal(f"transferring token {intent.start}", error) from error
+            raise _refusal(f"transferring token {token_id}", error) from error
+
+    def _sign_transfer(self, contract: Collection, intent: Intent) -> Slot:
+        assert intent.collection is not None and intent.start is not None and intent.recipient is not None
+        data = transfer_call(self.address, intent.recipient, intent.start)
+        gas = _with_margin(self.transfer_gas(intent.collection, intent.start, intent.recipient))
         while (nonce := self._next_nonce()) is None:
             if not self.settle():
                 self.pause()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Ended, Pipeline
+from conftest import REPOSITORY, Ended, Pipeline
 from eth_account import Account
 from eth_typing import HexStr
 from nodes import anvil, fund, typed
@@ -23,6 +23,7 @@ PASSWORD = "correct horse battery"
 WITH_PASSWORD = {"PIPELINE_KEYSTORE_PASSWORD": PASSWORD}
 KEY = "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 ADDRESS = Account.from_key(KEY).address
+ELSE = "0x1111111111111111111111111111111111111111"
 
 
 @pytest.fixture
@@ -131,6 +132,23 @@ def test_real_money_needs_the_network_a_limit_and_the_name(
     assert minted.json["chain_id"] == 1
     again = pipeline("mint", "--count", "1", "--more", "--size", "32", "--rpc-url", ethereum, env=WITH_PASSWORD)
     assert again.code == 2 and "--network mainnet" in again.err
+
+    give = ("transfer", "2", "--to", ELSE, "--rpc-url", ethereum, "--keystore", keystore)
+    before = connect(ethereum).nonce(Address(ADDRESS))
+    for more, word in (
+        ((), "--network mainnet"),
+        (("--network", "mainnet", "--max-run-eth", "1"), "nobody typed the collection's name, 'Warren'"),
+    ):
+        ended = pipeline(*give, *more, env=WITH_PASSWORD)
+        assert ended.code == 2 and word in ended.err and connect(ethereum).nonce(Address(ADDRESS)) == before
+    given = pipeline(*give, *agreed, env=WITH_PASSWORD)
+    assert given.code == 0 and all(word in given.err for word in ("bill      0.", "at most   1 ETH", "balance   "))
+
+
+def test_no_key_is_opened_without_what_has_to_be_asked_first() -> None:
+    """`signer_for` gives both together; beside it only the embedded chain's own account is opened, or an address read."""
+    opening = [path.name for path in (REPOSITORY / "pipeline").rglob("*.py") if "open_signer(" in path.read_text()]
+    assert sorted(opening) == ["connection.py", "open.py", "signer.py"]
 
 
 def test_a_chain_without_a_name_counts_as_real_money(pipeline: Pipeline, tmp_path: Path, keystore: Path) -> None:
