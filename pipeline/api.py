@@ -177,6 +177,8 @@ def train(
     side: int | None = None,
     steps: int | None = None,
     minutes: float | None = None,
+    capacity: str | None = None,
+    noise: bool | None = None,
     device: str = "auto",
     threads: int = 0,
     observer: Observer | None = None,
@@ -185,12 +187,21 @@ def train(
     """Train a model in the folder `out`, or continue there; then `Settings.of(model=out)` draws with its weights.
 
     `data` is a folder of pictures, whose `licence` is recorded, or `digits`; none for `default`, which draws its own.
-    `recipe` changes numbers of the model's recipe, such as `lr=1e-4`. None in every process of torchrun but the first.
+    `capacity` is small, medium or large; `noise` switches what no style decides. `recipe` changes numbers of the model's
+    recipe, such as `lr=1e-4`; weight of the penalty, rates and average follow side and batch otherwise. None in every process of torchrun but the first.
     """
+    from pipeline.art.draw.artist import open_device
     from pipeline.art.train.runs import Until
-    from pipeline.art.train.training import new_run, train_model, usual_end
+    from pipeline.art.train.training import begun_in, new_run, train_model, usual_end
 
-    wanted = new_run(model, data, licence, side, steps, **recipe)
+    wanted = new_run(
+        *(model, data, licence, side, steps),
+        capacity=capacity,
+        noise=noise,
+        on_gpu=open_device(device).type != "cpu",
+        begun=begun_in(Path(out)),
+        **recipe,
+    )
     until = Until(steps, None if minutes is None else minutes * 60)
     if steps is None and minutes is None:
         until = usual_end(wanted) or Until(seconds=DEFAULT_MINUTES * 60)

@@ -23,6 +23,7 @@ from pipeline.art.draw import (
     token_seed,
 )
 from pipeline.art.draw.encode import encode_png
+from pipeline.art.draw.generator import OfOneSide
 from pipeline.art.draw.layouts import WINDOW, layouts_of
 from pipeline.art.draw.marking import (
     LEAST_SIZE,
@@ -91,9 +92,20 @@ class Drawn:
             from pipeline.art.draw.taste import read_judge
 
             read_judge(Workspace(self._settings.folder).judge(asked.seed))
-        return ArtPlan(
-            fingerprint(generator, art.size, art.encoder, is_marked=_is_to_be_marked(art, generator.renderer))
-        )
+        size = self._size(generator, asked)
+        marked = _is_to_be_marked(replace(art, size=size), generator.renderer)
+        return ArtPlan(fingerprint(generator, size, art.encoder, is_marked=marked))
+
+    def _size(self, generator: Generator, asked: Asked) -> int:
+        """What was said; otherwise the side that a network's pictures have, or the collection's so far: nothing is enlarged
+        that nobody wanted larger."""
+        if not isinstance(generator, OfOneSide):
+            return self._settings.art.size
+        told = self._settings.given("size")
+        size = self._settings.art.size if told else asked.side or generator.side
+        scaled = "" if size == generator.side else f"; {_scaled(size / generator.side)} to {size}, as was asked for"
+        asked.observer.notice(f"{generator.name} draws pictures of {generator.side} by {generator.side} pixels{scaled}")
+        return size
 
     def check(self, run: Run) -> None:
         self._for(run)
@@ -155,6 +167,10 @@ class Drawn:
                 reason=f"the unfinished run still has to draw, with {run.renderer} on {device}, and here {error}",
                 hint=f"{error.hint}; what is drawn in this workspace can be minted anywhere, once all of it is",
             ) from error
+
+
+def _scaled(factor: float) -> str:
+    return f"enlarged {factor:.3g} times" if factor > 1 else "made smaller"
 
 
 class FromSeed:

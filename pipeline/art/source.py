@@ -86,6 +86,7 @@ class Asked:
     digests: Callable[[], Mapping[bytes, int]]  # token ids of the collection's images so far, by their digest
     observer: Observer
     plans: Callable[[], Sequence[str]] = tuple  # what was planned of the collection's tokens so far
+    side: int = 0  # of the pictures of the collection's last run; 0: it has none
 
 
 def _nothing(ledger: Ledger, collection: int) -> None:

@@ -22,6 +22,7 @@ MAX_MINUTES = 60 * 24 * 30
 LINE_EVERY_S = 10.0  # between two lines of losses
 WHOLE = {"batch": (2, 1 << 24), "seed": (0, MAX_SEED)}
 DECIMAL = ("lr", "critic_lr", "gamma")
+NAMED = ("loss", "penalty", "augment", "schedule")
 QUIET = ("step", "seconds", "generator_gradient", "penalty")  # not in the lines: they are in log.jsonl
 
 
@@ -66,8 +67,9 @@ def _until(call: Call, settings: Settings) -> Until:
 
 def _settings(call: Call) -> tuple[Path, Settings]:
     """The run's folder, and what it was, or is to be, begun with."""
+    from pipeline.art.draw.artist import open_device
     from pipeline.art.train.runs import read_settings
-    from pipeline.art.train.training import new_run, rights_are_known
+    from pipeline.art.train.training import begun_in, new_run, rights_are_known
 
     given = call.arguments
     if given.new_pictures and not given.resume:
@@ -81,7 +83,21 @@ def _settings(call: Call) -> tuple[Path, Settings]:
             raise BadArgument(name=what, value="", expected="a value", hint=hint)
     side = None if given.side is None else number("--size", given.side, 1, 1 << 20)
     licence = given.rights or (_asked_licence() if given.data and not rights_are_known(given.data) else "")
-    return Path(given.out), new_run(given.new_model, given.data, licence, side, _steps(given), **_recipe(given))
+    wanted = new_run(
+        *(given.new_model, given.data, licence, side, _steps(given)),
+        capacity=given.capacity,
+        noise=_noise(given.noise),
+        on_gpu=open_device(call.config.art.device).type != "cpu",
+        begun=begun_in(Path(given.out)),
+        **_recipe(given),
+    )
+    return Path(given.out), wanted
+
+
+def _noise(text: str | None) -> bool | None:
+    if text not in (None, "on", "off"):
+        raise BadArgument(name="--noise", value=text, expected="on or off")
+    return None if text is None else text == "on"
 
 
 def _steps(given: Any) -> int | None:
@@ -96,18 +112,18 @@ def _refuse_beside_resume(given: Any) -> None:
         "train_batch": "--batch",
         "rights": "--licence",
     }
-    for name in (*flags, "data", "out", "loss", "penalty", "augment", *DECIMAL):
+    for name in (*flags, "data", "out", "capacity", "noise", "flips", *NAMED, *DECIMAL):
         value = getattr(given, name)
-        if value is not None:
+        if value not in (None, False):
             flag = flags.get(name, "--" + name.replace("_", "-"))
             raise BadArgument(name=flag, value=value, expected="nothing beside --resume but --steps and --minutes")
 
 
 def _recipe(given: Any) -> dict[str, Any]:
     """The numbers of the recipe that were given."""
-    changes: dict[str, Any] = {
-        name: getattr(given, name) for name in ("loss", "penalty", "augment") if getattr(given, name)
-    }
+    changes: dict[str, Any] = {name: getattr(given, name) for name in NAMED if getattr(given, name)}
+    if given.flips:
+        changes["flips"] = True
     for name, (low, high) in WHOLE.items():
         text = getattr(given, f"train_{name}")
         if text is not None:
@@ -237,7 +253,13 @@ VERBS = (
                 f"train for so long altogether ({DEFAULT_MINUTES:g}, unless --steps is given or the model has an end of its own)",
             ),
             _flag("--save-every", "N", "steps between checkpoints (one a minute)"),
-            _flag("--size", "PX", "side of the pictures that are trained on (64, or 28 for simpler models)", "side"),
+            _flag(
+                "--size", "PX", "side of the pictures that are trained on (the pictures' own, as far as fits)", "side"
+            ),
+            _flag("--capacity", "NAME", "small, medium or large: how much the model can hold (medium)"),
+            _flag("--noise", "on|off", "stylegan2, fastgan: grain that no style decides; off for flat art"),
+            ("--flips", {"action": "store_true", "help": "mirror half of the pictures left to right: not for writing"}),
+            _flag("--schedule", "NAME", "constant, decay or cosine: of the learning rates, over --steps"),
             _flag("--batch", "N", "pictures per step, of all processes together", "train_batch"),
             _flag("--loss", "NAME", "minimax, non-saturating, hinge, wgan-gp or relativistic"),
             _flag("--penalty", "NAME", "none, r1, r1+r2 or wgan-gp; unless given, the loss's own"),

@@ -256,6 +256,7 @@ def _art(step: Step, ledger: Ledger, observer: Observer) -> ArtPlan | None:
         needs_cover=_lacks_cover(known) and not given,
         digests=lambda: ledger.tokens.digests(known.id) if known else {},
         plans=lambda: ledger.tokens.plans(known.id) if known else (),
+        side=next((run.size for run in ledger.runs.of(known.id)), 0) if known else 0,
         observer=observer,
     )
     plan = request.source.plan(asked)

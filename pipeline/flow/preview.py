@@ -81,9 +81,9 @@ def draw_seed(config: Settings, seed: int, out: Path) -> SeedDrawn:
     source, art = open_source(config), config.art
     made = source.plan(Asked(seed, 1, source.count(None, list) or 1, False, dict, Silence())).fingerprint
     redrawer = source.redrawer(art.device, art.threads or None)
-    drawing = redrawer.again({"generator": {"model": made.model, "seed": seed, "size": art.size}})
+    drawing = redrawer.again({"generator": {"model": made.model, "seed": seed, "size": made.size}})
     write_whole(out, encode_png(drawing.pixels, art.encoder))
-    return SeedDrawn(made.model, art.size, out, drawing.seed, drawing.flaw or None, _traits(drawing.attributes))
+    return SeedDrawn(made.model, made.size, out, drawing.seed, drawing.flaw or None, _traits(drawing.attributes))
 
 
 def draw_sheet(config: Settings, seed: int, count: int | None, sheet: Path, observer: Observer) -> SheetDrawn:

@@ -112,12 +112,18 @@ def test_an_artist_s_folder_becomes_tokens(pipeline: Pipeline, art: Path, tmp_pa
     assert "pipeline mint --count 50 --model runs/x" in done.err
     assert "set aside: tiny.png" in (tmp_path / "runs/x/data.txt").read_text()
 
-    minted = pipeline("mint", "--count", "2", "--model", "runs/x", "--size", "48", "--seed", "3", "--json")
+    minted = pipeline("mint", "--count", "2", "--model", "runs/x", "--seed", "3", "--json")
     assert minted.code == 0, minted.err
-    assert len(minted.json["tokens"]) == 2
+    assert len(minted.json["tokens"]) == 2 and "draws pictures of 32 by 32 pixels" in minted.err
     image = next((tmp_path / "workspace" / "images").rglob("1.png"))
     with Image.open(image) as opened:
-        assert opened.size == (48, 48)
+        assert opened.size == (32, 32)  # nobody asked for more
+    larger = pipeline("mint", "--count", "1", "--more", "--size", "48", "--json")
+    assert larger.code == 0 and "enlarged 1.5 times to 48, as was asked for" in larger.err
+    again = pipeline("mint", "--count", "1", "--more", "--json")
+    assert again.code == 0, again.err
+    with Image.open(image.with_stem("4")) as opened:
+        assert opened.size == (48, 48)  # as the collection's last ones
     assert pipeline("verify").code == 0
 
 

@@ -58,6 +58,13 @@ class BatchGenerator(Generator, Protocol):
 
 
 @runtime_checkable
+class OfOneSide(Generator, Protocol):
+    """A generator whose pictures have a side of their own: any other is scaled from their pixels."""
+
+    side: int
+
+
+@runtime_checkable
 class LaidOut(Generator, Protocol):
     """A generator that knows where it puts what, before it is drawn."""
 

@@ -11,8 +11,9 @@ bottom; a line in MODELS makes it known.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from torch import nn
 from pipeline.art.models.augment import AUTO, kinds
 from pipeline.art.models.losses import ELBO, LOSSES, PENALTIES
 from pipeline.base.errors import BadArgument
+from pipeline.base.limits import MIN_SIDE
 
 MAX_SIDE = 512  # of pictures that are trained on
 
@@ -47,6 +49,17 @@ class Sizes(Protocol):
     def channels(self) -> int: ...  # 1 or 3
 
 
+CONSTANT = "constant"
+# What share of the learning rates is left, by how much of the run is over
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    CONSTANT: lambda over: 1.0,
+    "decay": lambda over: min(1.0, max(0.02, (1 - over) / 0.4)),  # straight down over the last two fifths
+    "cosine": lambda over: 0.02 + 0.49 * (1 + math.cos(math.pi * over)),
+}
+ZERO_CENTRED = ("r1", "r1+r2")
+FASTEST = 8.0  # times a recipe's learning rates: no law holds for ever
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Every number of a training that changes its result. Raises BadArgument for one that makes no sense."""
@@ -65,17 +78,43 @@ class Recipe:
     ema: float = 0.998  # of the weights that are kept (Yazici et al. 2019)
     sigma: float = 0.5  # deviation of a pixel around what a VAE decodes
     seed: int = 0
+    flips: bool = False  # half of the pictures are mirrored left to right: not for writing
+    schedule: str = CONSTANT
+    steps: int = 0  # of the schedule; 0: it has none
 
     def __post_init__(self) -> None:
         for name, low, high in BOUNDS:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise BadArgument(name=name, value=value, expected=f"{low:g} to {high:g}")
-        for name, known in (("loss", (*LOSSES, ELBO)), ("penalty", PENALTIES)):
+        for name, known in (("loss", (*LOSSES, ELBO)), ("penalty", PENALTIES), ("schedule", tuple(SCHEDULES))):
             if getattr(self, name) not in known:
                 raise BadArgument(name=name, value=getattr(self, name), expected=" or ".join(known))
         if self.augment != AUTO:
             kinds(self.augment)
+        if self.schedule != CONSTANT and not self.steps:
+            raise BadArgument(
+                name="schedule", value=self.schedule, expected="a length beside it", hint="give --steps as well"
+            )
+
+    def share(self, step: int) -> float:
+        """What share of its learning rates a step is taken with."""
+        return SCHEDULES[self.schedule](min(step / self.steps, 1.0)) if self.steps else 1.0
+
+    def at(self, size: int, batch: int, usual_size: int) -> Recipe:
+        """The recipe for pictures of another side, or another batch, than it was tuned with.
+
+        A zero-centred penalty grows with the picture's area and falls with the batch (as in StyleGAN2-ADA's table), rates
+        of Adam with the root of the batch (Krizhevsky 2014), and the average looks back over as many pictures.
+        """
+        bigger = batch / self.batch
+        gamma = self.gamma
+        if self.penalty in ZERO_CENTRED:
+            gamma = _short(gamma * (size / usual_size) ** 2 / bigger)
+        faster = min(math.sqrt(bigger), FASTEST)
+        lr, critic_lr = _short(self.lr * faster), _short(self.critic_lr * faster)
+        ema = min(round(self.ema**bigger, 5), 0.9999)
+        return replace(self, lr=lr, critic_lr=critic_lr, gamma=gamma, ema=ema, batch=batch)
 
     def with_loss(self, name: str) -> Recipe:
         """The same recipe with another loss, and the penalty that belongs to that."""
@@ -90,6 +129,11 @@ class Recipe:
         return replace(self, loss=name, penalty=loss.penalty, gamma=loss.gamma)
 
 
+def _short(value: float) -> float:
+    """Four digits: what a person reads in `run.json` is what is computed with."""
+    return float(f"{value:.4g}")
+
+
 BOUNDS = (
     ("lr", 1e-7, 1.0),
     ("critic_lr", 1e-7, 1.0),
@@ -102,6 +146,7 @@ BOUNDS = (
     ("ema", 0.0, 0.99999),
     ("sigma", 1e-3, 10.0),
     ("seed", 0, 2**53 - 1),
+    ("steps", 0, 1 << 40),
 )
 
 
@@ -116,6 +161,9 @@ class Blueprint:
     partner: Callable[[Any], nn.Module]
     recipe: Recipe
     draws_its_pictures: bool = False  # it learns from none of the user's
+    sides: tuple[int, int] = (64, 64)  # that it usually trains on, where pictures have as many pixels: a CPU's, a GPU's
+    advised: int = 50_000  # pictures that it should have seen before anybody judges it
+    capacities: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # sizes by how much it can hold
 
     def config(self, **given: Any) -> Sizes:
         """Sizes of a new model, or those of a checkpoint. Raises BadArgument for what cannot be built."""
@@ -128,6 +176,43 @@ class Blueprint:
         except (ValueError, TypeError) as error:
             raise BadArgument(name=f"sizes of {self.name}", value=given, expected=str(error)) from error
         return sizes
+
+    def side(self, pictures: int, *, on_gpu: bool) -> int:
+        """The side that it trains on where nobody said one: a usual one, unless the pictures have fewer pixels."""
+        most = min(pictures, self.sides[on_gpu])
+        return max((side for side in self.known_sides() if side <= most), default=self.known_sides()[0])
+
+    def known_sides(self) -> list[int]:
+        """Every side that it can be built for, from the smallest that can be drawn."""
+
+        def is_one(side: int) -> bool:
+            try:
+                self.sizes(**(self.defaults | {"size": side}))
+            except ValueError:
+                return False
+            return True
+
+        return [side for side in range(MIN_SIDE, MAX_SIDE + 1) if is_one(side)]
+
+    def has(self, name: str) -> bool:
+        """Whether that is one of its sizes."""
+        return any(field.name == name for field in fields(self.sizes))
+
+    def grown(self, side: int) -> dict[str, int]:
+        """The sizes that follow from a picture's side: a larger one keeps its channels up to a larger side."""
+        return {"narrow_from": max(8, side // 8)} if self.has("narrow_from") else {}
+
+    def capacity(self, name: str) -> dict[str, int]:
+        """The sizes of that capacity. Raises BadArgument for one that this model does not come in."""
+        if name not in self.capacities:
+            expected = " or ".join(self.capacities) or f"none: {self.name} comes in one size"
+            raise BadArgument(name="--capacity", value=name, expected=expected)
+        return dict(self.capacities[name])
+
+
+def completed(kind: type[Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """A dataclass's values as an earlier version wrote them, with those that it did not know yet: they meant the default."""
+    return {f.name: f.default for f in fields(kind) if f.default is not MISSING} | dict(found)
 
 
 def blueprint(name: str) -> Blueprint:

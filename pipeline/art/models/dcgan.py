@@ -82,8 +82,25 @@ class Critic(nn.Module):
         return logits[:, 0]
 
 
-DCGAN = Blueprint("dcgan", DcganConfig, {}, Generator, Critic, Recipe())
-DCGAN_HALF = Blueprint("dcgan_half", DcganConfig, {"width": 128}, Generator, Critic, Recipe(lr=5e-4, critic_lr=5e-4))
+def capacities(width: int) -> dict[str, dict[str, int]]:
+    """Half as wide and twice as wide as a generator of `width`, and its critic with it."""
+    return {
+        "small": {"width": width // 2, "critic_width": 32},
+        "medium": {"width": width, "critic_width": 64},
+        "large": {"width": 2 * width, "critic_width": 128},
+    }
+
+
+DCGAN = Blueprint("dcgan", DcganConfig, {}, Generator, Critic, Recipe(), capacities=capacities(256))
+DCGAN_HALF = Blueprint(
+    "dcgan_half",
+    DcganConfig,
+    {"width": 128},
+    Generator,
+    Critic,
+    Recipe(lr=5e-4, critic_lr=5e-4),
+    capacities=capacities(128),
+)
 SNGAN = Blueprint(
     "sngan",
     DcganConfig,
@@ -91,4 +108,5 @@ SNGAN = Blueprint(
     Generator,
     Critic,
     Recipe(loss="hinge", lr=2e-4, critic_lr=8e-4, beta1=0.0, beta2=0.9),
+    capacities=capacities(128),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from pipeline.art.models.blueprint import Blueprint, Recipe
+from pipeline.art.models.blueprint import CONSTANT, Blueprint, Recipe
 from pipeline.art.models.critic import Critic
 from pipeline.art.models.families import FAMILIES
 from pipeline.art.models.painter import Painter, PainterConfig
@@ -46,7 +46,13 @@ class FamilyRecipe(Recipe):
 
     def __post_init__(self) -> None:
         Recipe.__post_init__(self)  # `super()` does not find its class in one with slots
-        for name, only in (("loss", "relativistic"), ("penalty", "r1+r2"), ("augment", "none"), ("critic_steps", 1)):
+        for name, only in (
+            ("loss", "relativistic"),
+            ("penalty", "r1+r2"),
+            ("augment", "none"),
+            ("critic_steps", 1),
+            ("schedule", CONSTANT),
+        ):
             if getattr(self, name) != only:
                 raise BadArgument(name=name, value=getattr(self, name), expected=f"{only} for the default model")
         if self.steps < 1:

@@ -26,7 +26,7 @@ from pipeline.art.models.blueprint import MAX_SIDE, Blueprint, Recipe, check_siz
 MIXING = 0.5  # share of training pictures with the styles of two latents
 FOLLOW = 0.005  # how fast the mean style follows the batches
 MAPPING_RATE = 0.1  # of the other layers' learning rate; the paper's 0.01 is for eight layers
-NARROW_FROM = 8  # the side from which on channels halve with each doubling
+NARROW_FROM = 8  # for sides up to 64; larger pictures keep their channels longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,15 @@ class StyleGan2Config:
     critic_width: int = 24  # channels next to the picture
     mapping: int = 2  # layers
     psi: float = 0.9  # how far styles may be from their mean when tokens are drawn (truncation)
+    noise: bool = True  # what styles do not decide; flat art is better without
+    narrow_from: int = NARROW_FROM  # the side from which on channels halve with each doubling
 
     def __post_init__(self) -> None:
         check_sizes(self, size=(8, MAX_SIDE), channels=(1, 3), z_dim=(1, 1024), w_dim=(1, 1024), mapping=(1, 16))
         check_sizes(self, width=(8, 512), critic_width=(8, 256))
+        check_sizes(self, narrow_from=(4, MAX_SIDE))
+        if type(self.noise) is not bool:
+            raise ValueError(f"noise is {self.noise!r}; expected true or false")
         if not 0 < self.psi <= 1:
             raise ValueError(f"psi is {self.psi!r}; expected 0 to 1")
         halvings(self.size)
@@ -55,7 +60,7 @@ class StyleGan2Config:
     @property
     def widths(self) -> list[int]:
         """Channels at each of the sides."""
-        return [max(min(self.width, self.width * NARROW_FROM // side), 16) for side in self.sides]
+        return [max(min(self.width, self.width * self.narrow_from // side), 16) for side in self.sides]
 
 
 class Linear(nn.Linear):
@@ -95,21 +100,23 @@ class StyledConv(nn.Module):
     Scaling the input and the output is the same as scaling the kernel for each picture, and is one convolution for all.
     """
 
-    def __init__(self, fan_in: int, fan_out: int, w_dim: int) -> None:
+    def __init__(self, fan_in: int, fan_out: int, w_dim: int, noise: bool = True) -> None:
         super().__init__()
         self.kernel = nn.Parameter(torch.randn(fan_out, fan_in, 3, 3))
         self.scale = 1 / math.sqrt(fan_in * 9)
         self.style = Linear(w_dim, fan_in, bias=1.0)
         self.bias = nn.Parameter(torch.zeros(fan_out, 1, 1))
-        self.noise = nn.Parameter(torch.tensor(0.1))  # strength
+        self.noise = nn.Parameter(torch.tensor(0.1)) if noise else None  # its strength
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> Tensor:
-        """(N, fan_in, S, S), styles (N, w_dim), noise (N, 1, S, S) to (N, fan_out, S, S)."""
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
+        """(N, fan_in, S, S), styles (N, w_dim), noise (N, 1, S, S) where there is any, to (N, fan_out, S, S)."""
         scale = self.style(w)  # (N, fan_in)
         kernel = self.kernel * self.scale
         back = torch.rsqrt(scale.square() @ kernel.square().sum((2, 3)).T + 1e-8)  # (N, fan_out)
         y = F.conv2d(x * scale[..., None, None], kernel, padding=1) * back[..., None, None]
-        return activate(y + self.noise * noise + self.bias)
+        if self.noise is not None and noise is not None:
+            y = y + self.noise * noise
+        return activate(y + self.bias)
 
 
 class Block(nn.Module):
@@ -117,12 +124,13 @@ class Block(nn.Module):
 
     def __init__(self, fan_in: int, fan_out: int, config: StyleGan2Config) -> None:
         super().__init__()
-        self.first = StyledConv(fan_in, fan_out, config.w_dim)
-        self.second = StyledConv(fan_out, fan_out, config.w_dim)
+        self.first = StyledConv(fan_in, fan_out, config.w_dim, config.noise)
+        self.second = StyledConv(fan_out, fan_out, config.w_dim, config.noise)
         self.colour = Conv(fan_out, config.channels, 1, gain=0.25)
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.second(self.first(x, w, noise[:, :1]), w, noise[:, 1:])
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        first, second = (None, None) if noise is None else (noise[:, :1], noise[:, 1:])
+        x = self.second(self.first(x, w, first), w, second)
         return x, self.colour(x)
 
 
@@ -142,13 +150,18 @@ class Generator(nn.Module):
     def __init__(self, config: StyleGan2Config) -> None:
         super().__init__()
         self.config = config
-        self.latent_dim = config.z_dim + sum(2 * side * side for side in config.sides)
+        self.latent_dim = config.z_dim + sum(self.noises)
         fan_ins = [config.z_dim] + [config.w_dim] * (config.mapping - 1)
         self.mapping = nn.ModuleList(Linear(n, config.w_dim, rate=MAPPING_RATE) for n in fan_ins)
         widths, base = config.widths, config.sides[0]
         self.constant = nn.Parameter(torch.randn(1, widths[0], base, base))
         self.blocks = Blocks(Block(a, b, config) for a, b in zip([widths[0], *widths], widths, strict=False))
         self.register_buffer("mean_style", torch.zeros(config.w_dim))
+
+    @property
+    def noises(self) -> list[int]:
+        """How many numbers of a latent are the noise of each side."""
+        return [2 * side * side if self.config.noise else 0 for side in self.config.sides]
 
     def forward(self, latents: Tensor) -> Tensor:
         """In training, MIXING of the pictures take their fine styles from their neighbour's z; otherwise styles are
@@ -178,14 +191,15 @@ class Generator(nn.Module):
 
     def synthesise(self, styles: Tensor, latents: Tensor) -> Tensor:
         """Styles per block (N, blocks, w_dim) and the latents' noise to pictures."""
-        noise = torch.split(latents[:, self.config.z_dim :], [2 * side * side for side in self.config.sides], 1)
+        noises = torch.split(latents[:, self.config.z_dim :], self.noises, 1)
         x: Tensor = self.constant.expand(len(latents), -1, -1, -1)
         images: Tensor | None = None
         for i, (block, side) in enumerate(zip(self.blocks, self.config.sides, strict=True)):
             if images is not None:
                 x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
                 images = F.interpolate(images, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x, colours = block(x, styles[:, i], noise[i].view(-1, 2, side, side))
+            noise = noises[i].view(-1, 2, side, side) if self.config.noise else None
+            x, colours = block(x, styles[:, i], noise)
             images = colours if images is None else images + colours
         assert images is not None
         if self.training:
@@ -238,4 +252,11 @@ STYLEGAN2 = Blueprint(
         penalty_every=8,
         augment=AUTO,
     ),
+    sides=(64, 128),
+    advised=100_000,
+    capacities={
+        "small": {"width": 64, "critic_width": 16},
+        "medium": {"width": 128, "critic_width": 24},
+        "large": {"width": 256, "critic_width": 48, "w_dim": 256},
+    },
 )

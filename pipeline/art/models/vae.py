@@ -73,5 +73,12 @@ class Encoder(nn.Module):
 
 
 VAE = Blueprint(
-    "vae", VaeConfig, {}, Decoder, Encoder, Recipe(loss=ELBO, lr=1e-3, critic_lr=1e-3, beta1=0.9, sigma=0.5)
+    "vae",
+    VaeConfig,
+    {},
+    Decoder,
+    Encoder,
+    Recipe(loss=ELBO, lr=1e-3, critic_lr=1e-3, beta1=0.9, sigma=0.5),
+    advised=190_000,
+    capacities={"small": {"width": 16}, "medium": {"width": 32}, "large": {"width": 64, "z_dim": 64}},
 )

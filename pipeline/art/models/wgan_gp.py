@@ -7,7 +7,7 @@ critic has neither batch statistics nor dropout; it takes three steps for each o
 from __future__ import annotations
 
 from pipeline.art.models.blueprint import Blueprint, Recipe
-from pipeline.art.models.dcgan import Critic, DcganConfig, Generator
+from pipeline.art.models.dcgan import Critic, DcganConfig, Generator, capacities
 
 WGAN_GP = Blueprint(
     "wgan_gp",
@@ -18,4 +18,5 @@ WGAN_GP = Blueprint(
     Recipe(
         loss="wgan-gp", lr=3e-4, critic_lr=3e-4, beta1=0.0, beta2=0.9, critic_steps=3, penalty="wgan-gp", gamma=10.0
     ),
+    capacities=capacities(128),
 )

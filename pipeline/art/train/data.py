@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from pipeline.base.media import MEDIA
 from pipeline.base.pictures import BadPicture, Decoded, decode, flat, measure, plain_bytes
 from pipeline.base.untrusted import printable
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 _LEARNT = [media for media in MEDIA if media.trained]
 _SUFFIXES = tuple(media.suffix for media in _LEARNT)
 _DECODERS = tuple(dict.fromkeys(media.decoder for media in _LEARNT))
@@ -31,6 +35,9 @@ MAX_BYTES = 4 << 30  # all pictures together, as bytes, in memory
 MIN_SIDE = 16  # below, there is nothing to learn from
 FEWEST = 16  # a network learns fewer by heart, whatever is done
 ADVISED = 100
+LOOKED_AT = 256  # pictures whose sizes are asked for before a side is chosen
+COLOUR_SEEN_AT = 64  # pixels
+GREYISH = 4.0  # levels between a pixel's channels, on average, up to which a picture counts as grey
 
 DIGITS = "digits"
 DIGITS_TRAIN = 1400  # of 1,797; the others are never trained on
@@ -64,6 +71,44 @@ def read_pictures(
     if source == DIGITS:  # a folder's source is its whole path
         return read_digits(size, channels)[0]
     return read_folder(Path(source), size, channels, licence, tell)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look at a folder tells of the pictures in it."""
+
+    count: int
+    side: int  # the shorter side that half of them have at least
+    in_colour: bool
+
+
+def survey(folder: Path) -> Survey:
+    """How large the pictures of a folder are, and whether any has colour. Raises GenerationError where too few can be used.
+
+    Sizes are those of LOOKED_AT of them, evenly spread; for colour all are opened until one has some.
+    """
+    paths, refused = _picture_files(folder)
+    spread = paths[:: max(1, len(paths) // LOOKED_AT)]
+    sides, in_colour = list[int](), False
+    for path in (*spread, *sorted(set(paths) - set(spread))):
+        if in_colour and len(sides) >= len(spread) - len(refused):
+            break
+        try:
+            data = plain_bytes(path, IMAGE_BYTES)
+            head = measure(data, _DECODERS)
+            sides.append(min(head.width, head.height))
+            in_colour = in_colour or _has_colour(flat(decode(data, _DECODERS, side=COLOUR_SEEN_AT).image))
+        except BadPicture as error:
+            refused.append(f"{printable(path.relative_to(folder))}: {error.reason}")
+    if not sides:
+        raise _too_few(folder, 0, refused)
+    return Survey(len(paths), sorted(sides)[len(sides) // 2], in_colour)
+
+
+def _has_colour(image: Image) -> bool:
+    """Whether a picture is more than grey, beyond what a scanner or JPEG makes of grey paper."""
+    small = np.asarray(image.convert("RGB").resize((COLOUR_SEEN_AT, COLOUR_SEEN_AT))).astype(np.int16)
+    return bool((small.max(2) - small.min(2)).mean() > GREYISH)
 
 
 def read_folder(

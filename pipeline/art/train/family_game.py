@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from pipeline.art.draw.artist import Artist
 from pipeline.art.draw.checkpoint import write_trained
 from pipeline.art.draw.traits import PROOF, edge_density
+from pipeline.art.models.blueprint import completed
 from pipeline.art.models.critic import Critic
 from pipeline.art.models.families import FAMILIES, INKS, MAX_SHADE, PLANES, UPRIGHT, free_inks, paint
 from pipeline.art.models.family_gan import DEFAULT, FamilyRecipe, critics
@@ -154,6 +155,11 @@ class FamilyGame:
         weights = [p for name, p in painter.named_parameters() if name != "gates"]
         rates = [{"params": weights, "lr": recipe.lr}, {"params": [painter.gates], "lr": recipe.lr_gates}]
         return torch.optim.Adam(rates, betas=betas), torch.optim.Adam(partner.parameters(), recipe.critic_lr, betas)
+
+    def began_alike(self, name: str, began: Any) -> bool:
+        if name == "recipe" and isinstance(began, dict):
+            began = completed(type(self.recipe), began)
+        return bool(began == self.settings.get(name))
 
     def schedule(self, step: int) -> float:
         """A linear warm-up, and a linear fall to a tenth at the end."""

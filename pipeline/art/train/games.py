@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pipeline.art.draw.checkpoint import write_trained
 from pipeline.art.draw.sampler import draw_pictures, trait_cuts
 from pipeline.art.models.augment import NUMBERS, augment, fitting, kinds
-from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes
+from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes, completed
 from pipeline.art.models.losses import (
     ELBO,
     LOSSES,
@@ -96,13 +96,24 @@ class _PictureGame:
         )
 
     def schedule(self, step: int) -> float:
-        return 1.0
+        return self.recipe.share(step)
+
+    def began_alike(self, name: str, began: Any) -> bool:
+        """An earlier version did not write down what it did not know yet."""
+        kinds = {"sizes": type(self.sizes), "recipe": type(self.recipe)}
+        if name in kinds and isinstance(began, dict):
+            began = completed(kinds[name], began)
+        return bool(began == self.settings.get(name))
 
     # ── a batch ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _reals(self, trainer: Trainer) -> Tensor:
         picked = torch.randint(len(self.pictures.images), (trainer.batch,), generator=trainer.rng)
-        return self.pictures.batch(trainer.processes.share(picked)).to(trainer.device)
+        reals = self.pictures.batch(trainer.processes.share(picked)).to(trainer.device)
+        if not self.recipe.flips:
+            return reals
+        mirrored = trainer.mine(torch.rand(trainer.batch, generator=trainer.rng)) < 0.5
+        return torch.where(mirrored[:, None, None, None], reals.flip(3), reals)
 
     def _latents(self, trainer: Trainer) -> Tensor:
         width: int = trainer.generator.latent_dim  # type: ignore[assignment]

@@ -19,7 +19,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,19 +27,20 @@ from pipeline.art.draw.encode import encode_png
 from pipeline.art.draw.notes import WEIGHTS
 from pipeline.art.draw.sampler import contact_sheet
 from pipeline.art.draw.stage import is_out_of_memory
-from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes, blueprint
+from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes, blueprint, completed
 from pipeline.art.train.memorisation import Memorised
 from pipeline.art.train.trainer import Trainer, write_state
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError, Interrupted, WorkspaceUnwritable
 from pipeline.base.files import read_regular, write_whole
 from pipeline.base.installation import extra
-from pipeline.base.untrusted import parse_json
+from pipeline.base.untrusted import parse_json, printable
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-FORMAT = "nft-pipeline/run/v1"
+FORMAT_OF_ANY = "nft-pipeline/run/"  # of any version
+FORMAT = f"{FORMAT_OF_ANY}v1"
 SETTINGS_BYTES, LOG_BYTES = 1 << 20, 1 << 30
 GRID = 36  # pictures of a grid
 SAVE_EVERY_S = 60.0  # what a kill may cost
@@ -63,6 +64,20 @@ class Settings:
         except TypeError as error:
             raise BadArgument(name="recipe", value=self.recipe, expected=str(error)) from error
         return model, model.config(**self.sizes), recipe
+
+    def unknown(self) -> set[str]:
+        """Names of sizes and of the recipe that this version does not know."""
+        model = blueprint(self.model)
+        known = {field.name for kind in (model.sizes, type(model.recipe)) for field in fields(kind)}
+        return {*self.sizes, *self.recipe} - known
+
+    def completed(self) -> dict[str, Any]:
+        """All of it, with what the version that began the run did not know yet and so left as it is by default."""
+        model = blueprint(self.model)
+        return asdict(self) | {
+            "sizes": completed(model.sizes, self.sizes),
+            "recipe": completed(type(model.recipe), self.recipe),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +120,10 @@ def begin_or_continue(folder: Path, wanted: Settings) -> Settings:
         write_whole(path, text.encode())
         return wanted
     found = read_settings(folder)
-    different = [name for name, value in asdict(found).items() if value != getattr(wanted, name)]
+    there, here = found.completed(), wanted.completed()
+    different = [name for name, value in there.items() if value != here[name]]
     if different:
-        changes = ", ".join(_difference(name, getattr(found, name), getattr(wanted, name)) for name in different)
+        changes = ", ".join(_difference(name, there[name], here[name]) for name in different)
         hint = f"continue it with `pipeline train --resume {folder}`, or give another --out"
         raise BadArgument(
             name="out", value=str(folder), expected=f"a new folder: the run there has {changes}", hint=hint
@@ -120,13 +136,26 @@ def read_settings(folder: Path) -> Settings:
     path = folder / "run.json"
     try:
         found = parse_json(read_regular(path, SETTINGS_BYTES))
-        if found.pop("format") != FORMAT:
-            raise ValueError("it is no run of this program")
-        return Settings(**found)
+        if (form := found.pop("format")) != FORMAT:
+            raise _OtherVersion(form) if str(form).startswith(FORMAT_OF_ANY) else ValueError("it is no run of ours")
+        settings = Settings(**found)
+        unknown = settings.unknown()
+        if unknown:
+            raise _OtherVersion(f"with {', '.join(sorted(map(printable, unknown)))}")
+        return settings
     except FileNotFoundError as error:
         raise GenerationError(reason=f"there is no training at {folder}", hint="check the path") from error
+    except _OtherVersion as other:
+        raise GenerationError(
+            reason=f"{path} is a run of another version ({printable(other)}), and this one continues {FORMAT}",
+            hint="continue it with the version that began it, or begin another in another --out",
+        ) from other
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise GenerationError(reason=f"{path} cannot be read: {error}", hint="start anew with another --out") from error
+
+
+class _OtherVersion(Exception):
+    """A run whose `run.json` says more, or other things, than this version knows; its text says what."""
 
 
 def _difference(name: str, found: Any, wanted: Any) -> str:

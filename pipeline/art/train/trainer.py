@@ -65,6 +65,9 @@ class Game(Protocol):
     def schedule(self, step: int) -> float:
         """What share of its learning rates a step is taken with."""
 
+    def began_alike(self, name: str, began: Any) -> bool:
+        """Whether what a state says of one of the settings is what it is here, whatever version wrote it."""
+
     def watch(self) -> Watch:
         """What looks out for trouble."""
 
@@ -255,14 +258,15 @@ class Trainer:
                     reason=f"{path} was trained by {began} processes together, and here is another number: {found}",
                     hint=f"continue it with as many: torchrun --nproc-per-node {began} -m pipeline train --resume {path.parent}",
                 )
-            if began != found and name == "pictures":
+            alike = began == found if name == "processes" else self.game.began_alike(name, began)
+            if not alike and name == "pictures":
                 if self._new_pictures:
                     continue
                 raise GenerationError(
                     reason=f"{path} was trained with other pictures than its folder holds now",
                     hint="put back what changed, or go on with what is there now: --resume … --new-pictures",
                 )
-            if began != found:
+            if not alike:
                 raise GenerationError(
                     reason=f"{path} was trained with other {name}",
                     hint="continue it with what it began with, or begin another in another folder",

@@ -14,20 +14,21 @@ from typing import Any
 import torch
 
 from pipeline.art.draw.artist import open_device
-from pipeline.art.models.blueprint import Blueprint, Recipe, blueprint
+from pipeline.art.models.blueprint import CONSTANT, Blueprint, Recipe, blueprint
 from pipeline.art.models.family_gan import FamilyRecipe
 from pipeline.art.models.painter import PainterConfig
-from pipeline.art.train.data import ADVISED, DIGITS, Pictures, read_pictures
+from pipeline.art.train.data import ADVISED, DIGITS, Pictures, read_pictures, survey
 from pipeline.art.train.family_game import DRAWN_HERE, FamilyGame
 from pipeline.art.train.games import game_of
 from pipeline.art.train.processes import joined_processes
-from pipeline.art.train.runs import Report, Settings, Told, Until, begin_or_continue, train
+from pipeline.art.train.runs import Report, Settings, Told, Until, begin_or_continue, read_settings, train
 from pipeline.art.train.trainer import Game, Trainer
-from pipeline.base.errors import BadArgument
+from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.observer import Observer, Silence
 from pipeline.base.workspace import Workspace
 
 LICENCES = {DIGITS: "CC BY 4.0", DRAWN_HERE: "drawn by this program"}  # of pictures that are known here
+DIGITS_SIDE = 28
 SHOWN_REASONS = 5  # of files that were set aside; data.txt has them all
 LICENCE_ASKED = "whose pictures these are and under which licence, such as 'my own work' or 'CC BY 4.0, Jane Doe'"
 
@@ -38,29 +39,92 @@ def new_run(
     licence: str = "",
     side: int | None = None,
     steps: int | None = None,
+    *,
+    capacity: str | None = None,
+    noise: bool | None = None,
+    on_gpu: bool = False,
+    begun: Settings | None = None,
     **recipe: Any,
 ) -> Settings:
     """What a new training is to be begun with: a model, its pictures, and numbers of its recipe that are not the usual.
 
+    Colour and side are those of the pictures, unless the run `begun` has them already: a picture more must not change them.
+    Weight of the penalty, learning rates and average follow side and batch; what `recipe` says stands as it is said.
     Raises BadArgument for an unknown model or number, and for pictures without a licence. A model that draws its own
     pictures takes neither `data` nor `side`. `steps` is how long it is meant to be: the length of the schedule, where the
     recipe has one.
     """
     known = blueprint(model)
     source = _source(known, data)
-    sizes: dict[str, Any] = {"channels": 1, "size": 28} if source == DIGITS else {}
-    if side is not None:
-        if known.draws_its_pictures:
-            raise BadArgument(name="size", value=side, expected=f"nothing: {model} has no size of its own")
-        sizes["size"] = side
+    if known.draws_its_pictures and (side is not None or capacity is not None or noise is not None):
+        flag = "size" if side is not None else "capacity" if capacity is not None else "noise"
+        raise BadArgument(name=f"--{flag}", value="given", expected=f"nothing: {model} has none to choose")
     rights = LICENCES.get(source, licence.strip())
     if not rights:
         hint = "it is recorded in the weights; train only on what you may use"
         raise BadArgument(name="--licence", value=licence, expected=LICENCE_ASKED, hint=hint)
-    if steps is not None and hasattr(known.recipe, "steps"):
+    has_schedule = bool(known.recipe.steps) or recipe.get("schedule", CONSTANT) != CONSTANT
+    if steps is not None and has_schedule:
         recipe["steps"] = steps
-    changed = _changed(known.recipe, recipe)
-    return Settings(known.name, asdict(known.config(**sizes)), asdict(changed), source, rights)  # type: ignore[call-overload]
+    if known.draws_its_pictures:
+        changed = _changed(known.recipe, recipe)
+        return Settings(known.name, asdict(known.config()), asdict(changed), source, rights)  # type: ignore[call-overload]
+    if begun and (begun.model, begun.data) != (known.name, source):
+        begun = None
+    chosen = {"size": side} if side is not None else {}
+    chosen |= (known.capacity(capacity) if capacity else {}) | _with_noise(known, noise)
+    _must_have(known, side)
+    if begun:
+        _, sizes, usual = begun.blueprint()
+        config, fitted = known.config(**(asdict(sizes) | chosen)), _changed(usual, recipe)  # type: ignore[call-overload]
+    else:
+        config = known.config(**(_sizes(known, source, side, on_gpu=on_gpu) | chosen))
+        fitted = _fitted(known, config.size, recipe)
+    return Settings(known.name, asdict(config), asdict(fitted), source, rights)  # type: ignore[call-overload]
+
+
+def begun_in(folder: Path) -> Settings | None:
+    """What the run in a folder began with; None where there is none, or none that can be read."""
+    try:
+        return read_settings(folder)
+    except GenerationError:
+        return None
+
+
+def _must_have(model: Blueprint, side: int | None) -> None:
+    sides = model.known_sides()
+    if side is not None and side not in sides:
+        near = sorted(sorted(sides, key=lambda known: abs(known - side))[:2])
+        expected = f"a side that {model.name} has, such as {' or '.join(map(str, near))} ({sides[0]} to {sides[-1]})"
+        raise BadArgument(name="--size", value=side, expected=expected)
+
+
+def _sizes(model: Blueprint, source: str, side: int | None, *, on_gpu: bool) -> dict[str, Any]:
+    """Channels and side of the pictures, and what follows from a side."""
+    if source == DIGITS:
+        sizes = {"channels": 1, "size": side or DIGITS_SIDE}
+    else:
+        seen = survey(Path(source))
+        sizes = {"channels": 3 if seen.in_colour else 1, "size": side or model.side(seen.side, on_gpu=on_gpu)}
+    return sizes | model.grown(sizes["size"])
+
+
+def _with_noise(model: Blueprint, noise: bool | None) -> dict[str, Any]:
+    if noise is None:
+        return {}
+    if not model.has("noise"):
+        raise BadArgument(name="--noise", value="given", expected=f"nothing: {model.name} has none")
+    return {"noise": noise}
+
+
+def _fitted(model: Blueprint, side: int, given: dict[str, Any]) -> Recipe:
+    """The recipe by the laws of side and batch; a number that was given stands as it was given."""
+    loss = given.pop("loss", None)
+    usual = model.recipe.with_loss(loss) if loss else model.recipe
+    penalty = given.get("penalty")
+    usual = replace(usual, penalty=penalty) if penalty else usual
+    tuned = model.config()
+    return _changed(usual.at(side, given.get("batch", usual.batch), tuned.size), given)
 
 
 def _source(model: Blueprint, data: str | Path | None) -> str:
@@ -154,6 +218,9 @@ def _game(settings: Settings, observer: Observer) -> Game:
 
 def _tell(pictures: Pictures, observer: Observer) -> None:
     count, aside, changed = len(pictures.images), len(pictures.refused), len(pictures.changed)
+    _, channels, side, _ = pictures.images.shape
+    colour = "in colour" if channels == 3 else "in grey, as all of them are"
+    observer.notice(f"trained on at {side} by {side} pixels, {colour}")
     observer.notice(f"{count:,} pictures; {aside} set aside, {changed} changed (the run's data.txt lists them)")
     for line in pictures.refused[:SHOWN_REASONS]:
         observer.notice(f"  set aside: {line}")
