@@ -9,8 +9,10 @@ Source: ECMA-262, 12 (lexical grammar) and 13.2.5 (object initializers), as far 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Union
 
@@ -19,8 +21,11 @@ from pipeline.base.untrusted import printable
 Value = Union[str, float, bool, None, list["Value"], dict[str, "Value"], "Unread"]
 
 MAX_NESTED = 60
+MAX_MADE = (
+    4 << 20
+)  # items and characters that spreading and joining make: a line that doubles the one before is soon too much
 _TOKEN = re.compile(
-    r"""(?P<space>\s+|//[^\n]*|/\*.*?\*/)
+    r"""(?P<space>\s+|//[^\n]*|/\*.*?(?:\*/|\Z))
       | (?P<number>0[xX][0-9a-fA-F]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)
       | (?P<word>[A-Za-z_$][\w$]*)
       | (?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
@@ -90,6 +95,7 @@ class _Reader:
         self._tokens, self._at = tokens, 0
         self._known: dict[str, Value] = dict(known)
         self._deep = 0
+        self._made = 0
 
     # ── statements ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -106,16 +112,16 @@ class _Reader:
         return found
 
     def _definition(self, found: Keys) -> None:
-        name = self._now
-        self._at += 1
-        if self._now.text != "=":
-            return self._skip_statement()
-        self._at += 1
-        found[name.text] = self._known[name.text] = self._whole()
-        found.lines[name.text] = name.line
-        if self._now.text == ",":
+        while True:
+            name = self._next()
+            if self._now.text != "=":
+                return self._skip_statement()
             self._at += 1
-            return self._definition(found)
+            found[name.text] = self._known[name.text] = self._whole()
+            found.lines[name.text] = name.line
+            if self._now.text != ",":
+                break
+            self._at += 1
         if self._now.text == ";":
             self._at += 1
 
@@ -136,15 +142,25 @@ class _Reader:
     def _whole(self) -> Value:
         """An expression up to where it ends; one that is not understood is passed over as a whole."""
         begin = self._at
-        self._deep += 1
-        if self._deep > MAX_NESTED:
-            raise NotRead(self._now.line, "it nests too deep")
-        value = self._sum()
-        self._deep -= 1
+        with self._deeper():
+            value = self._sum()
         if self._ends():
             return value
         self._at = begin
         return self._pass_over()
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        self._deep += 1
+        if self._deep > MAX_NESTED:
+            raise NotRead(self._now.line, "it nests too deep")
+        yield
+        self._deep -= 1
+
+    def _count(self, made: Sized) -> None:
+        self._made += len(made)
+        if self._made > MAX_MADE:
+            raise NotRead(self._now.line, "what it makes of spread lists and joined texts is too large")
 
     def _ends(self) -> bool:
         now = self._now
@@ -175,6 +191,8 @@ class _Reader:
 
     def _joined(self, sign: str, one: Value, other: Value) -> Value:
         if sign == "+" and isinstance(one, str) and isinstance(other, str):
+            self._count(one)
+            self._count(other)
             return one + other
         if not (_is_number(one) and _is_number(other)) or (sign == "/" and other == 0):
             return Unread(self._after(-1).line, f"… {sign} …")
@@ -209,7 +227,8 @@ class _Reader:
             self._expect(")")
             return value
         if token.text in ("-", "+"):
-            value = self._member()
+            with self._deeper():
+                value = self._member()
             if _is_number(value):
                 assert isinstance(value, float)
                 return -value if token.text == "-" else value
@@ -222,16 +241,16 @@ class _Reader:
         return self._pass_over()
 
     def _template(self, token: _Token) -> Value:
-        def said(match: re.Match[str]) -> str:
-            value = self._known.get(match[1].strip())
-            if not isinstance(value, str):
-                raise KeyError(match[1])
-            return value
-
-        try:
-            return re.sub(r"\$\{([^}]*)\}", said, _text(token.text[1:-1]))
-        except KeyError:
-            return Unread(token.line, printable(token.text, 80))
+        plain, *rest = _text(token.text[1:-1]).split("${")
+        said = [plain]
+        for part in rest:
+            name, closed, after = part.partition("}")
+            value = self._known.get(name.strip())
+            if not closed or not isinstance(value, str):
+                return Unread(token.line, printable(token.text, 80))
+            self._count(value)
+            said += [value, after]
+        return "".join(said)
 
     def _list(self) -> Value:
         found: list[Value] = []
@@ -239,7 +258,9 @@ class _Reader:
             if self._now.text == "...":
                 self._at += 1
                 spread = self._whole()
-                found += spread if isinstance(spread, list) else [spread]
+                items = spread if isinstance(spread, list) else [spread]
+                self._count(items)
+                found += items
             else:
                 found.append(self._whole())
             if self._now.text != "]":
@@ -253,7 +274,9 @@ class _Reader:
             token = self._next()
             if token.text == "...":
                 spread = self._whole()
-                found.update(spread if isinstance(spread, dict) else {f"...{token.line}": spread})
+                entries = spread if isinstance(spread, dict) else {f"...{token.line}": spread}
+                self._count(entries)
+                found.update(entries)
             else:
                 self._entry(found, token)
             if self._now.text != "}":
@@ -305,7 +328,10 @@ def _is_number(value: Value) -> bool:
 
 def _number(text: str) -> float:
     plain = text.replace("_", "")
-    return float(int(plain, 16)) if plain[:2] in ("0x", "0X") else float(plain)
+    try:
+        return float(int(plain, 16)) if plain[:2] in ("0x", "0X") else float(plain)
+    except OverflowError:
+        return math.inf
 
 
 def _text(inner: str) -> str:
@@ -316,4 +342,5 @@ def _text(inner: str) -> str:
             return chr(number) if number < 0x110000 else "\ufffd"
         return _ESCAPES.get(code, code)
 
-    return re.sub(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]+\}|.)", character, inner, flags=re.DOTALL)
+    text = re.sub(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|u\{[0-9a-fA-F]+\}|.)", character, inner, flags=re.DOTALL)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves of a pair are one character

@@ -11,6 +11,7 @@ from layered import paint, write
 from PIL import Image, ImageCms
 
 from pipeline.art.layers.design import read_design
+from pipeline.art.layers.javascript import NotRead, read_constants
 from pipeline.art.layers.pictures import Pictures, look_into
 from pipeline.art.layers.proof import Impossible
 from pipeline.art.layers.table import Row, attributes_of, combinations_of, planned, rerolled
@@ -280,3 +281,30 @@ def red_and_green_exchanged() -> bytes:
     red, green = tags[b"rXYZ"] + 4, tags[b"gXYZ"] + 4
     data[red : red + 8], data[green : green + 8] = data[green : green + 8], data[red : red + 8]
     return bytes(data).replace(b"s\0R\0G\0B", b"t\0R\0G\0B").replace(b"sRGB", b"tRGB")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("/* " * 300_000, None),  # comments that nobody closes
+        ("`" + "${" * 300_000 + "`", None),
+        ("[" + "[" * 10_000, "nests too deep"),
+        ("-" * 10_000 + "1", "nests too deep"),
+        ('["x"];' + "".join(f"const a{n} = [...a{n - 1}, ...a{n - 1}];" for n in range(1, 60)), "too large"),
+        ('"x";' + "".join(f"const a{n} = `${{a{n - 1}}}${{a{n - 1}}}`;" for n in range(1, 60)), "too large"),
+        ("0x" + "f" * 1_000, None),
+        (", ".join(f"a{n} = 1" for n in range(20_000)), None),
+    ],
+)
+def test_a_config_costs_no_more_than_its_length(said: str, told: str | None) -> None:
+    """A stranger's file: each of these once took hours, or all memory, or a traceback. A timeout is the fault."""
+    source = f"const a0 = {said}"
+    if told is None:
+        assert "a0" in read_constants(source, {})
+    else:
+        with pytest.raises(NotRead, match=told):
+            read_constants(source, {})
+
+
+def test_escaped_halves_of_a_character_are_one_and_a_half_alone_is_none() -> None:
+    assert read_constants(r'const a = "\ud83d\ude00\ud800"', {})["a"] == "\U0001f600\ufffd"
