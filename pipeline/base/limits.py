@@ -32,6 +32,7 @@ SVG_BYTES = 2 << 20  # it is parsed as a whole
 IMAGE_PIXELS = 1 << 26  # 8192 by 8192: a quarter of a gigabyte once it is decoded
 IMAGE_SIDE = 1 << 16  # pixels: a row or column longer than this is no picture, and decoders keep several rows
 FRAME_PIXELS = 1 << 30  # of all frames of an animation
+HELD_PIXELS = 1 << 28  # of all frames where they are held at once: a gigabyte
 ANIMATION_FRAMES = 10_000  # of an animation: each costs a decoder's bookkeeping, however small it is
 
 # ── documents ────────────────────────────────────────────────────────────────────────────────────────────────

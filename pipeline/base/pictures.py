@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.errors import PipelineError
 from pipeline.base.files import read_regular
-from pipeline.base.limits import ANIMATION_FRAMES, FRAME_PIXELS, IMAGE_PIXELS, IMAGE_SIDE
+from pipeline.base.limits import ANIMATION_FRAMES, FRAME_PIXELS, HELD_PIXELS, IMAGE_PIXELS, IMAGE_SIDE
 from pipeline.base.media import DECODERS
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def frames(data: bytes, formats: tuple[str, ...] = DECODERS) -> list[Frame]:
     """
     with _opened(data, formats) as image:
         count, turn = _frames(image, data), _orientation(image)
-        _must_fit(image.size, count)
+        _must_fit(image.size, count, HELD_PIXELS)
         if image.format == "WEBP" and count > 1:
             # Frames that are opaque and smaller than the canvas leave the rest of it clear, as browsers show it. The decoder
             # has that alpha; Pillow drops it where no frame has one of its own.
@@ -260,15 +260,15 @@ def _table_bytes(packed: int) -> int:
     return 3 << (1 + (packed & 7)) if packed & 0x80 else 0
 
 
-def _must_fit(size: tuple[int, int], frames: int) -> None:
+def _must_fit(size: tuple[int, int], frames: int, most: int = FRAME_PIXELS) -> None:
     width, height = size
     told = f"{width} by {height} pixels"
     if width * height > IMAGE_PIXELS or max(size) > IMAGE_SIDE:
         raise BadPicture(reason=f"it has {told}; {IMAGE_PIXELS:,} are the most, and {IMAGE_SIDE:,} of a side")
     if frames > ANIMATION_FRAMES:
         raise BadPicture(reason=f"it has more than {ANIMATION_FRAMES:,} frames")
-    if width * height * frames > FRAME_PIXELS:
-        raise BadPicture(reason=f"it has {frames:,} frames of {told}; {FRAME_PIXELS:,} in all are the most")
+    if width * height * frames > most:
+        raise BadPicture(reason=f"it has {frames:,} frames of {told}; {most:,} in all are the most")
 
 
 def _one_of(formats: tuple[str, ...]) -> str:

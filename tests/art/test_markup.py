@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import pytest
 
@@ -114,10 +113,9 @@ def test_a_page_may_link_and_hold_and_what_its_scripts_name_is_told() -> None:
     "piece", ["-->  <!--", "<!-- ", "<a ", "<a b='", "<script>", "<a/ / / ", "url( ", "@namespace ", "\\75 "]
 )
 def test_a_large_page_of_repeats_is_read_in_one_pass(piece: str) -> None:
-    began = time.perf_counter()
+    """Half a second in one pass; hours where each piece looks at all that follow it. A timeout is the fault."""
     for head in ("<!doctype html><style>", "<!-- a --><html>", "<!-- "):
         try:
-            check_html((head + piece * 100_000).encode())
+            check_html((head + piece * 400_000).encode())
         except NotWhole:
             pass
-    assert time.perf_counter() - began < 5
