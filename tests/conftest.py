@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from pipeline.base.secrets import forget
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -72,6 +74,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the person who runs the tests reaches them."""
     for variable in [name for name in os.environ if name.startswith("PIPELINE_")]:
         monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_secrets() -> Iterator[None]:
+    """What one test hid is no secret of the next: a password that is a common word would be missing in what that one reads."""
+    yield
+    forget()
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 
 import pytest
 
 from pipeline.base.errors import BadArgument, PinError, RpcError
-from pipeline.base.secrets import forget, know_environment, know_url, redacted, shown_url, shown_value
+from pipeline.base.secrets import know_environment, know_url, redacted, shown_url, shown_value
 
 KEY = "Abc123Def456Ghi789"
 PAIR = base64.b64encode(f"alice:{KEY}".encode()).decode()
-
-
-@pytest.fixture(autouse=True)
-def nothing_known() -> Iterator[None]:
-    forget()
-    yield
-    forget()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from nodes import anvil
 from serve.conftest import new_token, service, small
 
-from pipeline.base.secrets import forget, redacted
+from pipeline.base.secrets import redacted
 from pipeline.serve.logs import hide_secrets
 from pipeline.settings import load_settings
 
@@ -95,4 +95,3 @@ def test_what_looks_secret_is_hidden(text: str, tmp_path: Path) -> None:
     hide_secrets(load_settings({}, {}, tmp_path), {"PIPELINE_PRIVATE_KEY": "0xcanary1234canary1234"})
     for secret in ("abc.def-ghi", "0123456789abcdef", "hunter22", "CANARY1234"):
         assert secret not in redacted(text)
-    forget()
