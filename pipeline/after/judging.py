@@ -10,6 +10,7 @@ from pipeline.after.report import reading
 from pipeline.art.draw import load_generator
 from pipeline.art.draw.taste import PROOF, learn, write_judge
 from pipeline.art.drawn import is_installed
+from pipeline.art.source import provenance_of
 from pipeline.base.errors import BadArgument
 from pipeline.base.observer import Observer
 from pipeline.base.seeds import token_seed
@@ -32,7 +33,7 @@ class JudgeTrained:
 def train_judge(settings: Settings, workspace: Workspace, name: str | None, observer: Observer) -> JudgeTrained:
     """Learn from a collection's decisions: kept are tokens that were pinned, rejected what `reject` was told.
 
-    An earlier judge is replaced. Raises BadArgument for a collection of images, and where a run waits whose tokens the
+    An earlier judge is replaced. Raises BadArgument for a collection that no generator here drew, and where a run waits whose tokens the
     earlier judge chooses; GenerationError for too few decisions.
     """
     with reading(workspace, name) as (ledger, collection):
@@ -49,6 +50,12 @@ def train_judge(settings: Settings, workspace: Workspace, name: str | None, obse
             )
     model = _model(runs[0], settings)
     generator = load_generator(model, device=settings.art.device, threads=settings.art.threads or None)
+    if generator.weights_sha256 != runs[0].weights_sha256:
+        raise BadArgument(
+            name="--model",
+            value=model,
+            expected=f"the weights of this collection's pictures, {runs[0].weights_sha256[:16]}…",
+        )
     pictures, seeds = [], [*kept, *rejected]
     for done, seed in enumerate(seeds, 1):
         pictures.append(generator.draw(seed, PROOF).pixels)
@@ -62,7 +69,7 @@ def train_judge(settings: Settings, workspace: Workspace, name: str | None, obse
 def _model(run: Run, settings: Settings) -> str:
     if is_installed(run.model):
         return run.model
-    if run.arguments.get("images") or not settings.given("model"):
+    if provenance_of(run) is None or not settings.given("model"):
         raise BadArgument(
             name="collection",
             value=run.model or "a folder of images",

@@ -53,7 +53,7 @@ class Existing:
 
     def about(self) -> About:
         said = self._folder.about() if self._path.exists() else About()  # what is minted of it needs it no more
-        return replace(said, idle=_IDLE, origin=lambda renderer: _EXISTED)
+        return replace(said, folder=str(self._path), idle=_IDLE, origin=lambda renderer: _EXISTED)
 
     def plan(self, asked: Asked) -> ArtPlan:
         folder, observer = self._folder, asked.observer

@@ -66,6 +66,7 @@ class About:
     symbol: str = ""
     description: str = ""
     cover: str = ""  # where the collection's own picture comes from, for people
+    folder: str = ""  # where its files lie on this machine, for whoever sits at it
     idle: tuple[str, ...] = ()  # settings of art that have no effect on it
     origin: Callable[[str], Origin] = lambda renderer: UNKNOWN  # how pictures of a renderer come to be
     drawn_name: Callable[[int], str] | None = None  # the name where the collection's seed decides it
@@ -272,6 +273,7 @@ class Stated:
     """
 
     settings: Settings
+    runs: Sequence[Run] = ()  # of the workspace: the last that was composed of layers says where they lie, if no setting does
 
     @cached_property
     def chosen(self) -> str:
@@ -284,8 +286,6 @@ class Stated:
         """
         if not self.chosen and model != LAYERS and not is_here(model):
             raise GenerationError(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
-        if model == LAYERS and not self.settings.art.layers:
-            raise GenerationError(reason="their layers are not here", hint="give their folder as --layers FOLDER")
         source = open_source(self._settings_of(self.chosen or model))
         threads, wanted = self.settings.art.threads or None, self.settings.art.device
         if wanted != "auto" or device not in ("cpu", "cuda", "mps"):
@@ -296,7 +296,14 @@ class Stated:
             return source.redrawer("auto", threads)
 
     def _settings_of(self, model: str) -> Settings:
-        stated = {"model": model, "images": ""} | ({} if model == LAYERS else {"layers": ""})
+        stated = {"model": model, "images": "", "layers": self._layers() if model == LAYERS else ""}
         if not self.chosen:  # the name says it all; what this user would choose for new collections is not asked
             stated |= {"voice": "", "material": "", "palettes": ""}
         return self.settings.changed("metadata", stated)
+
+    def _layers(self) -> str:
+        known = [str(run.arguments.get("layers") or "") for run in self.runs]
+        folder = self.settings.art.layers or next(filter(None, reversed(known)), "")
+        if not folder:
+            raise GenerationError(reason="their layers are not here", hint="give their folder as --layers FOLDER")
+        return folder

@@ -26,19 +26,17 @@ def _check(call: Call) -> int:
     from pipeline.cli.terminal import progress_on_stderr
     from pipeline.flow.check import check_art
 
-    folder = call.config.art.images or call.config.art.layers
     count = number("--count", call.arguments.count, 1, MAX_TOKEN_ID) if call.arguments.count is not None else None
     with progress_on_stderr() as observer:
         found = check_art(call.config, call.workspace, observer, count=count, more=call.arguments.more)
     if call.as_json:
         faults = [{"file": file, "expected": expected} for file, expected in found.faults]
-        where = str(Path(folder).resolve()) if folder else None
-        print_json({"folder": where, "tokens": found.tokens, "sound": not faults, "faults": faults})
+        print_json({"folder": found.folder or None, "tokens": found.tokens, "sound": not faults, "faults": faults})
     elif found.faults:
         print_table(("file", "expected"), found.faults, wrap=True)
     if not found.faults:
         them = f"{found.tokens:,} token{'s' if found.tokens != 1 else ''}"
-        say(f"{them}: nothing{f' in {Path(folder).resolve()}' if folder else ''} keeps them from being minted")
+        say(f"{them}: nothing{f' in {found.folder}' if found.folder else ''} keeps them from being minted")
         is_another = call.standing().collections and not call.config.given("name")
         beside = ["--more"] if call.arguments.more else ["--new"] if is_another else []
         many = ["--count", count] if count else []

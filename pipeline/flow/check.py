@@ -23,6 +23,7 @@ class Checked:
 
     tokens: int
     faults: list[tuple[str, str]]  # a file's name, and what was expected of it
+    folder: str  # where the art's files lie; empty where it has none
 
 
 def check_art(
@@ -33,9 +34,9 @@ def check_art(
     """
     source, faults = open_source(config), list[tuple[str, str]]()
     try:
-        tokens = source.count(count, list)
+        tokens, about = source.count(count, list), source.about()
     except BadFiles as error:
-        return Checked(0, error.fields["faults"])
+        return Checked(0, error.fields["faults"], str(Path(error.fields["folder"]).resolve()))
     if tokens is None:
         expected = "the number of tokens, which this art does not say; or --images, a folder of them"
         raise BadArgument(name="--count", value="", expected=expected)
@@ -65,13 +66,12 @@ def check_art(
             must_fit(earlier.collection, config)
             must_have_room(earlier.collection.max_supply, earlier.next, tokens)
         else:
-            about = source.about()
             collection_settings(config, config.collection.name or about.name_for(config.art.seed or 0), SOMEBODY, about)
     except CollectionExists as error:
         faults.append(("--name", str(error)))
     except BadArgument as error:
         faults.append((str(error.fields["name"]), f"{error.fields['value']!r}; expected {error.fields['expected']}"))
-    return Checked(tokens, faults)
+    return Checked(tokens, faults, about.folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pipeline.base.errors import PipelineError
 from pipeline.base.limits import MAX_SEED, MAX_SIDE, MIN_SIDE
 from pipeline.base.pictures import BadPicture, decode, flat, measure
 from pipeline.base.workspace import Workspace
-from pipeline.ledger import Ledger
+from pipeline.ledger import Ledger, Run
 from pipeline.mark.credential import is_signed, unsigned
 from pipeline.settings import Settings
 
@@ -199,12 +199,10 @@ def _untrue_traits(drawing: Drawing, document: dict[str, Any]) -> str:
 def redraw_with(config: Settings, workspace: Workspace | None = None) -> Redraw:
     """Drawing again as the configuration has it: with its model where one was given, else with the document's.
 
-    Layers that no setting names are those of the workspace's last run that has some.
+    What no setting says of the art, such as where its files lie, the runs of the workspace do.
     """
-    if workspace is not None and not config.art.layers and workspace.ledger.exists():
+    runs: list[Run] = []
+    if workspace is not None and workspace.ledger.exists():
         with Ledger(workspace.ledger, readonly=True) as ledger:
             runs = [run for known in ledger.collections.all() for run in ledger.runs.of(known.id)]
-        named = [str(run.arguments["layers"]) for run in runs if run.arguments.get("layers")]
-        if named:
-            config = config.changed("the workspace", {"layers": named[-1]})
-    return Redraw(Stated(config).redrawer)
+    return Redraw(Stated(config, runs).redrawer)

@@ -114,6 +114,7 @@ class Layered:
             symbol=form.symbol if form else "",
             description=form.description if form else "",
             cover=f"{COVERS} of its tokens",
+            folder=str(self._path.resolve()),
             idle=_IDLE,
             origin=lambda renderer: _COMPOSED,
         )
