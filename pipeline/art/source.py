@@ -273,7 +273,9 @@ class Stated:
     """
 
     settings: Settings
-    runs: Sequence[Run] = ()  # of the workspace: the last that was composed of layers says where they lie, if no setting does
+    runs: Sequence[
+        Run
+    ] = ()  # of the workspace: the last that was composed of layers says where they lie, if no setting does
 
     @cached_property
     def chosen(self) -> str:

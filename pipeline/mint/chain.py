@@ -364,6 +364,8 @@ def connect(url: str, expected_chain_id: int | None = None, *, patience_s: float
     # A node whose history has expired refuses block 0, with a code of its own, or answers that there is none.
     chain.gives_genesis = genesis is not None and not isinstance(genesis, RpcError)
     chain.genesis_hash = chain.parsed_block(genesis).hash if chain.gives_genesis else no_genesis(chain.chain_id)
+    if chain.gives_genesis:
+        rpc.expect_block("0x0")
     chain.parsed_block(accepted(head))
     chain.has_base_fee = head.get("baseFeePerGas") is not None
     if expected_chain_id is not None:

@@ -58,7 +58,7 @@ READS = frozenset(
         "web3_clientVersion",
     }
 )
-# Only here `null` is an answer: "there is none". Anywhere else, and for the newest block, it is a fault of the node.
+# Only here `null` is an answer: "there is none". Anywhere else, and for a block that the chain has, it is a fault of the node.
 NULLABLE = frozenset(
     {"eth_getBlockByHash", "eth_getBlockByNumber", "eth_getTransactionByHash", "eth_getTransactionReceipt"}
 )
@@ -97,6 +97,7 @@ class Rpc:
         self._clock = clock
         self._sleep = sleep
         self._ids = itertools.count(1)
+        self._blocks = {"latest"}  # that the chain has
         self._pool: PoolManager | None = None
 
     def __repr__(self) -> str:
@@ -106,6 +107,10 @@ class Rpc:
         """Close kept connections; the next call opens new ones."""
         if self._pool is not None:
             self._pool.clear()
+
+    def expect_block(self, at: str) -> None:
+        """From now on `null` for this block, by number or tag, is no answer, and waited out."""
+        self._blocks.add(at)
 
     def call(self, method: str, params: Sequence[Any] = ()) -> Any:
         """The result of one method, never a stranger's.
@@ -227,7 +232,7 @@ class Rpc:
             return self._error(method, answer["error"])
         if "result" not in answer:
             raise self._unavailable(method, "the answer has neither result nor error")
-        if answer["result"] is None and (method not in NULLABLE or "latest" in params):
+        if answer["result"] is None and (method not in NULLABLE or params[0] in self._blocks):
             raise self._unavailable(method, "the answer is null")
         return answer["result"]
 

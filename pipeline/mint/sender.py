@@ -19,6 +19,7 @@ from pipeline.base.crash import crash_point
 from pipeline.base.errors import (
     AccountBusy,
     BadArgument,
+    ChainError,
     InsufficientFunds,
     LimitReached,
     NotOwner,
@@ -147,7 +148,11 @@ class Sender:
         while True:
             address = self.ledger.collections.get(collection_id).deployed_at
             if address is not None:
-                return self.watcher.check_code(address)
+                if self.watcher.has_code(address):
+                    self._behind_since = None
+                    return address
+                if not self._may_catch_up():
+                    raise ChainError(reason=f"there is no code at {address}, where the contract is in a block")
             if not self.settle():
                 self.pause()
 
@@ -598,9 +603,10 @@ class Sender:
         except RpcError as error:
             reason = reason_of(error)
             if reason.startswith("UnexpectedStart("):
-                if start != unit.tokens.start:
-                    return None  # a predecessor was mined meanwhile
-                self.watcher.present(contract, unit.tokens, digest)  # tells whose tokens these are
+                if start == unit.tokens.start:
+                    self.watcher.present(contract, unit.tokens, digest)  # tells whose tokens these are
+                if start != unit.tokens.start or self._may_catch_up():
+                    return None  # since the question for the start a predecessor was mined, or a reorg took one
             elif needs_too_much_gas(error) and len(unit.tokens) > 1:
                 return MAX_GAS + 1  # it does not fit into a block
             raise _refusal(f"minting tokens {unit.tokens.start}-{unit.tokens.stop - 1}", error) from error

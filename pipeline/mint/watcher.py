@@ -482,13 +482,15 @@ class Watcher:
         assert address is not None, "a contract has its address before anything is minted on it"
         return Collection(self.chain, address)
 
-    def check_code(self, contract: Address) -> Address:
-        if not matches_source(self.chain.code(contract)):
+    def has_code(self, contract: Address) -> bool:
+        """Whether our contract's code is there; none is where a reorg has just taken it. Raises ChainError for other code."""
+        code = self.chain.code(contract)
+        if code and not matches_source(code):
             raise ChainError(
                 reason=f"there is other code at {contract} than our contract's",
                 hint="nothing was sent; check the RPC URL and the contract's address",
             )
-        return contract
+        return bool(code)
 
     def say(self, kind: str, text: str, tx: bytes | None = None) -> None:
         log.debug("%s: %s", kind, text)

@@ -29,6 +29,7 @@ def main(path: str, url: str, kind: str = "") -> None:
     signer = open_signer(chain, environment={})
     cls: type[Sender] = Hasty if kind == "Hasty" else getattr(mutants, kind) if kind else Sender
     with open_plan(Path(path), chain, signer.address) as ledger:
+        chain.recognise(ledger.collections.genesis_hashes(chain.chain_id))
         sender = cls(ledger, chain, signer, Limits(), 1)
         sender.recover(1)
         for _ in mint(sealed_batches(ledger), sender, 1):

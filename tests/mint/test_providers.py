@@ -12,7 +12,7 @@ from mint.test_faults import SEND, FakeTime, deployed, finish, submitted, transf
 from nodes import anvil as anvil_node
 
 from pipeline.base.errors import AccountBusy, ChainError, RpcError
-from pipeline.base.records import Address
+from pipeline.base.records import Address, hex_data
 from pipeline.mint.chain import Chain, connect, no_genesis
 from pipeline.mint.fees import GWEI, Fees
 from pipeline.mint.refusals import (
@@ -24,7 +24,7 @@ from pipeline.mint.refusals import (
     will_pass,
 )
 from pipeline.mint.rpc import Rpc
-from pipeline.mint.signer import decoded
+from pipeline.mint.signer import decoded, keccak
 
 
 def refusal(message: str, code: int = -32000, method: str = "eth_call", data: bytes | None = None) -> RpcError:
@@ -164,6 +164,31 @@ def test_a_newest_block_that_is_null_is_asked_for_again(faulty: House, proxy: Fa
     proxy.spoil("eth_getBlockByNumber", "null", times=2)
     faulty.mint()
     faulty.assert_exact(transactions=4)
+
+
+def test_a_first_block_that_is_null_is_asked_for_again(faulty: House, proxy: FaultProxy) -> None:
+    watcher = faulty.sender().watcher
+    proxy.spoil("eth_getBlockByNumber", "null", times=1)
+    assert watcher.look([]).head == faulty.chain.head()
+
+
+def test_a_chain_that_moved_between_two_questions_is_looked_at_again(faulty: House, proxy: FaultProxy) -> None:
+    """A reorg takes the tokens before a batch, after the node said where it starts and before it estimates."""
+    from eth_abi.abi import encode
+
+    unexpected_start = hex_data(keccak(b"UnexpectedStart(uint256,uint256)")[:4] + encode(["uint256"] * 2, [1, 0]))
+    sender = faulty.sender(window=1)
+    sender.ensure_deployed(1)
+    too_early = {"code": 3, "message": "execution reverted", "data": unexpected_start}
+    proxy.spoil("eth_estimateGas", "error", times=1, value=too_early)
+    faulty.mint(sender)
+    faulty.assert_exact(transactions=4)
+
+
+def test_a_contract_that_a_reorg_has_just_taken_is_waited_for(faulty: House, proxy: FaultProxy) -> None:
+    address = faulty.sender().ensure_deployed(1)
+    proxy.spoil("eth_getCode", "replace", times=1, value="0x")
+    assert faulty.sender().ensure_deployed(1) == address
 
 
 def test_a_busy_estimate_splits_no_batch(faulty: House, proxy: FaultProxy) -> None:
