@@ -163,9 +163,19 @@ def collection_named(workspace: Workspace, name: str | None) -> Collection:
 
 
 def collections_of(workspace: Workspace) -> list[str]:
-    """The names of a workspace's collections, in the order in which they began. Raises as `reading` does."""
-    with reading(workspace, None) as (ledger, _):
+    """The names of a workspace's collections, in the order in which they began."""
+    if not workspace.ledger.exists():
+        return []
+    with Ledger(workspace.ledger, readonly=True) as ledger:
         return [collection.name for collection in ledger.collections.all()]
+
+
+def has_begun(workspace: Workspace, config: Settings) -> bool:
+    """Whether anything is here to be proved. Raises UsageError where the folder was named, and there is none: a slip of
+    the pen proves nothing."""
+    if config.given("workspace") and not workspace.folder.is_dir():
+        raise _empty(workspace)
+    return bool(collections_of(workspace))
 
 
 def drawn_report(run: Run, sheets: Sequence[Path]) -> Drawn:

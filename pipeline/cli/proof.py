@@ -43,9 +43,16 @@ def _verify(call: Call) -> int:
     else:
         for report in proof.collections:
             _print_report(report)
+        if not proof.collections:
+            _tell_none(call)
         if len(proof.collections) > 1:
             print_line(_sum(proof))
     return _exit_code(proof.verdict)
+
+
+def _tell_none(call: Call) -> None:
+    print_line(f"no collection is in {call.workspace.folder} yet: nothing to prove.")
+    call.next("draws, pins and mints 50 artworks", "mint", "--count", 50)
 
 
 def _exit_code(verdict: Verdict) -> int:
@@ -117,17 +124,19 @@ def _verify_tokens(call: Call) -> int:
     else:
         for name, report in found:
             _tell_walk(name if len(names) > 1 else None, report)
+        if not found:
+            _tell_none(call)
     return _exit_code(_worst(walked))
 
 
 def _names_to_walk(call: Call, scope: Scope) -> list[str | None]:
     """The collections whose tokens are walked: the one that was named, or all. Raises BadArgument for a token of several."""
-    from pipeline.after.report import collections_of
+    from pipeline.after.report import collections_of, has_begun
 
     name = chosen_name(call)
     if scope.contract is not None or name is not None:
         return [name]
-    names: list[str | None] = [*collections_of(call.workspace)]
+    names: list[str | None] = [*collections_of(call.workspace)] if has_begun(call.workspace, call.config) else []
     if len(names) > 1 and scope.token is not None:
         told = ", ".join(map(repr, names))
         raise BadArgument(name="--token", value=scope.token, expected=f"--name beside it: there are {told}")
@@ -135,13 +144,12 @@ def _names_to_walk(call: Call, scope: Scope) -> list[str | None]:
 
 
 def _walked(call: Call, name: str | None, scope: Scope, observer: Observer) -> ContractReport | None:
-    """What was found of a collection; None where several are walked and this one is not on the chain yet."""
+    """What was found of a collection; None where it is not on the chain yet."""
     from pipeline.after.report import collection_named
     from pipeline.after.verify import verify_contract
 
-    if scope.contract is None and name is not None and name != chosen_name(call):
-        if collection_named(call.workspace, name).contract is None:
-            return None
+    if scope.contract is None and collection_named(call.workspace, name).contract is None:
+        return None
     try:
         return verify_contract(call.workspace, call.config, name, scope, observer)
     except RpcUnavailable as error:

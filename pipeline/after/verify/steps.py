@@ -87,7 +87,7 @@ class Proof:
     def verdict(self) -> Verdict:
         found = {report.verdict for report in self.collections}
         order = (Verdict.FALSE, Verdict.NOT_CHECKED, Verdict.HOLDS, Verdict.NOTHING_YET)
-        return next(verdict for verdict in order if verdict in found)
+        return next((verdict for verdict in order if verdict in found), Verdict.NOTHING_YET)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.after.report import reading
+from pipeline.after.report import has_begun, reading
 from pipeline.after.verify.ladder import Ladder, climb
 from pipeline.after.verify.steps import Proof, Report, Tally, Verdict
 from pipeline.after.verify.walk import Found, Holder, follow_uri
@@ -28,9 +28,12 @@ def verify(
     """Check every collection of this workspace, or the named one: ledger, chain, contract, owners, token URIs, CARs,
     metadata, images; and climb the ladder of proof at every place that was asked to keep its content, where there is one.
 
-    What fails, and what could not be checked, is in the report. Raises PipelineError only where no collection is there,
-    or the only one to check lives on another chain than the settings lead to.
+    What fails, and what could not be checked, is in the report; a workspace without a collection has nothing to prove
+    yet. Raises PipelineError only where the named collection or folder is not there, or the only collection to check
+    lives on another chain than the settings lead to.
     """
+    if name is None and not has_begun(workspace, config):
+        return Proof(())
     with reading(workspace, name) as (ledger, found):
         wanted = [found] if name is not None else ledger.collections.all()
         return Proof(

@@ -39,6 +39,14 @@ def test_what_is_not_minted_yet_is_no_failure_of_its_own(pipeline: Pipeline, two
     assert ended.code == 0 and ended.json["ok"] and verdicts(ended) == ["nothing to prove yet"]
 
 
+@pytest.mark.parametrize("words", [("verify",), ("verify", "--regenerate")])
+def test_where_no_collection_is_there_is_nothing_to_prove(pipeline: Pipeline, words: tuple[str, ...]) -> None:
+    ended = pipeline(*words)
+    assert ended.code == 0 and ended.out == "no collection is in workspace yet: nothing to prove.\n", ended.err
+    mistyped = pipeline(*words, "--workspace", "wrokspace")
+    assert mistyped.code == 2 and "wrokspace holds no collection yet" in mistyped.err
+
+
 def test_a_node_that_is_down_is_not_checked_and_a_falsehood_beside_it_wins(
     pipeline: Pipeline, two: Minted, tmp_path: Path
 ) -> None:
