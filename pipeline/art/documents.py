@@ -32,7 +32,7 @@ CARRIED = frozenset(
     ("name", "description", "image", "attributes", "external_url", "background_color", "animation_url", "youtube_url")
 )
 NUMBERS = ("edition", "tokenId", "token_id", "id", "number")  # keys that hold a token's number with some tools
-_READ = CARRIED | {*NUMBERS, "symbol", "external_link", "seller_fee_basis_points", "fee_recipient"}
+_READ = CARRIED | {*NUMBERS, "artist", "symbol", "external_link", "seller_fee_basis_points", "fee_recipient"}
 _NOTHING = frozenset(("", "none", "null", "n/a", "undefined", "nan"))  # what people and spreadsheets write for no value
 _LONGEST_NUMBER = 26  # digits: enough to see that a number is too long, and no work to read
 PROPERTY = "Property"  # OpenSea's name for a trait without trait_type

@@ -50,6 +50,13 @@ class ImageFolder:
         """What the collection is called unless somebody says: the name in `collection.json`, else the folder's."""
         return _cut(self._said("name") or self.path.name, MAX_NAME)
 
+    @property
+    def artists(self) -> set[str]:
+        """Whose work the folder says it is: `collection.json`, else the JSON of its tokens."""
+        said = (files.document.fields.get("artist") for files in self.tokens if files.document)
+        each = {tidied(artist) for artist in said if isinstance(artist, str)} - {""}
+        return {self._said("artist")} - {""} or each
+
     def _said(self, field: str) -> str:
         """A text of `collection.json`; empty where it is none."""
         value = self._about.get(field)
@@ -81,6 +88,7 @@ class ImageFolder:
             name=self.collection_name,
             symbol=self._said("symbol"),
             description=self._said("description"),
+            artist=next(iter(self.artists)) if len(self.artists) == 1 else "",
             cover=str(next(iter(self._covers()), "none")),
         )
 
@@ -123,6 +131,7 @@ class ImageFolder:
             self.cover()
         if self._listing.about:
             telling.collection(self._listing.about)
+        telling.artists(self.artists)
         if self._cover:
             observer.notice(f"{printable(self._cover.name)} is the collection's picture, and no token")
         for line in telling.lines(found, first):

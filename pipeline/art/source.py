@@ -65,6 +65,7 @@ class About:
     name: str = ""
     symbol: str = ""
     description: str = ""
+    artist: str = ""
     cover: str = ""  # where the collection's own picture comes from, for people
     folder: str = ""  # where its files lie on this machine, for whoever sits at it
     idle: tuple[str, ...] = ()  # settings of art that have no effect on it

@@ -63,11 +63,11 @@ class Telling:
         return said
 
     def collection(self, about: Document) -> None:
-        taken = {"name", "symbol", "description", "image"}
+        taken = {"name", "symbol", "description", "artist", "image"}
         name = about.fields.get("name")
         if isinstance(name, str) and len(tidied(name).encode()) > MAX_NAME:
             self.warnings.append(f"the name in {about.shown} is cut: a contract holds {MAX_NAME} bytes of it")
-        for key in ("name", "symbol", "description"):
+        for key in ("name", "symbol", "description", "artist"):
             if not isinstance(about.fields.get(key, ""), str):
                 self.warnings.append(f"{key} in {about.shown} is no text, and not taken")
         left = sorted(about.fields.keys() - taken - {"external_link", "seller_fee_basis_points"})
@@ -77,6 +77,14 @@ class Telling:
             if about.fields.get(key) not in (None, ""):
                 value = printable(about.fields[key], 80)
                 self.warnings.append(f"{about.shown} has {key} {value}, which is not taken: {flag} {value} says it")
+
+    def artists(self, names: set[str]) -> None:
+        """One name is that of the collection, and stands in all metadata; of several, somebody has to say which."""
+        if len(names) == 1:
+            del self.keys["artist"]
+        elif names:
+            told = _few(sorted(names))
+            self.warnings.append(f"its JSON names several artists ({told}), and a collection has one: --artist says it")
 
     def lines(self, found: list[Found], first: int) -> Iterator[str]:
         if vector := sum(one.suffix == SVG for one in found):

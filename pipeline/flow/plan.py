@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pipeline.art.source import encoder_of
 from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers, UsageError
-from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED
+from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED, MAX_TEXT
 from pipeline.base.metadata import collection_metadata
 from pipeline.base.records import NOTHING, Address, TokenSpec
 from pipeline.base.seeds import token_seed
@@ -191,7 +191,9 @@ def collection_settings(
         max_supply=chosen.max_supply,
         owner=owner,
         seed=collection_seed(config) if seed is None else seed,
-        artist=chosen.artist,
+        artist=chosen.artist
+        or about.artist
+        and _by_rule("artist", about.artist, lambda text: one_line(text, MAX_TEXT)),
         statement=chosen.statement,
         licence=chosen.licence,
     )

@@ -130,7 +130,7 @@ def test_a_sugar_folder_with_a_video_is_minted_as_it_is(pipeline: Pipeline, tmp_
         "0.json": {"name": "Zero", "symbol": "", "image": "0.png", "attributes": [], "properties": {"files": []}},
         "1.png": 2,
         "1.mp4": MP4,
-        "1.json": {"name": "One", "image": "1.png", "animation_url": "1.mp4"},
+        "1.json": {"name": "One", "image": "1.png", "animation_url": "1.mp4", "artist": "Zoë"},
         "2.mp4": MP4 + box(b"free"),
         "2.json": {"name": "Two", "image": "still.jpg", "external_url": "", "seller_fee_basis_points": 500},
         "still.jpg": 3,
@@ -163,6 +163,7 @@ def test_a_sugar_folder_with_a_video_is_minted_as_it_is(pipeline: Pipeline, tmp_
     kept = {key: found[3][key] for key in ("external_url", "background_color", "youtube_url")}
     assert kept == {key: files["3.json"][key] for key in kept}
     assert "external_url" not in found[2]
+    assert {document["artist"] for document in found} == {"Zoë"}  # as the one document says that says any
     assert found[1]["animation_url sha256"] == sha256(art / "1.mp4")
     assert found[2]["image_sha256"] == sha256(art / "still.jpg")
     ledger = sqlite3.connect(tmp_path / "workspace" / "ledger.sqlite")
@@ -552,6 +553,17 @@ def test_what_a_gate_would_refuse_is_a_warning(tmp_path: Path) -> None:
         "token 2, 2.png, is blank or nearly so",
         "token 4, 4.png, looks like token 1",
     ]
+
+
+def test_one_artist_is_the_collections_and_of_several_somebody_chooses(tmp_path: Path) -> None:
+    art = write(tmp_path / "art", {"1.png": 1, "1.json": {"artist": "Zoë"}, "2.png": 2, "2.json": {"artist": "Ada"}})
+    folder, heard = ImageFolder(str(art)), Heard()
+    folder.read({}, 1, heard)
+    assert folder.about().artist == "" and any("several artists (Ada, Zoë)" in notice for notice in heard.notices)
+    write(art, {"collection.json": {"artist": " Both "}})
+    about = ImageFolder(str(art)).about()
+    assert collection_settings(load_settings({}, {}, tmp_path), "Given", OWNER, about).artist == "Both"
+    assert collection_settings(load_settings({"artist": "Me"}, {}, tmp_path), "Given", OWNER, about).artist == "Me"
 
 
 def test_what_nobody_chose_is_taken_from_the_folder(tmp_path: Path) -> None:
