@@ -79,6 +79,11 @@ def know_environment(environ: Mapping[str, str]) -> None:
     know(*(value for name, value in environ.items() if _NAMES_A_SECRET.search(name)))
 
 
+def know_keys(texts: Iterable[str]) -> None:
+    """Hide whichever of these texts is a private key that was pasted where a path or a name belongs."""
+    know(*(text for text in texts if _LIKE_A_KEY.fullmatch(text)))
+
+
 def forget() -> None:
     """Know nothing, as at the start of the process."""
     global _known, _pattern

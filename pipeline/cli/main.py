@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from pipeline.base import __version__
 from pipeline.base.errors import Interrupted, PipelineError
-from pipeline.base.secrets import know_environment, shown_value
+from pipeline.base.secrets import know_environment, know_keys, shown_value
 from pipeline.base.untrusted import json_text, printable
 from pipeline.base.workspace import Workspace
 from pipeline.cli import (
@@ -107,8 +107,10 @@ def main(words: Sequence[str]) -> int:
             return 0
         ended = arguments.ended
         know_environment(os.environ)
+        know_keys(part for word in words for part in (word, word.partition("=")[2]))
         flags = {line.name: getattr(arguments, line.name, None) for line in every_setting()}
         settings = load_settings(flags, os.environ, Path.cwd())
+        know_keys(settings.text(name) for name in flags)
         call = Call(arguments, settings, Workspace(settings.folder), BY_NAME, tuple(words))
         told = call.told
         code: int = arguments.run(call)

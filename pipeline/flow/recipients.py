@@ -1,7 +1,8 @@
 """Who gets how many tokens: one address, or a file of addresses and counts.
 
-A file has a line for each recipient, `address,count`; a missing count is 1. A first line that names the columns, blank
-lines and lines that begin with # say nothing. Token ids go to the recipients in the order of the file.
+A file has a line for each recipient, `address,count`, or with the semicolons or tabs of a spreadsheet; a missing count
+is 1. A first line that names the columns, blank lines and lines that begin with # say nothing. Token ids go to the
+recipients in the order of the file.
 """
 
 from __future__ import annotations
@@ -94,19 +95,21 @@ def _content(path: Path) -> bytes:
         raise BadArgument(name="--to", value=str(path), expected=f"an address or a CSV file ({reason})") from error
 
 
-def _cells(path: Path, number: int, line: str) -> list[str]:
+def _cells(path: Path, number: int, line: str, mark: str) -> list[str]:
     try:
-        return [cell.strip() for cell in next(csv.reader([line]))]
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=mark))]
     except csv.Error as error:  # a field of more than 131,072 characters, a zero byte
         raise BadArgument(name=f"{path} line {number}", value=line[:80], expected=f"address,count ({error})") from error
 
 
 def _shares(path: Path, lines: Iterable[str]) -> Iterator[tuple[Address, int]]:
-    read_count, first = whole(1, MAX_COUNT).read, True
+    read_count, first, mark = whole(1, MAX_COUNT).read, True, ","
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        cells = _cells(path, number, line)
+        if first:  # half of Europe's spreadsheets write semicolons
+            mark = next((one for one in ",;\t" if one in line), ",")
+        cells = _cells(path, number, line, mark)
         is_heading, first = first and cells[0].lower() == "address", False
         if is_heading:
             if [cell.lower() for cell in cells] not in (["address"], ["address", "count"]):

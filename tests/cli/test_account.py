@@ -102,6 +102,12 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(pipeline: Pipelin
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_where_a_path_belongs_is_not_repeated(pipeline: Pipeline) -> None:
+    ended = pipeline("mint", "--count", "1", "--size", "16", f"--keystore={KEY}")
+    assert ended.code == 2 and "No such file" in ended.err
+    _says_no_secret(ended, KEY)
+
+
 def test_a_keystore_file_of_another_program_is_imported_with_its_password(pipeline: Pipeline, tmp_path: Path) -> None:
     source = tmp_path / "UTC--other.json"
     source.write_text(json.dumps(Account.encrypt(HexStr(KEY), PASSWORD, kdf="pbkdf2", iterations=1000)))

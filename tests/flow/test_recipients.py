@@ -34,6 +34,8 @@ def test_a_file_gives_ids_in_its_order(tmp_path: Path) -> None:
     assert list(found) == [A, A, B, A]
     assert found.count == 4 and found.addresses == [A, B]
     assert _read(tmp_path, f"\ufeff{A},1\r\n{B},1\r\n").addresses == [A, B]
+    for mark in ";\t":
+        assert list(_read(tmp_path, f"# mine, all\naddress{mark}count\n{A}{mark}2\n{B}\n")) == [A, A, B]
 
 
 def test_what_is_no_file_is_an_address(tmp_path: Path) -> None:
