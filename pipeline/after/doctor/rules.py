@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from pipeline.after.doctor.finding import Finding, State, worst
-from pipeline.after.doctor.token import File, Seen, image_data, ipfs_root, is_animated_webp
+from pipeline.after.doctor.token import File, Seen, broken_svg, image_data, ipfs_root, is_animated_webp
 from pipeline.base.errors import BadArgument
 from pipeline.base.media import BY_SUFFIX, DECODERS, MEDIA, sniffed
 from pipeline.base.pictures import BadPicture, measure
@@ -30,6 +30,7 @@ MUCH_MEDIA = 200 << 20  # bytes, advised by OpenSea; its limit is token.MOST_MED
 MOST_SECONDS = 1e11  # of a date: the year 5138, which milliseconds of today are far beyond
 ADVISED_SIDE = 3_000  # pixels, by OpenSea
 DISPLAY_TYPES = get_args(DisplayType)
+_SVG, _MEND_SVG = "image/svg+xml", "write it as XML: in an image a browser repairs nothing"
 
 _CORE = "MetaMask/core assets-controllers/src/"
 _MEDIA = "docs.opensea.io/docs/media-and-traits"
@@ -227,6 +228,8 @@ def _metamask_image(seen: Seen) -> Answer:
         return "failed", file.failure, "`pipeline verify` tells what is missing where"
     if file.kind not in SHOWN_BY_BROWSERS:
         return "failed", f"no browser shows {file.kind or 'these bytes'} as an image", "use PNG or JPEG"
+    if file.kind == _SVG and (broken := broken_svg(file.data, file.uri)):
+        return "failed", broken, _MEND_SVG
     if is_animated_webp(file.data):
         return (
             "warning",
@@ -289,7 +292,7 @@ def _opensea_chain(seen: Seen) -> Answer:
 
 def _opensea_uri(seen: Seen) -> Answer:
     scheme = seen.metadata.scheme
-    if scheme in ("ipfs", "https", "ar", "web3") or seen.metadata.uri.startswith("data:application/json"):
+    if scheme in ("ipfs", "https", "ar", "web3") or seen.metadata.uri.lower().startswith("data:application/json"):
         return "ok", f"{scheme}: is read", ""
     if scheme == "http":
         return "warning", "http: without TLS may be refused", "use ipfs:// or https://"
@@ -345,8 +348,11 @@ def _opensea_traits(seen: Seen) -> Answer:
 def _opensea_image(seen: Seen) -> Answer:
     file = seen.image
     if drawn := image_data(seen.document):
-        if sniffed(drawn.encode("utf-8", "replace")) != "image/svg+xml":
+        svg = drawn.encode("utf-8", "replace")
+        if sniffed(svg) != _SVG:
             return "failed", "image_data is no SVG", "name an image instead"
+        if broken := broken_svg(svg):
+            return "failed", broken, _MEND_SVG
         return "ok", f"an SVG in image_data, {len(drawn):,} characters", ""
     if not file.uri or not file.looked:
         return (
@@ -358,6 +364,8 @@ def _opensea_image(seen: Seen) -> Answer:
         return "failed", file.failure, "pin the image where OpenSea's gateways find it"
     if not file.kind.startswith("image/"):
         return "failed", f"{file.kind or 'these bytes'} is no image", "use PNG or JPEG"
+    if file.kind == _SVG and (broken := broken_svg(file.data, file.uri)):
+        return "failed", broken, _MEND_SVG
     width, height = _pixels(file.data)
     side = f"{width} by {height} pixels; {ADVISED_SIDE} are advised" if width else "size not told"
     found = f"{file.kind}, {len(file.data):,} bytes, {side}"

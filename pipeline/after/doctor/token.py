@@ -13,7 +13,6 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from pipeline.after.verify.walk import Content
 from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, NoSuch, PipelineError, RpcError, RpcUnavailable
-from pipeline.base.limits import DOCUMENT_BYTES
 from pipeline.base.media import sniffed
 from pipeline.base.metadata import canonical_json, check_token_metadata
 from pipeline.base.untrusted import parse_json
@@ -42,11 +41,13 @@ EVENTS = {
 }
 UNLIKELY_TOKEN = 2**256 - 1
 BROWSER_ORIGIN = "https://example.org"  # of the request that asks whether any page may read the answer
+MOST_DOCUMENT = 8 << 20  # bytes: a wallet has no limit, and a picture may stand in the document
 MOST_MEDIA = 300 << 20  # bytes: OpenSea's limit for media (docs.opensea.io/docs/media-and-traits)
 _FIELDS = frozenset(
     ("name", "description", "image", "animation_url", "external_url", "youtube_url", "background_color", "attributes")
 )
 _BASE64 = re.compile(r"; *base64$", re.IGNORECASE)
+_CUT = " (its data: URI is cut at #, which has to be written %23)"
 _NO_BREAKS = str.maketrans("", "", "\t\n\r")  # a URL's parser drops them
 REACH_S = 20.0  # nobody waits longer for a picture
 
@@ -143,7 +144,7 @@ def look(contract: Contract, token_id: int, content: Content, gateway: str | Non
         knows_unlikely_token=_asked(chain, address, "tokenURI(uint256)", word(UNLIKELY_TOKEN), "string") is not None,
         contract_uri=_asked(chain, address, "contractURI()", b"", "string"),
         minted=_minted(contract, token_id),
-        metadata=_file(content, uri or "", DOCUMENT_BYTES),
+        metadata=_file(content, uri or "", MOST_DOCUMENT),
         gateway=gateway or "",
     )
     _read_document(seen)
@@ -156,6 +157,17 @@ def look(contract: Contract, token_id: int, content: Content, gateway: str | Non
 def is_animated_webp(data: bytes) -> bool:
     """Whether a WebP has the animation flag of its VP8X chunk (Google's WebP container specification)."""
     return data[:4] == b"RIFF" and data[12:16] == b"VP8X" and len(data) > 20 and bool(data[20] & 2)
+
+
+def broken_svg(data: bytes, uri: str = "") -> str:
+    """Why no browser shows an SVG as an image; "" where one does. A page would repair it, an <img> does not."""
+    from xml.parsers import expat
+
+    try:
+        expat.ParserCreate().Parse(data, True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        return f"the SVG is not well-formed: {error}{_CUT if _is_cut(uri) else ''}"
+    return ""
 
 
 def gateway_url(gateway: str, uri: str) -> str:
@@ -259,8 +271,7 @@ def _read_document(seen: Seen) -> None:
     try:
         document = parse_json(seen.metadata.data.decode("utf-8-sig", "replace"), parse_int=_as_wallets_read)
     except ValueError as error:
-        cut = " (its data: URI is cut at #, which has to be written %23)" if _is_cut(seen.metadata.uri) else ""
-        seen.problem = f"the document is not JSON: {error}{cut}"
+        seen.problem = f"the document is not JSON: {error}{_CUT if _is_cut(seen.metadata.uri) else ''}"
         return
     if not isinstance(document, dict):
         seen.problem = "it is JSON, and no object"

@@ -206,6 +206,22 @@ def test_an_svg_in_the_document_is_opensea_s_alone(
     assert "image_data is not read" in found(findings, METAMASK, "metadata").found
 
 
+@pytest.mark.parametrize("field", ["image", "image_data"])
+def test_an_svg_that_no_browser_draws_is_told(
+    chain: Chain, odd_token: Callable[..., Address], store: CarStore, field: str
+) -> None:
+    """In a data: URI everything after # is cut, and half an SVG is none; a page's parser would forgive, an image's does not."""
+    svg = "<svg xmlns='http://www.w3.org/2000/svg'><rect fill='#f00'/></svg>"
+    head = "data:image/svg+xml;utf8," if field == "image" else ""
+    whole = svg.replace("#", "%23") if head else svg
+    for text, state in ((whole, "ok"), (svg if head else svg[:-9], "failed")):
+        image = found(
+            judged(chain, odd_token(stored(store, {"name": "One", field: head + text})), store), OPENSEA, "image"
+        )
+        assert image.state == state, image
+    assert "not well-formed" in image.found and ("%23" in image.found) == (field == "image")
+
+
 def test_a_token_that_is_not_there_is_one_sentence(
     chain: Chain, odd_token: Callable[..., Address], store: CarStore
 ) -> None:
