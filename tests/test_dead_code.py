@@ -13,8 +13,6 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ELSEWHERE = {
     "cli/main.py: _check_value",  # argparse calls it
     "pin/kubo.py: readinto",  # io does
-    "ledger/tokens.py: replan_art",  # both for `reject`, which tokens of layers do not have yet
-    "art/layers/table.py: rerolled",
 }
 
 

@@ -11,6 +11,8 @@ PipelineError                         exit 1
 │   ├── NotConfirmed
 │   ├── KeyRefused
 │   ├── KeyReused
+│   ├── Outdated                      it was made of what is no longer so
+│   ├── ReadOnly                      what is fixed by now
 │   ├── MissingExtra                  an optional package that is not installed
 │   └── BrokenPlugin                  another package's generator or pinner that cannot be used
 ├── WorkspaceError                    the folder that holds everything
@@ -167,6 +169,19 @@ class KeyReused(UsageError):
 
     sentence = "this Idempotency-Key belongs to job {job}, which was asked for something else"
     next_step = "send the request of that job again, or choose another key"
+
+
+class Outdated(UsageError):
+    """Somebody changes what is another by now."""
+
+    sentence = "{what}: it is at version {now} now, and version {seen} was seen"
+    next_step = "look at it as it is now, and do it again"
+
+
+class ReadOnly(UsageError):
+    """What cannot be changed any more."""
+
+    sentence = "{what} cannot be changed: {reason}"
 
 
 class MissingExtra(UsageError):

@@ -36,6 +36,7 @@ from pipeline.cli import (
     pins,
     proof,
     serving,
+    studio,
     training,
 )
 from pipeline.cli.call import CONTINUES, Call, described, invoked, say
@@ -46,7 +47,7 @@ SIGPIPE_EXIT = 141  # what a shell reports for a program that a closed pipe ende
 
 GROUPS = {  # by the heading of each in `--help`
     "begin and mint": (*beginning.VERBS, *minting.VERBS),
-    "pictures": (*art.VERBS, *layers.VERBS, *training.VERBS),
+    "pictures": (*art.VERBS, *layers.VERBS, *studio.VERBS, *training.VERBS),
     "the collection": (*collection.VERBS,),
     "where content is kept": (*pins.VERBS, *content.VERBS),
     "proof": (*proof.VERBS, *doctor.VERBS, *marking.VERBS),

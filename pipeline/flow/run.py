@@ -35,6 +35,7 @@ from pipeline.flow.open import Need, Step, Tools, check_receivers, needs_of, ope
 from pipeline.flow.plan import Continue, Finished, NewRun, arguments_of, enter_run
 from pipeline.flow.preview import draw_run, sheet_of_minted, sheet_of_run
 from pipeline.flow.signing import Signing
+from pipeline.flow.studio import must_be_committed
 from pipeline.ledger import NOBODY as UNDECIDED
 from pipeline.ledger import NOWHERE, Collection, Ledger, Run
 from pipeline.ledger.journal import Intent
@@ -111,6 +112,7 @@ def mint_run(
             if stop_after_generate:
                 sheets = draw_run(request.source, work)
                 return Outcome(run, work.collection, fresh=True, waits=True, sheets=tuple(sheets))
+            must_be_committed(ledger, run)
             seconds = _walk(step.request.config, request.source, work, tools)
         ledger.runs.finish(run.id)
         ledger.backup(workspace.backup("after"))

@@ -89,7 +89,7 @@ def _is_wanted(ledger: Ledger, collection: int) -> bool:
 
 def _remove_collection(ledger: Ledger, collection: int) -> None:
     ledger.journal.let_go(ledger.journal.makers(collection, "reverted", "lost"))
-    for table in ("transfer", "scanned"):
+    for table in ("transfer", "scanned", "edit"):
         ledger.execute(f"DELETE FROM {table} WHERE collection = ?", (collection,))
     ledger.execute("DELETE FROM collection WHERE id = ?", (collection,))
     ledger.log("collection.abandoned", str(collection))

@@ -9,6 +9,7 @@ from pipeline.ledger.batches import Batches
 from pipeline.ledger.catalogue import Catalogue
 from pipeline.ledger.collections import Collections
 from pipeline.ledger.database import Database
+from pipeline.ledger.edits import Edits
 from pipeline.ledger.jobs import Jobs
 from pipeline.ledger.journal import Journal
 from pipeline.ledger.owners import Owners
@@ -41,6 +42,7 @@ class Ledger(Database):
         self.catalogue = Catalogue(self)
         self.jobs = Jobs(self)
         self.access = Access(self)
+        self.edits = Edits(self)
 
     def __enter__(self) -> Ledger:
         return self

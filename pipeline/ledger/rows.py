@@ -231,6 +231,19 @@ class Token:
         return str(IpfsUri(self.images_root, f"{self.token_id}{self.suffix}")) if self.images_root else None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a token's picture stands, in few words: there may be many."""
+
+    token_id: int
+    seed: int
+    attempt: int
+    plan: str  # what the art source planned, in words of its own
+    is_open: bool  # not pinned yet: it may still become another
+    image_sha256: bytes | None  # of what was drawn
+    suffix: str
+
+
 def address_or_none(value: str | None) -> Address | None:
     return Address(value) if value else None
 

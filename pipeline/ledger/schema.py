@@ -315,6 +315,17 @@ ALTER TABLE collection ADD COLUMN statement TEXT NOT NULL DEFAULT '';
 ALTER TABLE collection ADD COLUMN licence   TEXT NOT NULL DEFAULT '';  -- SPDX expression, or a page's address
 """
 
+V10 = """  -- what people stage in the studio, over plans that nobody has pinned yet
+CREATE TABLE edit (
+    collection INTEGER NOT NULL REFERENCES collection (id),
+    version    INTEGER NOT NULL CHECK (version >= 1),  -- of the collection's staged state: it only ever grows
+    time       REAL NOT NULL,
+    author     TEXT NOT NULL,
+    data       TEXT NOT NULL,            -- canonical JSON: what is other than it was
+    PRIMARY KEY (collection, version)
+);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     V1,
     V2,
@@ -325,4 +336,5 @@ MIGRATIONS: tuple[str, ...] = (
     V7,
     V8,
     V9,
+    V10,
 )  # index + 1 = the schema version that the script leads to

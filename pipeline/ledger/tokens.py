@@ -11,7 +11,7 @@ from pipeline.base.errors import ConstraintBroken
 from pipeline.base.records import Address, Animation, Artwork, BatchPlan, Found, TokenSpec, TokenWords
 from pipeline.base.seeds import token_seed
 from pipeline.ledger.database import Database, Row, canonical_json
-from pipeline.ledger.rows import NOBODY, Token, attributes_of, cid_or_none, parsed
+from pipeline.ledger.rows import NOBODY, Standing, Token, attributes_of, cid_or_none, parsed
 
 PAGE = 1000  # tokens of one query: memory does not grow with their number
 
@@ -111,6 +111,22 @@ class Tokens:
             "SELECT plan FROM art WHERE collection = ? AND plan <> '' ORDER BY token_id", (collection,)
         )
         return [row["plan"] for row in rows]
+
+    def standing(self, collection: int) -> list[Standing]:
+        """Every token of the collection, in order, as far as its picture is concerned."""
+        rows = self._db.rows(
+            "SELECT t.token_id, t.seed, t.attempt, t.image_sha256, b.state AS batch_state,"
+            " COALESCE(a.plan, '') AS plan, COALESCE(f.suffix, a.suffix, '.png') AS suffix"
+            f" FROM token t JOIN batch b ON b.id = t.batch {BESIDE} WHERE t.collection = ? ORDER BY t.token_id",
+            (collection,),
+        )
+        return [
+            Standing(
+                *(row["token_id"], row["seed"], row["attempt"], row["plan"], row["batch_state"] == "planned"),
+                *(row["image_sha256"], row["suffix"]),
+            )
+            for row in rows
+        ]
 
     def kept(self, collection: int) -> dict[int, int]:
         """The seeds of the collection's tokens that were pinned, and so seen and not rejected, by token id."""

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from pipeline.base.errors import KeyReused, NoSuch, PipelineError, UsageError
+from pipeline.base.errors import KeyReused, NoSuch, Outdated, PipelineError, ReadOnly, UsageError
 from pipeline.base.secrets import redacted
 from pipeline.serve.documents import Problem
 from pipeline.serve.door import Refused
@@ -62,8 +62,10 @@ def tell_problems(app: FastAPI, *, public: bool = False) -> None:
 
 def status_of(error: PipelineError) -> int:
     """The HTTP status of an error."""
-    if isinstance(error, KeyReused):
+    if isinstance(error, KeyReused | ReadOnly):
         return 409
+    if isinstance(error, Outdated):
+        return 412
     if isinstance(error, NoSuch):
         return 404
     if isinstance(error, UsageError):

@@ -63,6 +63,7 @@ RUNS = {
     "pipeline mint --count 50 --dry-run": ("empty", ""),
     "pipeline mint --count 50 --stop-after generate": ("drawn", "pipeline mint --count 12 --stop-after generate"),
     "pipeline reject 7 12": ("rejected", ""),
+    "pipeline studio status": ("rejected", ""),
     "pipeline check --layers FOLDER": ("layers", "pipeline check --layers my-layers --count 4"),
     "pipeline layers counts FOLDER": ("layers", "pipeline layers counts my-layers --count 4"),
     "pipeline mint --layers FOLDER": ("layers", "pipeline mint --layers my-layers --count 4 --new"),

@@ -61,7 +61,7 @@ class Problem:
         return [number for number, column in enumerate(self.columns) if column.tells]
 
 
-def solve(problem: Problem, seed: int, fixed: Table | None = None) -> Table:
+def solve(problem: Problem, seed: int, fixed: Table | None = None, rounds: int = ROUNDS) -> Table:
     """The table, rows in random order. Cells of `fixed` that are not FREE stay as they are; counts include them.
 
     Raises Impossible with the proof, or Unsolved where neither a table nor a proof was found.
@@ -69,7 +69,7 @@ def solve(problem: Problem, seed: int, fixed: Table | None = None) -> Table:
     must_be_possible(problem.columns, problem.clauses, len(problem.taken))
     if fixed is None and (table := _enumerated(problem, seed)) is not None:
         return table
-    return _Search(problem, seed, fixed).table()
+    return _Search(problem, seed, fixed).table(rounds)
 
 
 class _Chance:
@@ -158,6 +158,26 @@ class _Names:
         return joined
 
 
+def fitting(problem: Problem, rows: Table, candidates: Table) -> Flags:
+    """Which candidates break no rule, and agree neither with one of these rows nor with one that somebody has."""
+    names = _Names(problem)
+    there = np.sort(np.concatenate([names.of(rows), names.taken]))
+    fits = ~_among(names.of(candidates), there)
+    fits &= _Rules(problem.columns, problem.clauses).broken(candidates) == 0
+    return fits
+
+
+def repeating(problem: Problem, rows: Table) -> Flags:
+    """Which rows agree with one before them, or with one that somebody has."""
+    names = _Names(problem)
+    keys = names.of(rows)
+    order = np.argsort(keys, kind="stable")
+    again = np.zeros(len(rows), np.bool_)
+    again[order[1:]] = keys[order[1:]] == keys[order[:-1]]
+    again |= _among(keys, names.taken)
+    return again
+
+
 def _wide(name: str, count: int) -> Keys:
     return words(0, f"layers/{name}", 2 * count).view("<u8").astype(np.uint64)
 
@@ -197,16 +217,16 @@ class _Search:
             )
         cells[cells == FREE] = self._chance.shuffled(np.repeat(np.arange(len(left), dtype=np.int32), left))
 
-    def table(self) -> Table:
+    def table(self, rounds: int = ROUNDS) -> Table:
         best, since = len(self._rows) + 1, 0
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             repeated, ordered = self._repeated()
             wrong = np.flatnonzero((self._broken > 0) | repeated)
             if not len(wrong):
                 return self._rows
             best, since = (len(wrong), 0) if len(wrong) < best else (best, since + 1)
             self._exchange(wrong, repeated, ordered, is_stuck=since > STUCK and since % 4 == 0)
-        raise self._unsolved(wrong, repeated)
+        raise self._unsolved(wrong, repeated, rounds)
 
     def _repeated(self) -> tuple[Flags, Keys]:
         """Rows that repeat an earlier one, or one that somebody has; and all names in order."""
@@ -278,12 +298,12 @@ class _Search:
         self._broken[changed] = self._rules.broken(self._rows[changed])
         self._keys[changed] = self._names.of(self._rows[changed])
 
-    def _unsolved(self, wrong: NDArray[np.int64], repeated: Flags) -> Unsolved:
+    def _unsolved(self, wrong: NDArray[np.int64], repeated: Flags, rounds: int) -> Unsolved:
         breaking = int((self._broken > 0).sum())
         told = "break a rule" if breaking else "repeat another token"
         if breaking and repeated.any():
             told = f"break a rule or repeat another token ({breaking:,} of them break one)"
-        return Unsolved(tokens=len(self._rows), rounds=ROUNDS, left=len(wrong), told=told)
+        return Unsolved(tokens=len(self._rows), rounds=rounds, left=len(wrong), told=told)
 
 
 # ── where most combinations are wanted ───────────────────────────────────────────────────────────────────────

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageColor
 
+from pipeline.art.arrangement import Table
 from pipeline.art.cover import Cover
 from pipeline.art.draw import Drawing, phash
 from pipeline.art.draw.encode import encode_png, encoder_id
+from pipeline.art.layers.arrangement import LayeredArrangement
 from pipeline.art.layers.compositor import Compositor, Sheet, Stroke
 from pipeline.art.layers.design import Design, form_of, read_design
 from pipeline.art.layers.form import BLENDS, Writing
@@ -35,6 +37,7 @@ from pipeline.art.layers.table import (
     files_of,
     known_count,
     name_of,
+    named_in,
     planned,
     row_from,
     row_text,
@@ -85,7 +88,7 @@ class Layered:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._path = Path(settings.art.layers).resolve()
-        self._size: tuple[int, int] | None = None
+        self._rows_read = dict[str, Row]()  # by their text: the studio asks for the same ones again and again
 
     @cached_property
     def _design(self) -> Design:
@@ -205,8 +208,8 @@ class Layered:
 
     def disliked(self) -> str:
         return (
-            "a combination that you do not like is ruled out by a rule, or by counts, in layers.toml: "
-            "`abandon` lets go of this run, and the same command plans it anew."
+            "`studio reroll` gives a token another combination and `studio commit` paints it; one that shall never come is "
+            "ruled out in layers.toml: `abandon` lets go of this run, and the same command plans it anew."
         )
 
     def must_redraw(self, token_ids: Sequence[int], work: Work) -> None:
@@ -214,8 +217,43 @@ class Layered:
             name="token id",
             value=token_ids[0],
             expected="nothing: tokens of layers are planned together, so that counts and rules hold for all of them",
-            hint="change counts or rules in layers.toml, `pipeline abandon` the run, and give the same command again",
+            hint=f"`pipeline studio reroll {token_ids[0]}` gives it another combination, `pipeline studio commit` paints it",
         )
+
+    def arrangement(self, table: Table) -> LayeredArrangement:
+        """The table as it is now, to be changed before it is pinned."""
+        rows, taken = dict[int, Row](), list(self._taken)
+        for token_id, text in table.plans.items():
+            try:
+                rows[token_id] = self._row_of(text)
+            except BadArgument:
+                if token_id in table.movable:
+                    raise
+                taken.append(named_in(text))  # what is minted stays what it is, whatever became of its pictures
+        painter = self._to_look_at
+        return LayeredArrangement(
+            *(self._design, table, rows, taken, self._holds),
+            lambda row, seed: painter.pixels(row, seed)[0],
+            self._must_loop,
+        )
+
+    @cached_property
+    def _taken(self) -> list[dict[str, str]]:
+        return combinations_of(self._design)
+
+    @cached_property
+    def _to_look_at(self) -> Painter:
+        return Painter.of(self._design, self._pictures, self._settings.art.encoder)
+
+    def _row_of(self, text: str) -> Row:
+        if text not in self._rows_read:
+            self._rows_read[text] = row_from(self._design, text, self._holds)
+        return self._rows_read[text]
+
+    def _must_loop(self, rows: Sequence[Row]) -> None:
+        files = {file for row in rows for file in files_of(self._design, row)}
+        width, height = self._to_look_at.size
+        _must_loop(self._design, rows, {file: self._pictures.seen(file) for file in sorted(files)}, width * height)
 
     def redrawer(self, device: str, threads: int | None) -> Redrawer:
         if not self._settings.art.layers:

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.art.arrangement import Counted
 from pipeline.art.layers.counts import largest_remainder, shared_beyond
 from pipeline.art.layers.design import Design, Kind, Layer
 from pipeline.art.layers.form import FORM_NAME
 from pipeline.art.layers.proof import Clause, Column
 from pipeline.art.layers.rules import check_rules, clauses_of
-from pipeline.art.layers.solver import FREE, Problem, Table, solve
+from pipeline.art.layers.solver import FREE, ROUNDS, Problem, Table, solve
 from pipeline.art.layers.toml import refused
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import read_regular
@@ -46,17 +47,6 @@ class Row:
     values: tuple[int, ...] = ()
     single: int | None = None
     number: int | None = None  # in its name, where that is not the token id
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """How often a value is wanted among tokens, and how often it is there."""
-
-    kind: str
-    layer: str
-    value: str
-    wanted: int
-    there: int
 
 
 def known_count(design: Design) -> int | None:
@@ -126,7 +116,12 @@ def solved(
 
 
 def rerolled(
-    design: Design, rows: Sequence[Row], loose: Mapping[int, Collection[str]], seed: int, taken: Sequence[Names] = ()
+    design: Design,
+    rows: Sequence[Row],
+    loose: Mapping[int, Collection[str]],
+    seed: int,
+    taken: Sequence[Names] = (),
+    rounds: int = ROUNDS,
 ) -> list[Row]:
     """The rows with other values in cells that are loose: by the place of a row, the layers of which it may get another.
 
@@ -152,7 +147,7 @@ def rerolled(
         for at, place in enumerate(places):
             fixed[at, [layer.name in loose.get(place, ()) for layer in kind.layers]] = FREE
         others = [row for names in taken if (row := _row_of(kind.layers, names)) is not None]
-        found = solve(Problem(tuple(columns), clauses_of(design, kind), others), seed + number, fixed)
+        found = solve(Problem(tuple(columns), clauses_of(design, kind), others), seed + number, fixed, rounds)
         for at, place in enumerate(places):
             changed[place] = replace(rows[place], values=tuple(map(int, found[at])))
     return changed
@@ -308,6 +303,16 @@ def _row_of(layers: Sequence[Layer], names: Names) -> tuple[int, ...] | None:
         return None
     found = [layer.number(names[layer.name]) for layer in telling]
     return tuple(number for number in found if number is not None) if None not in found else None
+
+
+def named_in(text: str) -> dict[str, str]:
+    """The names of a token's values, by layer, as they were written down."""
+    return dict(_names(_parsed(text)))
+
+
+def names_of(design: Design, row: Row) -> dict[str, str]:
+    """The names of a composed token's values, by layer."""
+    return _named(design.kinds[row.kind], row.values)
 
 
 def _named(kind: Kind, values: Sequence[int]) -> dict[str, str]:
