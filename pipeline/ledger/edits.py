@@ -6,7 +6,6 @@ seen is known to have seen it all, or to be late.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 from pipeline.base.crash import crash_point
 from pipeline.ledger.database import Database, canonical_json
+from pipeline.ledger.rows import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Edits:
             "SELECT version, time, author, data FROM edit WHERE collection = ? AND version > ? ORDER BY version",
             (collection, after),
         )
-        return [Edit(row["version"], row["time"], row["author"], json.loads(row["data"])) for row in rows]
+        return [Edit(row["version"], row["time"], row["author"], parsed(row["data"], _data)) for row in rows]
 
     def version(self, collection: int) -> int:
         """That of the last edit; 0 where there was none."""
@@ -69,3 +69,9 @@ class Edits:
             )
             self._db.log("studio.committed", str(collection), version=last, author=author)
         return last + 1
+
+
+def _data(read: Any) -> Mapping[str, Any]:
+    if not (isinstance(read, dict) and isinstance(read["kind"], str) and isinstance(read["run"], int)):
+        raise ValueError("an edit says its kind and its run")
+    return read
