@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -20,22 +22,44 @@ from pipeline.base.errors import WorkspaceUnwritable
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Give a writable file that appears at `path`, synced, when the block ends well, and vanishes when it does not.
 
-    Raises WorkspaceUnwritable for a full disk, a read-only folder and the like.
+    What a killed process left of the same file is written over. Raises WorkspaceUnwritable for a full disk, a read-only
+    folder and the like.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        partial, handle = _partial(path)
+        with os.fdopen(handle, "w+b") as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(partial, path)
+            except BaseException:
+                with suppress(OSError):  # what went wrong above is what counts
+                    partial.unlink()  # while the lock is held: later it may be somebody else's
+                raise
         sync_folder(path.parent)
     except OSError as error:
         raise WorkspaceUnwritable(path=path, reason=error.strerror or str(error)) from error
-    finally:
-        with suppress(OSError):  # what went wrong above is what counts
-            partial.unlink()
+
+
+def _partial(path: Path) -> tuple[Path, int]:
+    """An empty file beside `path`, and its handle. Its name is always the same, so that no killed process's is left,
+    unless somebody who lives writes the same file at this moment: the lock on it tells, and goes with its process.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    usual = path.with_name(f".{path.name}.partial")
+    handle = os.open(usual, flags, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), os.stat(usual)):  # or it became the whole file just now
+            os.ftruncate(handle, 0)
+            return usual, handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(handle)
+    other = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    return other, os.open(other, flags | os.O_TRUNC, 0o666)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
-from pipeline.base.files import folder_name, read_regular
+from pipeline.base.files import folder_name, read_regular, whole_file, write_whole
 from pipeline.base.workspace import Workspace
 
 
@@ -46,3 +49,26 @@ def test_a_collection_of_any_name_is_exported_below_its_workspace(name: str, tmp
 def test_plain_names_are_kept_and_different_names_never_meet() -> None:
     assert folder_name("Lino") == "Lino" and folder_name("Zoë's cats #2") != folder_name("Zoë's cats 2")
     assert folder_name("a/b") != folder_name("ab") != folder_name("a:b")
+
+
+def test_what_a_killed_process_left_of_a_file_is_written_over(tmp_path: Path) -> None:
+    killed = f"""
+import os, signal
+from pathlib import Path
+from pipeline.base.files import whole_file
+with whole_file(Path({str(tmp_path / "x")!r})) as file:
+    file.write(bytes(100_000))
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", killed], cwd=REPOSITORY, timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == [".x.partial"]
+    write_whole(tmp_path / "x", b"whole")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x", b"whole")]
+
+
+def test_two_who_write_one_file_at_once_leave_one_of_both(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "x") as one, whole_file(tmp_path / "x") as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x", b"one")]
