@@ -130,7 +130,7 @@ def test_own_modules_are_imported_at_the_top_but_for_the_doors() -> None:
 
 # Where a file is opened otherwise than by `base.files`, which takes plain files alone, up to a limit: by module and call.
 PLAIN = {
-    "base.files": {"partial.open": "ours, to be written", "os.open": "the door itself, and folders to be synced"},
+    "base.files": {"os.open": "the door itself, what is being written, folders to be synced"},
     "base.workspace": {"os.open": "the lock, read and written: a pipe would not be waited for"},
     "base.pictures": {"Image.open": "bytes in memory"},
     "art.draw.encode": {"Image.open": "bytes in memory"},
