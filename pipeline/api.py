@@ -209,7 +209,7 @@ def train(
 
 
 def _workspace(settings: Settings) -> Workspace:
-    return Workspace(settings.folder)
+    return Workspace(settings.folder, settings.here.ledger)
 
 
 def _name(settings: Settings) -> str | None:

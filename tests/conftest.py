@@ -19,6 +19,7 @@ from pipeline.base.secrets import forget
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from postgres import Postgres
 
 settings.register_profile("unhurried", deadline=None)  # how long an example takes says nothing on a busy machine
 settings.load_profile("unhurried")
@@ -39,7 +40,19 @@ QUICK = (
     *("serve/gallery/test_index.py", "settings", "test_dead_code.py", "test_docs.py", "test_house.py", "test_locks.py"),
 )
 # Fixtures that start a program.
-SLOW_PARTS = {"javascript", "pipeline", "chain", "minted", "browser", "kubo", "kubo_binary", "repos", "oracle", "anvil"}
+SLOW_PARTS = {
+    "javascript",
+    "pipeline",
+    "chain",
+    "minted",
+    "browser",
+    "kubo",
+    "kubo_binary",
+    "repos",
+    "oracle",
+    "anvil",
+    "postgres",
+}
 LONG = {  # tests of those files that take longer than all the others beside them
     "test_a_million_lines_are_read",
     "test_a_storm_of_429_is_got_through_with_few_requests",
@@ -81,6 +94,15 @@ def forgotten_secrets() -> Iterator[None]:
     """What one test hid is no secret of the next: a password that is a common word would be missing in what that one reads."""
     yield
     forget()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server, of this test process alone."""
+    from postgres import postgres_server
+
+    with postgres_server() as server:
+        yield server
 
 
 @dataclass(frozen=True)

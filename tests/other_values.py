@@ -2,6 +2,7 @@
 
 OTHER = {
     "workspace": "elsewhere",
+    "ledger": "postgresql://minter@db.example.org/art",
     "name": "Night Linos",
     "symbol": "NITE",
     "description": "Two\nlines",

@@ -202,7 +202,7 @@ def _sides(height: int, width: int) -> list[int]:
 
 
 def _collections(workspace: Workspace) -> list[Collection]:
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         return []
     with Ledger(workspace.ledger, readonly=True) as ledger:
         return ledger.collections.all()

@@ -7,7 +7,6 @@ metadata names a generator was drawn; any other token's image existed before.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Collection as Group
@@ -30,10 +29,11 @@ from pipeline.base.media import IMAGES, MOVING
 from pipeline.base.metadata import check_collection_metadata, check_token_metadata
 from pipeline.base.observer import Observer
 from pipeline.base.records import Address, Animation, Artwork, Attribute, Pin, TokenWords
-from pipeline.base.workspace import Workspace
+from pipeline.base.workspace import Server, Workspace
 from pipeline.flow.connection import chain_url, kind_here, reach
 from pipeline.flow.plan import arguments_of
 from pipeline.ledger import Collection, Ledger, NewCollection, RunPlan
+from pipeline.ledger.copy import copy_ledger
 from pipeline.ledger.journal import MinedIn
 from pipeline.ledger.rebuild import write_batch, write_collection, write_run
 from pipeline.mint.collection import Collection as Contract
@@ -144,6 +144,15 @@ def _must_be_ours(chain: Chain, address: Address) -> None:
 
 def _must_be_absent(workspace: Workspace) -> None:
     """A ledger that is there is never touched; a log without its ledger would be read into the new one."""
+    if isinstance(workspace.ledger, Server):
+        if Ledger.exists(workspace.ledger):
+            raise BadArgument(
+                name="--ledger",
+                value=str(workspace.ledger),
+                expected="a database without a ledger",
+                hint="repair never overwrites a ledger: drop its tables first, or give another database",
+            )
+        return
     for suffix in ("", "-wal", "-shm"):
         path = Path(f"{workspace.ledger}{suffix}")
         if path.exists():
@@ -163,7 +172,13 @@ def _fresh_ledger(workspace: Workspace) -> Iterator[Ledger]:
         Path(f"{partial}{suffix}").unlink(missing_ok=True)
     with Ledger(partial) as ledger:
         yield ledger
-    os.rename(partial, workspace.ledger)
+        if isinstance(workspace.ledger, Server):
+            with Ledger(workspace.ledger) as target:
+                copy_ledger(ledger, target)
+    if isinstance(workspace.ledger, Server):
+        partial.unlink()
+        return
+    partial.rename(workspace.ledger)
     sync_folder(workspace.folder)
 
 

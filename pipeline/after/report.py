@@ -137,7 +137,7 @@ def reading(workspace: Workspace, name: str | None) -> Iterator[tuple[Ledger, Co
 
     Raises UsageError where there is none, BadArgument for a name that none has, with what there is.
     """
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         raise _empty(workspace)
     with Ledger(workspace.ledger, readonly=True) as ledger:
         collections = ledger.collections.all()
@@ -237,7 +237,7 @@ def when(seconds: float) -> str:
 
 def status_report(workspace: Workspace, config: Settings) -> Status:
     """How far each collection is, and the command that finishes what was interrupted."""
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         return Status((), None)
     _look_again(workspace, config)
     with Ledger(workspace.ledger, readonly=True) as ledger:

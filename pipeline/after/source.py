@@ -94,7 +94,7 @@ def _deployed(config: Settings, workspace: Workspace, name: str | None) -> _Depl
 def _collection(workspace: Workspace, name: str | None) -> Collection | None:
     """The named collection, or the last; None in a workspace without any."""
     if name is None:
-        if not workspace.ledger.exists():
+        if not Ledger.exists(workspace.ledger):
             return None
         with Ledger(workspace.ledger, readonly=True) as ledger:
             if not ledger.collections.all():

@@ -19,6 +19,8 @@ PipelineError                         exit 1
 │   ├── WorkspaceLocked               retryable
 │   ├── WorkspaceUnwritable
 │   ├── NewerSchema
+│   ├── LedgerRefused                 a database that does not serve as it is
+│   ├── LedgerUnreachable             retryable
 │   ├── ConstraintBroken              what the ledger's tables never take
 │   └── Corrupt                       bytes that no longer hash to what was recorded
 ├── GenerationError                   models, weights, devices, images
@@ -226,6 +228,24 @@ class NewerSchema(WorkspaceError):
 
     sentence = "{path} has ledger schema {found}; this version knows {known}"
     next_step = "install the newer version that wrote it"
+
+
+class LedgerRefused(WorkspaceError):
+    """A database cannot keep the ledger: its version, its rights, its address, or what stands in between."""
+
+    sentence = "{place} cannot keep the ledger: {reason}"
+    next_step = "see that --ledger says the right server, database and role; the password comes from PIPELINE_POSTGRES_PASSWORD or PGPASSFILE"
+
+
+class LedgerUnreachable(WorkspaceError):
+    """The ledger's server does not answer, or the connection to it was lost; what was committed is there."""
+
+    retryable = True
+    proves_nothing = True
+    sentence = "the ledger at {place} is out of reach: {reason}"
+    next_step = (
+        "see that the server runs and that --ledger says its address, then give the same command again: it continues"
+    )
 
 
 class ConstraintBroken(WorkspaceError):

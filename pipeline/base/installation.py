@@ -17,6 +17,7 @@ EXTRAS = {
     "compile": "compiling the contract",
     "fast": "the encoder fpng",
     "plot": "a plot",
+    "postgres": "a ledger at a PostgreSQL server",
     "s3": "pinning at S3-style services",
     "serve": "serving over HTTP",
     "terminal": "pictures and completion in a terminal",

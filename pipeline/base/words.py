@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pipeline.base.limits import MAX_URL
 from pipeline.base.records import Address
@@ -114,6 +114,32 @@ def web_url(text: str) -> str:
         raise Expected("an http:// or https:// address") from None
     if parts.scheme not in ("http", "https") or not host:
         raise Expected("an http:// or https:// address")
+    return text
+
+
+_OF_A_DATABASE = frozenset(
+    {"host", "port", "user", "dbname", "sslmode", "sslrootcert", "sslcert", "sslkey", "options", "target_session_attrs"}
+)
+
+
+def database_url(text: str) -> str:
+    """The address of a PostgreSQL database; its password comes from elsewhere. Raises Expected."""
+    form = "postgresql://USER@HOST:PORT/DATABASE"
+    try:
+        parts = urlsplit(text)
+        password, _ = parts.password, parts.port
+        asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:
+        raise Expected(form) from None
+    if parts.scheme not in ("postgresql", "postgres") or not text.startswith(f"{parts.scheme}://"):
+        raise Expected(form)
+    names = [name for name, _ in asked]
+    if password or "password" in names:
+        raise Expected(f"{form} without a password: PIPELINE_POSTGRES_PASSWORD holds it, or the file of PGPASSFILE")
+    if unknown := sorted(set(names) - _OF_A_DATABASE):
+        raise Expected(f"{form}, behind it of libpq's words only {', '.join(sorted(_OF_A_DATABASE))}; not {unknown[0]}")
+    if parts.path.strip("/") == "" and "dbname" not in names:
+        raise Expected(f"{form}; it names no database")
     return text
 
 

@@ -20,20 +20,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline.base.errors import WorkspaceLocked, WorkspaceUnwritable
 from pipeline.base.files import folder_name
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A PostgreSQL database that keeps a ledger. A password is no part of its address."""
+
+    url: str
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
-    """Paths in one workspace; nothing is created by naming them."""
+    """Paths in one workspace; nothing is created by naming them. `server` is the ledger's, where it is no file here."""
 
     folder: Path
+    server: str = ""
 
     @property
-    def ledger(self) -> Path:
-        return self.folder / "ledger.sqlite"
+    def ledger(self) -> Path | Server:
+        return Server(self.server) if self.server else self.folder / "ledger.sqlite"
 
     @property
     def cars(self) -> Path:

@@ -30,6 +30,7 @@ from pipeline.cli import (
     content,
     doctor,
     installation,
+    keeping,
     layers,
     marking,
     minting,
@@ -52,7 +53,7 @@ GROUPS = {  # by the heading of each in `--help`
     "where content is kept": (*pins.VERBS, *content.VERBS),
     "proof": (*proof.VERBS, *doctor.VERBS, *marking.VERBS),
     "the service": (*serving.VERBS,),
-    "this installation": (*installation.VERBS, *completion.VERBS),
+    "this installation": (*keeping.VERBS, *installation.VERBS, *completion.VERBS),
 }
 VERBS = tuple(verb for group in GROUPS.values() for verb in group)
 BY_NAME = {verb.name: verb for verb in VERBS}
@@ -112,7 +113,7 @@ def main(words: Sequence[str]) -> int:
         flags = {line.name: getattr(arguments, line.name, None) for line in every_setting()}
         settings = load_settings(flags, os.environ, Path.cwd())
         know_keys(settings.text(name) for name in flags)
-        call = Call(arguments, settings, Workspace(settings.folder), BY_NAME, tuple(words))
+        call = Call(arguments, settings, Workspace(settings.folder, settings.here.ledger), BY_NAME, tuple(words))
         told = call.told
         code: int = arguments.run(call)
         sys.stdout.flush()

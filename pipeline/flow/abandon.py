@@ -68,7 +68,7 @@ def abandon(
     come back. Raises BadArgument where it is not clear which run is meant, RpcUnavailable where something may be in flight
     and the node cannot be asked, and what `Sender.withdraw` raises: nothing is let go of then.
     """
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         return None
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check()
@@ -76,6 +76,7 @@ def abandon(
         if run is None:
             _sweep(workspace, ledger)
             return None
+        ledger.hold(f"run {run.id}")
         collection = ledger.collections.get(run.collection)
         ledger.backup(workspace.backup("before"))
         withdrawn = _settled(workspace, config, ledger, run, collection, observer, person, chain_is_gone)

@@ -203,7 +203,7 @@ def _alternatives(job: _Job, total: int, price: int) -> Iterator[Alternative]:
 
 def _ledger(workspace: Workspace, folder: Path) -> Ledger:
     """The workspace's ledger, only to be read; an empty one of our own where there is none yet."""
-    if workspace.ledger.exists():
+    if Ledger.exists(workspace.ledger):
         return Ledger(workspace.ledger, readonly=True)
     return Ledger(folder / "ledger.sqlite")
 

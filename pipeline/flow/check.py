@@ -90,7 +90,7 @@ class _Earlier:
 
 
 def _earlier(config: Settings, workspace: Workspace) -> _Earlier:
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         raise nothing_to_add_to()
     with Ledger(workspace.ledger, readonly=True) as ledger:
         known = wanted_collection(ledger, config, more=True)

@@ -53,7 +53,7 @@ def wish_of(
             reason="--more and --new contradict each other: one adds to a collection, the other begins one",
             hint="leave one of them out",
         )
-    if not workspace.ledger.exists() or new:
+    if not Ledger.exists(workspace.ledger) or new:
         return Wish(settings, total if count is None else count, more)
     with Ledger(workspace.ledger, readonly=True) as ledger:
         wish = Wish(settings, count, more) if total is None else _with_total(ledger, settings, total, more=more)

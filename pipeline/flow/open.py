@@ -158,7 +158,7 @@ def read_request(config: Settings, count: int | None, workspace: Workspace) -> R
 
 
 def _waiting(workspace: Workspace) -> list[Run]:
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         return []
     with Ledger(workspace.ledger, readonly=True) as ledger:
         return ledger.runs.all_unfinished()

@@ -335,7 +335,7 @@ class Standing:
 
 def what_stands(workspace: Workspace) -> Standing:
     """Look at a workspace without its lock; one that is not there yet is empty."""
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         return Standing(0, None, False)
     with Ledger(workspace.ledger, readonly=True) as ledger:
         return Standing(len(ledger.collections.all()), ledger.runs.unfinished(), workspace.is_locked())

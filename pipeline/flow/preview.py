@@ -179,7 +179,7 @@ def reject(workspace: Workspace, token_ids: Sequence[int], observer: Observer) -
     All of them or none. Raises BadArgument where there is no unfinished run, and for a token that is not drawn, or
     pinned or minted already.
     """
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         raise _nothing_to_reject(workspace)
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         ledger.check()
@@ -242,8 +242,8 @@ def _as_its_run(config: Settings, seed: int) -> Settings:
 
     A composed collection decides once what its tokens share; a token's seed alone does not tell it.
     """
-    workspace = Workspace(config.folder)
-    if config.given("model") or config.given("voice") or not workspace.ledger.exists():
+    workspace = Workspace(config.folder, config.here.ledger)
+    if config.given("model") or config.given("voice") or not Ledger.exists(workspace.ledger):
         return config
     with Ledger(workspace.ledger, readonly=True) as ledger:
         run = ledger.runs.with_seed(seed)

@@ -108,6 +108,7 @@ def mint_run(
         needs = needs_of(step, ledger, draws_only=stop_after_generate)
         with opened(step, needs, ledger, workspace, observer, person) as tools:
             run = _planned(step, needs, ledger, tools, observer)
+            ledger.hold(f"run {run.id}")  # of a ledger that several machines share
             work = Work(run, ledger, workspace, observer)
             if stop_after_generate:
                 sheets = draw_run(request.source, work)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import Corrupt
+from pipeline.base.workspace import Server
 
 NO_EVENT = bytes(32)  # what the first event calls its predecessor
 
@@ -25,15 +26,21 @@ class Row(Protocol):
 
     def __getitem__(self, column: str, /) -> Any: ...
 
+    def keys(self) -> Iterable[str]: ...
+
 
 class Engine(Protocol):
-    """One connection to one database. Its errors are ours: Corrupt, WorkspaceUnwritable, ConstraintBroken, NewerSchema.
+    """One connection to one database. Its errors are ours: Corrupt, WorkspaceUnwritable, ConstraintBroken, NewerSchema,
+    and of a server LedgerRefused and LedgerUnreachable.
 
     SQL comes in the subset that all engines understand, with `?` for a parameter.
     """
 
     def begin(self) -> None:
         """Begin to write; waits for another writer, and keeps others out until the end."""
+
+    def begin_reading(self) -> None:
+        """Begin to read: until the end everything is as it was at one moment."""
 
     def commit(self) -> None: ...
 
@@ -51,7 +58,28 @@ class Engine(Protocol):
     def problem(self) -> str | None:
         """What is wrong with the database's own structure, if something is."""
 
-    def backup(self, target: Path) -> None: ...
+    def stamp(self) -> tuple[int, ...]:
+        """What changes with every commit of anybody."""
+
+    def hold(self, what: str) -> None:
+        """Be the one process that does a thing, until `release` or the end of the connection. Twice equals once.
+
+        Raises WorkspaceLocked where another process is it.
+        """
+
+    def release(self, what: str) -> None: ...
+
+    def check_holds(self) -> None:
+        """Raise LedgerUnreachable unless everything that is held is held still: to be asked before anything is sent."""
+
+    def go_on_counting(self) -> None:
+        """After rows came with their keys: new ones go on behind the highest; inside a transaction."""
+
+    def retire(self, target: Path) -> None:
+        """Have nobody take this for a ledger any more; a file goes to `target`. The connection is of no use then."""
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy, also while others write; of a server nothing, its keeper has copies."""
 
     def close(self) -> None: ...
 
@@ -59,8 +87,8 @@ class Engine(Protocol):
 class Database:
     """An open database: one connection, one thread at a time. Only this package asks it."""
 
-    def __init__(self, engine: Engine, path: Path, *, readonly: bool = False) -> None:
-        self.path = path
+    def __init__(self, engine: Engine, path: Path | Server, *, readonly: bool = False) -> None:
+        self.path = path  # or where it is, for words
         self.readonly = readonly
         self._engine = engine
         self._lock = threading.RLock()
@@ -90,6 +118,41 @@ class Database:
                 raise
             finally:
                 self._depth = 0
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything that is read inside is of one moment, whatever others write; inside `atomic` it is so anyway."""
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self._engine.begin_reading()
+            try:
+                yield
+            finally:
+                self._engine.rollback()
+
+    def stamp(self) -> tuple[int, ...]:
+        """What changes with every commit, of whatever process."""
+        with self._lock:
+            return self._engine.stamp()
+
+    def hold(self, what: str) -> None:
+        """Be the one process that does a thing, until it is released or this ledger is closed. Twice equals once.
+
+        Raises WorkspaceLocked where another is it. In a file's folder its lock says so already.
+        """
+        with self._lock:
+            self._engine.hold(what)
+
+    def release(self, what: str) -> None:
+        with self._lock:
+            self._engine.release(what)
+
+    def check_holds(self) -> None:
+        """Raise LedgerUnreachable unless everything that is held is held still: asked before anything leaves."""
+        with self._lock:
+            self._engine.check_holds()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> None:
         """Write; only inside `atomic`. Raises ConstraintBroken where a table does not take it."""
@@ -151,8 +214,18 @@ class Database:
                 raise Corrupt(what=self.path, reason=f"event {event['seq']} does not match its hash")
             previous = event["hash"]
 
+    def go_on_counting(self) -> None:
+        """After rows came with their keys: new ones go on behind the highest; inside `atomic`."""
+        assert self._depth, "it belongs to the commit that brought the rows"
+        self._engine.go_on_counting()
+
+    def retire(self, target: Path) -> None:
+        """Have nobody take this for a ledger any more, because it is elsewhere: a file goes to `target`."""
+        with self._lock:
+            self._engine.retire(target)
+
     def backup(self, target: Path) -> None:
-        """Write a consistent copy to `target`, also while others write."""
+        """Write a consistent copy of a file to `target`, also while others write; a server's keeper has his own."""
         self._engine.backup(target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,10 @@ class SqliteEngine:
         with _translated(self._path):
             self._db.execute("BEGIN IMMEDIATE")
 
+    def begin_reading(self) -> None:
+        with _translated(self._path):
+            self._db.execute("BEGIN")
+
     def commit(self) -> None:
         with _translated(self._path):
             self._db.execute("COMMIT")
@@ -106,12 +111,42 @@ class SqliteEngine:
             told = str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
             if told != "ok":
                 return told
-            if _tables(self._db) != _tables_of_a_new_one():
+            if _tables(self._db) != tables_of_a_new_one():
                 return "its tables are not those of a ledger"
             lost = self._db.execute("PRAGMA foreign_key_check").fetchone()
             return f"a row of {lost[0]} belongs to one of {lost[2]} that is gone" if lost else None
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             return str(error)
+
+    def stamp(self) -> tuple[int, ...]:
+        """Of the file, and of SQLite's write-ahead log beside it."""
+        stamp: list[int] = []
+        for path in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            try:
+                state = path.stat()
+            except FileNotFoundError:
+                continue
+            stamp += (state.st_ino, state.st_size, state.st_mtime_ns)
+        return tuple(stamp)
+
+    def go_on_counting(self) -> None:
+        """Nothing: SQLite counts on from the highest key."""
+
+    def retire(self, target: Path) -> None:
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+        with _translated(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(self._path, target)
+
+    def hold(self, what: str) -> None:
+        """Nothing: who writes in a folder holds its lock, and so everything that its ledger tells of."""
+
+    def release(self, what: str) -> None:
+        """Nothing, as `hold`."""
+
+    def check_holds(self) -> None:
+        """Nothing: the system keeps a lock as long as its holder lives."""
 
     def backup(self, target: Path) -> None:
         with _translated(target):
@@ -189,12 +224,26 @@ _KINDS: dict[str, tuple[type, ...]] = {"INTEGER": (int,), "REAL": (float, int), 
 
 
 @cache
-def _tables_of_a_new_one() -> list[tuple[str, str]]:
+def tables_of_a_new_one() -> list[tuple[str, str]]:
     db = sqlite3.connect(":memory:")
     try:
         for migration in MIGRATIONS:
             db.executescript(migration)
         return _tables(db)
+    finally:
+        db.close()
+
+
+@cache
+def keys_of_tables() -> dict[str, tuple[str, ...]]:
+    """Each table's primary key, in an order in which rows find what they belong to."""
+    db = sqlite3.connect(":memory:")
+    try:
+        for migration in MIGRATIONS:
+            db.executescript(migration)
+        tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")]
+        sql = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk"
+        return {table: tuple(row[0] for row in db.execute(sql, (table,))) for table in tables}
     finally:
         db.close()
 

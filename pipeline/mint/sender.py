@@ -82,6 +82,9 @@ class _Unit:
 class Sender:
     """The one that sends transactions of one account on one chain. One thread, one process at a time.
 
+    Where a ledger is shared that is a lock at its server, kept until the ledger is closed; before anything is signed or
+    sent it is asked for, and where it was lost LedgerUnreachable ends the run. Raises WorkspaceLocked beside another.
+
     `confirmations` is the depth at which a batch is handed on; 1 is the block that holds it. `on_event` is called with
     a ChainEvent whenever there is something to tell, `before_signing` with what each signature is for: what it raises
     leaves nothing signed. Start with `recover`.
@@ -106,6 +109,7 @@ class Sender:
     ) -> None:
         if confirmations < 1:
             raise BadArgument(name="confirmations", value=confirmations, expected="1 or more")
+        ledger.hold(f"signing by {signer.address} on chain {chain.chain_id}")
         self.ledger = ledger
         self.chain = chain
         self.address = signer.address
@@ -397,6 +401,7 @@ class Sender:
         Raises Reverted, ForeignTransaction, InsufficientFunds, LimitReached, WrongChain or RpcUnavailable; all that
         was learnt before is in the ledger, and the same call goes on from there.
         """
+        self.ledger.check_holds()
         if self.watcher.step_back(patient=True):
             self._begin_again()
             return self._moved(True)
@@ -674,6 +679,7 @@ class Sender:
         """Sign, and commit nonce, bytes and reserved money, before anybody else sees the bytes."""
         crash_point("nonce_chosen")
         self._before_signing(intent)
+        self.ledger.check_holds()
         if fees is None:
             fees = self._market()
             self._check_money(gas * fees.max_fee_wei)
@@ -685,6 +691,7 @@ class Sender:
         crash_point("signed_not_persisted")
         attempt = Signed(raw, tx_hash, gas, fees.max_fee_wei, fees.priority_fee_wei, self._wall_clock())
         with self.ledger.atomic():
+            self._check_limits(attempt.reserved_wei, slot)
             if slot is not None:
                 slot = self.journal.add_attempt(slot, attempt)
             else:
@@ -704,15 +711,23 @@ class Sender:
 
     def _check_money(self, cost_wei: int, replaced: Slot | None = None) -> None:
         """Raise LimitReached or InsufficientFunds unless `cost_wei` may be reserved and can be paid."""
+        self._check_limits(cost_wei, replaced)
         freed = replaced.reserved_wei if replaced is not None else 0
-        run = self.journal.spent_or_reserved_wei(run=self._run) - freed if self._run is not None else 0
-        day = self.journal.spent_or_reserved_wei(since=self._wall_clock() - DAY_S) - freed
-        check_spending(self._limits, cost_wei, run, day)
         live = self.watcher.live()
         needed = sum(slot.reserved_wei for slot in live) - freed + cost_wei
         balance = self.chain.balance(self.address)
         if balance < needed:
             raise InsufficientFunds(address=self.address, balance_wei=balance, needed_wei=needed)
+
+    def _check_limits(self, cost_wei: int, replaced: Slot | None) -> None:
+        """Raise LimitReached unless all accounts of the ledger together may risk `cost_wei` more.
+
+        Asked again in the commit that reserves it: another process on the same ledger may have been quicker.
+        """
+        freed = replaced.reserved_wei if replaced is not None else 0
+        run = self.journal.spent_or_reserved_wei(run=self._run) - freed if self._run is not None else 0
+        day = self.journal.spent_or_reserved_wei(since=self._wall_clock() - DAY_S) - freed
+        check_spending(self._limits, cost_wei, run, day)
 
     def _send(self, slot: Slot, attempt: Attempt) -> None:
         """Send signed bytes, unless the chain knows them or the pool has a stranger's with their nonce.
@@ -729,6 +744,7 @@ class Sender:
             return
         self._taken_since.pop(slot.nonce, None)
         refusal: RpcError | RpcUnavailable | None = None
+        self.ledger.check_holds()
         try:
             self.chain.send(attempt.raw)
         except (RpcError, RpcUnavailable) as error:

@@ -19,7 +19,6 @@ from typing import Literal
 
 from pipeline.after.rarity import rarity
 from pipeline.base.records import Address, Attribute
-from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
 from pipeline.ledger.catalogue import Entry
 from pipeline.ledger.rows import attributes_of
@@ -167,11 +166,9 @@ class Index:
 class Indexes:
     """The indexes of a workspace's collections, kept as long as they are good enough. Safe to ask from many threads."""
 
-    def __init__(
-        self, workspace: Workspace, clock: Callable[[], float] = time.monotonic, *, public: bool = False
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, public: bool = False) -> None:
         """`public`: of minted tokens alone, which also rank, count and name no other."""
-        self._workspace, self._public = workspace, public
+        self._public = public
         self._clock = clock
         self._kept: dict[int, _Kept] = {}
         self._building = threading.Lock()  # one at a time: a mint beside us needs the processor more
@@ -182,7 +179,7 @@ class Indexes:
             return kept.index
         with self._building:
             kept = self._kept.get(collection)
-            stamp = self._stamp()
+            stamp = ledger.stamp()
             if kept is None or (kept.stamp != stamp and self._clock() >= kept.good_until):
                 kept = self._built(ledger, collection, stamp)
                 self._kept[collection] = kept
@@ -195,17 +192,6 @@ class Indexes:
         )
         now = self._clock()
         return _Kept(index, stamp, now + max(LEAST_AGE_S, SHARE_OF_TIME * (now - began)))
-
-    def _stamp(self) -> tuple[int, ...]:
-        """What changes with every commit: the ledger's file, and beside it SQLite's write-ahead log."""
-        stamp: list[int] = []
-        for path in (self._workspace.ledger, self._workspace.ledger.with_name(f"{self._workspace.ledger.name}-wal")):
-            try:
-                state = path.stat()
-            except FileNotFoundError:
-                continue
-            stamp += (state.st_ino, state.st_size, state.st_mtime_ns)
-        return tuple(stamp)
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,7 @@ class Reader:
         only: str | None = None,
     ) -> None:
         self.workspace, self.public, self._only = workspace, public, only
-        self.indexes = Indexes(workspace, public=public)
+        self.indexes = Indexes(public=public)
         self.streams = streams.Streams()
         self._config = config
         self._verifier = verifier or _verifier(workspace, config)
@@ -245,7 +245,7 @@ class Reader:
     @contextmanager
     def open(self, collection_id: int) -> Iterator[tuple[Ledger, Collection]]:
         """The ledger and one collection of it. Raises NoSuch."""
-        if not self.workspace.ledger.exists():
+        if not Ledger.exists(self.workspace.ledger):
             raise NoSuch(what="collection here yet", hint="`pipeline mint --count 50` makes one")
         with Ledger(self.workspace.ledger, readonly=True) as ledger:
             found = next((one for one in self._shown(ledger) if one.id == collection_id), None)
@@ -254,7 +254,7 @@ class Reader:
             yield ledger, found
 
     def collections(self) -> list[doc.CollectionSummary]:
-        if not self.workspace.ledger.exists():
+        if not Ledger.exists(self.workspace.ledger):
             return []
         with Ledger(self.workspace.ledger, readonly=True) as ledger:
             shown = reversed(self._shown(ledger))
@@ -267,7 +267,7 @@ class Reader:
 
     def number(self, word: str) -> int | None:
         """The collection that an address names by this word, or by its name's word with its number behind it."""
-        if not self.workspace.ledger.exists():
+        if not Ledger.exists(self.workspace.ledger):
             return None
         with Ledger(self.workspace.ledger, readonly=True) as ledger:
             named = self.slugs(ledger)
@@ -277,7 +277,7 @@ class Reader:
 
     def holdings(self, owner: Address) -> doc.Holdings:
         held = []
-        if self.workspace.ledger.exists():
+        if Ledger.exists(self.workspace.ledger):
             with Ledger(self.workspace.ledger, readonly=True) as ledger:
                 slugs = self.slugs(ledger)
                 for found in reversed(self._shown(ledger)):

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from pipeline.base.limits import MAX_NAME, MAX_URL
-from pipeline.base.words import Expected, address, licence, one_line, page_url, paragraphs, web_url
+from pipeline.base.words import Expected, address, database_url, licence, one_line, page_url, paragraphs, web_url
 
 T = TypeVar("T")
 N = TypeVar("N", bound=str)
@@ -113,6 +113,11 @@ def listed(hint: str) -> Form[str]:
 
 def server() -> Form[str]:
     return Form("URL", web_url, {"type": "string"})
+
+
+def database() -> Form[str]:
+    """The address of a PostgreSQL database, without a password."""
+    return Form("URL", database_url, {"type": "string"})
 
 
 def site(*, whole: bool) -> Form[str]:

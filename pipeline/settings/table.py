@@ -31,6 +31,7 @@ from pipeline.base.words import Expected
 from pipeline.settings.forms import (
     Form,
     account,
+    database,
     decimal,
     label,
     listed,
@@ -163,6 +164,12 @@ class Here(Section):
     """What a call is about before anything else; it stands at the top of `pipeline.toml`."""
 
     workspace: str = setting(words("DIR"), "workspace", "folder that keeps everything", Scope.WORKSPACE)
+    ledger: str = setting(
+        or_empty(database()),
+        "",
+        "database at a PostgreSQL server that keeps the ledger; empty: a file in the folder",
+        Scope.WORKSPACE,
+    )
 
 
 @dataclass(frozen=True, slots=True)

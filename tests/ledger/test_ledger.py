@@ -1,4 +1,7 @@
-"""The ledger file: commits that last, an event chain that tells, and files that are not ours or no longer whole."""
+"""The ledger on both engines: commits that last and an event chain that tells; and files that are not ours or no longer whole.
+
+What only a server does is in test_postgres.py.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,18 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from conftest import REPOSITORY
+from postgres import Postgres
 
 from pipeline.base.cid import CID
 from pipeline.base.errors import ConstraintBroken, Corrupt, NewerSchema, WorkspaceUnwritable
+from pipeline.base.workspace import Server
 from pipeline.ledger import Ledger
 from pipeline.ledger.schema import MIGRATIONS
 from pipeline.ledger.sqlite import SqliteEngine
@@ -26,63 +34,94 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.sqlite"
 
 
+class Raw(Protocol):
+    def __call__(self, *statements: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a ledger is kept, and how somebody else gets at its tables."""
+
+    place: Path | Server
+    raw: Raw
+
+
+@pytest.fixture(params=["file", "server"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
+    if request.param == "file":
+        path = tmp_path / "ledger.sqlite"
+        return Kept(path, lambda *statements: _in_file(path, *statements))
+    server: Postgres = request.getfixturevalue("postgres")
+    database = server.new()
+    return Kept(Server(server.url(database)), lambda *statements: server.ask("; ".join(statements), database))
+
+
+def _in_file(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as raw:
+        for sql in statements:
+            raw.execute(sql.replace(" ON event", "") if sql.startswith("DROP TRIGGER") else sql)
+        raw.commit()
+
+
 def _log(ledger: Ledger, *refs: str) -> None:
     for ref in refs:
         with ledger.atomic():
             ledger.log("test", ref, number=1)
 
 
-def _refs(path: Path) -> list[str]:
-    with Ledger(path, readonly=True) as ledger:
+def _refs(place: Path | Server) -> list[str]:
+    with Ledger(place, readonly=True) as ledger:
         return [row["ref"] for row in ledger.rows("SELECT ref FROM event ORDER BY seq")]
 
 
-def test_a_commit_is_there_for_the_next_reader(path: Path) -> None:
-    with Ledger(path) as ledger:
+def test_a_commit_is_there_for_the_next_reader(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger:
         _log(ledger, "one", "two")
-        assert _refs(path) == ["one", "two"]
+        assert _refs(kept.place) == ["one", "two"]
 
 
-def test_a_failed_block_leaves_nothing(path: Path) -> None:
-    with Ledger(path) as ledger:
+def test_a_failed_block_leaves_nothing(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger:
         with pytest.raises(RuntimeError), ledger.atomic():
             ledger.log("test", "lost")
             raise RuntimeError
         _log(ledger, "kept")
-    assert _refs(path) == ["kept"]
+    assert _refs(kept.place) == ["kept"]
 
 
-def test_a_nested_block_stands_or_falls_with_the_outer_one(path: Path) -> None:
-    with Ledger(path) as ledger:
+def test_a_nested_block_stands_or_falls_with_the_outer_one(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger:
         with pytest.raises(RuntimeError), ledger.atomic():
             with ledger.atomic():
                 ledger.log("test", "inner")
             raise RuntimeError
-    assert _refs(path) == []
+    assert _refs(kept.place) == []
 
 
-def test_a_write_outside_of_a_block_is_refused(path: Path) -> None:
-    with Ledger(path) as ledger, pytest.raises(AssertionError):
+def test_a_write_outside_of_a_block_is_refused(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger, pytest.raises(AssertionError):
         ledger.execute("DELETE FROM event")
 
 
-def test_a_killed_process_keeps_what_it_committed_and_nothing_else(path: Path) -> None:
+def test_a_killed_process_keeps_what_it_committed_and_nothing_else(kept: Kept) -> None:
     script = (
-        "import sys, pathlib\nfrom pipeline.ledger import Ledger\n"
-        "ledger = Ledger(pathlib.Path(sys.argv[1]))\n"
+        "import sys, pathlib\nfrom pipeline.base.workspace import Server\nfrom pipeline.ledger import Ledger\n"
+        "ledger = Ledger((Server if sys.argv[1].startswith('postgresql:') else pathlib.Path)(sys.argv[1]))\n"
         "for number in range(3):\n"
         "    with ledger.atomic(): ledger.log('test', str(number))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PIPELINE_CRASH_AT": "inside_ledger_commit:3"}
-    killed = subprocess.run([sys.executable, "-c", script, str(path)], env=environment)
+    killed = subprocess.run(
+        [sys.executable, "-c", script, getattr(kept.place, "url", str(kept.place))], env=environment
+    )
     assert killed.returncode == -signal.SIGKILL
-    assert _refs(path) == ["0", "1"]
-    with Ledger(path) as ledger:
+    assert _refs(kept.place) == ["0", "1"]
+    with Ledger(kept.place) as ledger:
         ledger.check_integrity()
 
 
-def test_events_can_neither_be_changed_nor_deleted(path: Path) -> None:
-    with Ledger(path) as ledger:
+def test_events_can_neither_be_changed_nor_deleted(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger:
         _log(ledger, "one")
         for sql in ("UPDATE event SET ref = 'two'", "DELETE FROM event"):
             with pytest.raises(ConstraintBroken, match="append-only"), ledger.atomic():
@@ -90,30 +129,22 @@ def test_events_can_neither_be_changed_nor_deleted(path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["time", "kind", "ref", "data", "prev_hash", "hash"])
-def test_a_changed_event_is_found_whatever_was_changed(path: Path, column: str) -> None:
-    with Ledger(path) as ledger:
+def test_a_changed_event_is_found_whatever_was_changed(kept: Kept, column: str) -> None:
+    with Ledger(kept.place) as ledger:
         _log(ledger, "one", "two", "three")
-    raw = sqlite3.connect(path)
-    raw.execute("DROP TRIGGER event_is_never_changed")
-    changed = {"time": "time + 1", "prev_hash": "randomblob(32)", "hash": "randomblob(32)"}.get(
-        column, f"{column} || 'x'"
-    )
-    raw.execute(f"UPDATE event SET {column} = {changed} WHERE seq = 2")
-    raw.commit()
-    raw.close()
-    with Ledger(path) as ledger, pytest.raises(Corrupt, match="event 2"):
+        ledger.collections.enter_chain(1, bytes(31) + b"x", "external")
+    another = "(SELECT genesis_hash FROM chain)"
+    changed = {"time": "time + 1", "prev_hash": another, "hash": another}.get(column, f"{column} || 'x'")
+    kept.raw("DROP TRIGGER event_is_never_changed ON event", f"UPDATE event SET {column} = {changed} WHERE seq = 2")
+    with Ledger(kept.place) as ledger, pytest.raises(Corrupt, match="event 2"):
         ledger.check_integrity()
 
 
-def test_a_removed_event_is_found(path: Path) -> None:
-    with Ledger(path) as ledger:
+def test_a_removed_event_is_found(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger:
         _log(ledger, "one", "two", "three")
-    raw = sqlite3.connect(path)
-    raw.execute("DROP TRIGGER event_is_never_deleted")
-    raw.execute("DELETE FROM event WHERE seq = 2")
-    raw.commit()
-    raw.close()
-    with Ledger(path) as ledger, pytest.raises(Corrupt, match="event 3"):
+    kept.raw("DROP TRIGGER event_is_never_deleted ON event", "DELETE FROM event WHERE seq = 2")
+    with Ledger(kept.place) as ledger, pytest.raises(Corrupt, match="event 3"):
         ledger.check_integrity()
 
 
@@ -144,13 +175,13 @@ def test_every_flipped_bit_in_an_event_is_found_or_harmless(path: Path) -> None:
     assert complaints > 10
 
 
-def test_a_ledger_of_a_newer_version_is_refused(path: Path) -> None:
-    Ledger(path).close()
-    raw = sqlite3.connect(path)
-    raw.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    raw.close()
+def test_a_ledger_of_a_newer_version_is_refused(kept: Kept) -> None:
+    Ledger(kept.place).close()
+    newer = len(MIGRATIONS) + 1
+    is_file = isinstance(kept.place, Path)
+    kept.raw(f"PRAGMA user_version = {newer}" if is_file else f"UPDATE ledger_state SET version = {newer}")
     with pytest.raises(NewerSchema, match=f"schema {len(MIGRATIONS) + 1}"):
-        Ledger(path)
+        Ledger(kept.place)
 
 
 @pytest.mark.parametrize("content", [b"not a database at all, but long enough to have a header" * 4, None])
@@ -194,31 +225,31 @@ def test_a_full_disk_keeps_what_was_acknowledged(path: Path) -> None:
         assert _refs(path) == ["kept"]
 
 
-def test_threads_take_turns(path: Path) -> None:
-    with Ledger(path) as ledger:
+def test_threads_take_turns(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger:
         threads = [threading.Thread(target=_log, args=(ledger, *(f"{n}-{k}" for k in range(20)))) for n in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         ledger.check_integrity()
-    assert len(_refs(path)) == 80
+    assert len(_refs(kept.place)) == 80
 
 
-def test_a_reader_neither_waits_for_a_writer_nor_writes(path: Path) -> None:
-    with Ledger(path) as ledger:
+def test_a_reader_neither_waits_for_a_writer_nor_writes(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger:
         _log(ledger, "one")
         with ledger.atomic():
             ledger.log("test", "not yet")
-            assert _refs(path) == ["one"]
-            with Ledger(path, readonly=True) as reader, pytest.raises(WorkspaceUnwritable), reader.atomic():
+            assert _refs(kept.place) == ["one"]
+            with Ledger(kept.place, readonly=True) as reader, pytest.raises(WorkspaceUnwritable), reader.atomic():
                 reader.log("test", "never")
 
 
-def test_a_missing_ledger_is_not_made_by_reading(path: Path) -> None:
+def test_a_missing_ledger_is_not_made_by_reading(kept: Kept) -> None:
     with pytest.raises(FileNotFoundError):
-        Ledger(path, readonly=True)
-    assert not path.exists()
+        Ledger(kept.place, readonly=True)
+    assert not Ledger.exists(kept.place)
 
 
 def test_a_backup_is_a_whole_ledger(path: Path, tmp_path: Path) -> None:
@@ -254,8 +285,8 @@ def test_a_value_of_another_kind_than_its_column_has_is_damage(path: Path, colum
     engine.close()
 
 
-def test_a_root_that_is_named_and_gone_is_damage(path: Path) -> None:
-    with Ledger(path) as ledger, pytest.raises(Corrupt, match="is gone"):
+def test_a_root_that_is_named_and_gone_is_damage(kept: Kept) -> None:
+    with Ledger(kept.place) as ledger, pytest.raises(Corrupt, match="is gone"):
         ledger.pins.known(CID.raw(b"x"))
 
 

@@ -239,7 +239,7 @@ def _lock(workspace: Workspace) -> Answer:
 
 
 def _ledger(workspace: Workspace) -> Answer:
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         return "ok", "none yet: `pipeline mint --count 50` makes it", ""
     with Ledger(workspace.ledger, readonly=True) as ledger:
         ledger.check()

@@ -202,7 +202,7 @@ def redraw_with(config: Settings, workspace: Workspace | None = None) -> Redraw:
     What no setting says of the art, such as where its files lie, the runs of the workspace do.
     """
     runs: list[Run] = []
-    if workspace is not None and workspace.ledger.exists():
+    if workspace is not None and Ledger.exists(workspace.ledger):
         with Ledger(workspace.ledger, readonly=True) as ledger:
             runs = [run for known in ledger.collections.all() for run in ledger.runs.of(known.id)]
     return Redraw(Stated(config, runs).redrawer)

@@ -237,7 +237,7 @@ class Media:
             raise NotAnImage(what=f"the cover in {root}", reason="its CAR holds no file") from error
 
     def _ledger(self) -> Ledger:
-        if not self.workspace.ledger.exists():
+        if not Ledger.exists(self.workspace.ledger):
             raise NoSuch(what="collection here yet")
         return Ledger(self.workspace.ledger, readonly=True)
 

@@ -114,7 +114,7 @@ def test_an_index_is_kept_until_the_ledger_has_changed(tmp_path: Path, monkeypat
     monkeypatch.setattr(Catalogue, "entries", entries)
     workspace = Workspace(tmp_path)
     with Ledger(workspace.ledger) as ledger:
-        indexes = Indexes(workspace, lambda: now[0])
+        indexes = Indexes(lambda: now[0])
         first = indexes.of(ledger, 1)  # takes two seconds, so it is good for twenty
         assert now[0] == 102 and indexes.of(ledger, 1) is first
         with ledger.atomic():
