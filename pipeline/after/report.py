@@ -164,7 +164,7 @@ def collection_named(workspace: Workspace, name: str | None) -> Collection:
 
 def collections_of(workspace: Workspace) -> list[str]:
     """The names of a workspace's collections, in the order in which they began."""
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         return []
     with Ledger(workspace.ledger, readonly=True) as ledger:
         return [collection.name for collection in ledger.collections.all()]

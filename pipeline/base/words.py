@@ -124,7 +124,7 @@ _OF_A_DATABASE = frozenset(
 
 def database_url(text: str) -> str:
     """The address of a PostgreSQL database; its password comes from elsewhere. Raises Expected."""
-    form = "postgresql://USER@HOST:PORT/DATABASE"
+    form = "postgresql://HOST:PORT/DATABASE, a role and @ before the host"
     try:
         parts = urlsplit(text)
         password, _ = parts.password, parts.port

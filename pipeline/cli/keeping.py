@@ -39,7 +39,7 @@ def _ledger(call: Call) -> int:
     if moved.retired is not None:
         say(f"The file that it was is {moved.retired}, as a copy to keep.")
     if server:
-        say(f'Say so in pipeline.toml, at its top: ledger = "{server}"')
+        say("Say so at the top of pipeline.toml, `ledger = …` with the address that you gave, or as PIPELINE_LEDGER.")
     else:
         say("Take `ledger` out of pipeline.toml and of the environment.")
     return 0
@@ -59,7 +59,7 @@ VERBS = (
             ("action", {"metavar": "copy", "choices": ("copy",), "help": "copy"}),
             (
                 "to",
-                {"metavar": "TO", "help": "postgresql://USER@HOST/DATABASE, or `file`: ledger.sqlite in the folder"},
+                {"metavar": "TO", "help": "postgresql://ROLE@HOST/DATABASE, or `file`: ledger.sqlite in the folder"},
             ),
         ),
         "nothing was moved, or all of it: give the same command again.",

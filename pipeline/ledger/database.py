@@ -61,10 +61,10 @@ class Engine(Protocol):
     def stamp(self) -> tuple[int, ...]:
         """What changes with every commit of anybody."""
 
-    def hold(self, what: str) -> None:
+    def hold(self, what: str, *, at_once: bool = False) -> None:
         """Be the one process that does a thing, until `release` or the end of the connection. Twice equals once.
 
-        Raises WorkspaceLocked where another process is it.
+        Raises WorkspaceLocked where another process is it, seconds later or at once.
         """
 
     def release(self, what: str) -> None: ...
@@ -137,13 +137,14 @@ class Database:
         with self._lock:
             return self._engine.stamp()
 
-    def hold(self, what: str) -> None:
+    def hold(self, what: str, *, at_once: bool = False) -> None:
         """Be the one process that does a thing, until it is released or this ledger is closed. Twice equals once.
 
-        Raises WorkspaceLocked where another is it. In a file's folder its lock says so already.
+        Raises WorkspaceLocked where another is it, after seconds in which that one may end, or at once. In a file's
+        folder its lock says so already.
         """
         with self._lock:
-            self._engine.hold(what)
+            self._engine.hold(what, at_once=at_once)
 
     def release(self, what: str) -> None:
         with self._lock:

@@ -40,6 +40,7 @@ OLDEST = 140_000  # the server's version: what is older gets no repairs any more
 CONNECT_S = 10
 AT_ONCE = 1_000  # rows
 WAIT_S = 60  # for another writer: a plan of a million tokens takes so long
+HOLD_S = 3  # for one that was just killed: the server learns of it a moment later
 OWN_TABLE = "ledger_state"
 _HEAD = f"""
 CREATE TABLE IF NOT EXISTS {OWN_TABLE} (
@@ -172,16 +173,21 @@ class PostgresEngine:
 
     # ── what one process at a time does ──────────────────────────────────────────────────────────────────────
 
-    def hold(self, what: str) -> None:
+    def hold(self, what: str, *, at_once: bool = False) -> None:
+        from psycopg import errors
+
         if what in self._held:
             return
         with _translated(self._place):
             if self._holder is None:
                 self._holder = _connect(self._place, readonly=True)
             number = _number(self._schema, what)
-            row = self._holder.execute(f"SELECT pg_try_advisory_lock({number}) AS held".encode()).fetchone()
-        if row is None or not row["held"]:
-            raise WorkspaceLocked(path=f"{self._place}: {what}", holder="")
+            patience = "1ms" if at_once else f"{HOLD_S}s"
+            self._holder.execute(f"SET lock_timeout = '{patience}'".encode())
+            try:
+                self._holder.execute(f"SELECT pg_advisory_lock({number})".encode())
+            except errors.LockNotAvailable as error:
+                raise WorkspaceLocked(path=f"{self._place}: {what}", holder="") from error
         self._held[what] = number
 
     def release(self, what: str) -> None:

@@ -139,7 +139,7 @@ class SqliteEngine:
             target.parent.mkdir(parents=True, exist_ok=True)
             os.rename(self._path, target)
 
-    def hold(self, what: str) -> None:
+    def hold(self, what: str, *, at_once: bool = False) -> None:
         """Nothing: who writes in a folder holds its lock, and so everything that its ledger tells of."""
 
     def release(self, what: str) -> None:

@@ -52,8 +52,8 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
         path = tmp_path / "ledger.sqlite"
         return Kept(path, lambda *statements: _in_file(path, *statements))
     server: Postgres = request.getfixturevalue("postgres")
-    database = server.new()
-    return Kept(Server(server.url(database)), lambda *statements: server.ask("; ".join(statements), database))
+    schema = server.new()
+    return Kept(Server(server.url(schema)), lambda *statements: server.ask("; ".join(statements), schema))
 
 
 def _in_file(path: Path, *statements: str) -> None:

@@ -21,8 +21,10 @@ from pathlib import Path
 from mint.conftest import House, assert_exact
 from mint.faultproxy import FaultProxy
 from mint.plans import open_plan, sealed_batches
+from postgres import text_of
 
 from pipeline.base.errors import PipelineError
+from pipeline.base.workspace import Server
 from pipeline.mint.chain import connect
 from pipeline.mint.devnet import devnet
 from pipeline.mint.fees import GWEI, Limits
@@ -70,14 +72,15 @@ class Outcome:
         return not (self.duplicates or self.losses or self.problem)
 
 
-def chaos(seed: int, folder: Path) -> Outcome:
-    """One seed from the first deployment to the last token."""
+def chaos(seed: int, folder: Path, place: Path | Server | None = None) -> Outcome:
+    """One seed from the first deployment to the last token; the ledger is a file of the folder, or at `place`."""
     dice, outcome = random.Random(seed), Outcome(seed)
     with devnet(folder / "anvil") as url, FaultProxy(url, seed=seed) as proxy:
         chain = connect(url)
         signer = open_signer(chain, environment={})
-        with open_plan(folder / "ledger.sqlite", chain, signer.address, batches=BATCHES, size=SIZE) as ledger:
-            house = House(url, folder / "ledger.sqlite", ledger, chain, signer)
+        place = place or folder / "ledger.sqlite"
+        with open_plan(place, chain, signer.address, batches=BATCHES, size=SIZE) as ledger:
+            house = House(url, place, ledger, chain, signer)
             while outcome.injected["kill"] < KILLS and set(house.states("batch")) != {"mined"}:
                 _one_run(house, proxy, dice, outcome)
             outcome.injected["fault"] += sum(rule.fired for rule in proxy.rules.values())
@@ -97,7 +100,7 @@ def _one_run(house: House, proxy: FaultProxy, dice: random.Random, outcome: Outc
         environment["PIPELINE_CRASH_AT"] = f"{dice.choice(POINTS)}:{dice.randint(1, 3)}"
     end = time.monotonic() + (LONGEST_S if "PIPELINE_CRASH_AT" in environment else dice.uniform(0.8, 3.0))
     minter = subprocess.Popen(
-        [sys.executable, "-m", "mint.minter", str(house.path), proxy.url],
+        [sys.executable, "-m", "mint.minter", text_of(house.path), proxy.url],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from mint.faultproxy import FaultProxy
 from mint.plans import open_plan, sealed_batches
 
 from pipeline.base.records import Address, MintedBatch, hex_data
+from pipeline.base.workspace import Server
 from pipeline.ledger import Ledger
 from pipeline.mint.chain import Chain, connect
 from pipeline.mint.collection import Collection
@@ -49,7 +51,7 @@ class House:
     """A workspace with a planned collection, and all that is needed to mint it."""
 
     url: str
-    path: Path
+    path: Path | Server
     ledger: Ledger
     chain: Chain
     signer: Signer
@@ -148,16 +150,24 @@ def wait_until_kept(folder: Path) -> None:
 
 
 @pytest.fixture
-def open_house(tmp_path: Path) -> Iterator[Opener]:
-    """`open_house(url, batches=3, size=5)`: a House on the node at `url`."""
+def open_house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Opener]:
+    """`open_house(url, batches=3, size=5)`: a House on the node at `url`.
+
+    Its ledger is a file, or in a new database at a server for who asks so by `TEST_LEDGER=server` (scripts/engines).
+    """
     opened: list[Ledger] = []
 
-    def opener(url: str, *, via: str | None = None, name: str = "ledger.sqlite", **plan: Any) -> House:
+    def opener(
+        url: str, *, via: str | None = None, name: str = "ledger.sqlite", place: Server | None = None, **plan: Any
+    ) -> House:
         chain = connect(via or url)
         signer = open_signer(chain, environment={})
-        ledger = open_plan(tmp_path / name, chain, signer.address, **plan)
+        if place is None and os.environ.get("TEST_LEDGER") == "server":
+            place = request.getfixturevalue("postgres").place()
+        path = place or tmp_path / name
+        ledger = open_plan(path, chain, signer.address, **plan)
         opened.append(ledger)
-        return House(url, tmp_path / name, ledger, chain, signer)
+        return House(url, path, ledger, chain, signer)
 
     yield opener
     for ledger in opened:

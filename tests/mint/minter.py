@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from mint import mutants
 from mint.plans import open_plan, sealed_batches
+from postgres import place_of
 
 from pipeline.mint.chain import connect
 from pipeline.mint.fees import Limits
@@ -28,7 +28,7 @@ def main(path: str, url: str, kind: str = "") -> None:
     chain = connect(url)
     signer = open_signer(chain, environment={})
     cls: type[Sender] = Hasty if kind == "Hasty" else getattr(mutants, kind) if kind else Sender
-    with open_plan(Path(path), chain, signer.address) as ledger:
+    with open_plan(place_of(path), chain, signer.address) as ledger:
         chain.recognise(ledger.collections.genesis_hashes(chain.chain_id))
         sender = cls(ledger, chain, signer, Limits(), 1)
         sender.recover(1)

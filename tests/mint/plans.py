@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.base.cid import CID
 from pipeline.base.records import BatchPlan, PinnedBatch, PinnedRoot
+from pipeline.base.workspace import Server
 from pipeline.ledger import Ledger
 from pipeline.mint.chain import Chain
 
@@ -24,7 +25,7 @@ def root_of(text: str) -> PinnedRoot:
 
 
 def open_plan(
-    path: Path,
+    path: Path | Server,
     chain: Chain,
     owner: str,
     *,

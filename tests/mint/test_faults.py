@@ -23,6 +23,7 @@ from mint.conftest import House, Opener, wait_until_kept
 from mint.faultproxy import FaultProxy
 from mint.mutants import TakesStartFromChain
 from mint.plans import root_of, sealed_batches
+from postgres import text_of
 
 from pipeline.base.errors import (
     ChainError,
@@ -746,7 +747,7 @@ def test_a_flipped_bit_in_a_signed_transaction_is_found_before_anything_is_sent(
 
 def test_three_minters_on_one_ledger_without_the_lock_mint_nothing_twice(house: House) -> None:
     environment = os.environ | {"PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
-    command = [sys.executable, "-m", "mint.minter", str(house.path), house.url]
+    command = [sys.executable, "-m", "mint.minter", text_of(house.path), house.url]
     minters = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(3)]
     for minter in minters:
         minter.wait(60)  # who comes second to a row ends there: the unique indexes refuse it

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mint.conftest import House, Opener, assert_all_known
+from postgres import text_of
 
 POINTS = (
     "nonce_chosen",
@@ -27,7 +28,7 @@ TESTS = Path(__file__).resolve().parents[1]
 def run_until_killed(house: House, point: str, kind: str = "") -> None:
     """A run of a kind of sender in its own process, which dies at `point`."""
     environment = os.environ | {"PIPELINE_CRASH_AT": point, "PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
-    command = [sys.executable, "-m", "mint.minter", str(house.path), house.url, *([kind] if kind else [])]
+    command = [sys.executable, "-m", "mint.minter", text_of(house.path), house.url, *([kind] if kind else [])]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 

@@ -11,6 +11,7 @@ import pytest
 from conftest import REPOSITORY
 from mint.conftest import House, assert_all_known, sent_by
 from mint.plans import sealed_batches
+from postgres import text_of
 
 from pipeline.base.errors import BadArgument
 from pipeline.ledger.abandon import LetGo, let_go
@@ -140,6 +141,6 @@ def _killed(house: House, point: str, module: str) -> None:
         "PIPELINE_CRASH_AT": point,
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")]),
     }
-    command = [sys.executable, "-m", module, str(house.path), house.url]
+    command = [sys.executable, "-m", module, text_of(house.path), house.url]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
