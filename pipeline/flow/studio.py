@@ -582,7 +582,7 @@ def _must_be_seen(now: Staged, wish: Wish, seen: int | None) -> None:
 @contextmanager
 def open_studio(workspace: Workspace, name: str | None) -> Iterator[Studio]:
     """The studio of the collection with this name, or of the one that has an unfinished run. Raises NoSuch."""
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         raise NoSuch(
             what="collection here yet", hint="`pipeline mint --count 50 --stop-after generate` draws one and waits"
         )
