@@ -66,3 +66,42 @@ CAT_PICTURES = (
 def cats(folder: Path) -> Path:
     """A small collection of ours, with counts, rules, a blend mode, and a value that paints nothing."""
     return write(folder, CATS, *CAT_PICTURES)
+
+
+BOTS = """
+name = "Bots"
+prefix = "Bot"
+singles = "rare"
+
+[[layers]]
+folder = "Background"
+
+[[layers]]
+folder = "Body"
+
+[[layers]]
+folder = "Hat"
+counts = { Crown = 4 }
+
+[[layers]]
+folder = "Eyes"
+
+[[rules]]
+never = ["Body=Grey", "Hat=Cap"]
+
+[[rules]]
+if = "Hat=Crown"
+only_with = "Background=Gold"
+"""
+BOT_PICTURES = (
+    *(f"Background/{name}#1.png" for name in ("Gold", "Blue", "Moss", "Sand")),
+    *(f"Body/{name}#1.png" for name in ("Grey", "Red", "White", "Pink")),
+    *("Hat/Crown.png", "Hat/Cap#2.png", "Hat/NONE#4.png", "Hat/Bow#1.png"),
+    *(f"Eyes/{name}#{weight}.png" for weight, name in enumerate(("Wide", "Shut", "Sly", "Star"), 1)),
+    "rare/Golden.png",
+)
+
+
+def bots(folder: Path) -> Path:
+    """A collection of 256 combinations under two rules, with a whole picture among its tokens."""
+    return write(folder, BOTS, *BOT_PICTURES)

@@ -126,7 +126,7 @@ def _tell_edit(call: Call, studio: Studio, version: int) -> int:
 
 
 def _of(studio: Studio, token_ids: Sequence[int]) -> list[Shown]:
-    return [one for token_id in token_ids[:LONG_TABLE] for one in studio.tokens(token_id, 1)]
+    return studio.those(token_ids[:LONG_TABLE])
 
 
 def _plain(one: Shown) -> dict[str, object]:
@@ -209,7 +209,7 @@ def _next(call: Call, look: Look) -> None:
 def _show(call: Call, studio: Studio) -> int:
     token_ids = _ids(call.arguments.words) or tuple(range(1, 51))
     if call.as_json:
-        print_json({"tokens": [_plain(one) for token_id in token_ids for one in studio.tokens(token_id, 1)]})
+        print_json({"tokens": [_plain(one) for one in studio.those(token_ids)]})
     else:
         _print_tokens(studio, token_ids)
     return 0

@@ -187,11 +187,17 @@ class Studio:
         self._workspace, self._ledger, self.collection = workspace, ledger, collection
         self._sources = dict[int, ArtSource]()
         self._last: tuple[object, _Shot] | None = None
+        self._looked: tuple[_Shot, Look] | None = None
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def look(self) -> Look:
         shot = self._shot()
+        if self._looked is None or self._looked[0] is not shot:
+            self._looked = shot, self._look(shot)
+        return self._looked[1]
+
+    def _look(self, shot: _Shot) -> Look:
         marks, arrangement = list(shot.staged.marks.values()), shot.arrangement
         return Look(
             version=shot.staged.version,
@@ -217,35 +223,47 @@ class Studio:
 
     def tokens(self, first: int, count: int) -> list[Shown]:
         """Tokens from this id on, as they are staged."""
+        return self.those(range(first, first + count))
+
+    def those(self, token_ids: Sequence[int]) -> list[Shown]:
+        """These tokens as they are staged, as far as they are there."""
         shot = self._shot()
-        wanted = [shot.standing[token_id] for token_id in range(first, first + count) if token_id in shot.standing]
-        drawn = {}
-        if shot.arrangement is None:
-            drawn = {token.token_id: token for token in self._ledger.tokens.of(self.collection.id, first, count)}
+        wanted, drawn = [shot.standing[token_id] for token_id in token_ids if token_id in shot.standing], {}
+        if shot.arrangement is None and wanted:
+            first, last = min(one.token_id for one in wanted), max(one.token_id for one in wanted)
+            everything = self._ledger.tokens.of(self.collection.id, first, last - first + 1)
+            drawn = {token.token_id: token for token in everything}
         return [self._shown(shot, one, drawn.get(one.token_id)) for one in wanted]
 
-    def matching(self, layer: str, value: str) -> list[int]:
-        """The tokens that have a value as things are staged. Raises BadArgument where tokens have no table."""
+    def find(self, mark: str = "", layer: str = "", value: str = "") -> list[int]:
+        """Token ids: all, or those with a mark (or `unmarked`, or `changed`), and with a value of a layer as it is staged."""
         shot = self._shot()
-        arrangement = _arranged(shot)
-        _must_be_layers(arrangement, [layer])
-        return [token_id for token_id in shot.standing if arrangement.cells(token_id).get(layer) == value]
+        found = list(shot.standing)
+        if mark == "changed":
+            found = sorted(shot.changed)
+        elif mark:
+            wanted = "" if mark == "unmarked" else mark
+            found = [token_id for token_id in found if shot.staged.marks.get(token_id, "") == wanted]
+        if layer:
+            arrangement = _arranged(shot)
+            _must_be_layers(arrangement, [layer])
+            found = [token_id for token_id in found if arrangement.cells(token_id).get(layer) == value]
+        return found
 
-    def picture(self, token_id: int) -> tuple[str, Image]:
-        """A token's picture as it is staged, with its key. Raises NoSuch for one that is not drawn yet."""
+    def picture(self, token_id: int) -> Image:
+        """A token's picture as it is staged. Raises NoSuch for one that is not drawn yet."""
         shot = self._shot()
         one = shot.standing.get(token_id)
         if one is None:
             raise NoSuch(what=f"token {token_id} in {self.collection.name!r}")
-        key = _key(shot, one)
         if shot.arrangement is not None and one.is_open:
             from PIL import Image
 
-            return key, Image.fromarray(shot.arrangement.picture(token_id, one.seed))
+            return Image.fromarray(shot.arrangement.picture(token_id, one.seed))
         path = self._workspace.image(self.collection.id, token_id, one.suffix)
         if one.image_sha256 is None or not path.exists():
             raise NoSuch(what=f"picture of token {token_id} yet", hint="the command that began the run draws it")
-        return key, decode(plain_bytes(path, IMAGE_BYTES)).image
+        return decode(plain_bytes(path, IMAGE_BYTES)).image
 
     def export(self) -> dict[str, Any]:
         """All that is staged, in plain values: every token with its traits and marks, counts, rules and edits."""
@@ -409,7 +427,7 @@ def _key(shot: _Shot, one: Standing) -> str:
     """A name for a token's picture as it is staged: what it is made of, and nothing else."""
     plan = shot.staged.plans.get(one.token_id, one.plan)
     made_of = [plan, one.seed] if plan and one.is_open else [one.image_sha256.hex() if one.image_sha256 else ""]
-    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
 
 
 def edit_told(edit: Edit) -> dict[str, Any]:

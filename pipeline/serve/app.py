@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pipeline.base import __version__
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
-from pipeline.serve.door import SHOWN, Door, Rules
+from pipeline.serve.door import SHOWN, WORKSHOP, Door, Rules
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.gallery.media import Media
 from pipeline.serve.health import health_router
@@ -21,6 +21,7 @@ from pipeline.serve.metrics import Metrics
 from pipeline.serve.pages import pages_router
 from pipeline.serve.problems import tell_problems
 from pipeline.serve.reading import Reader, reading_router
+from pipeline.serve.studio import studio_page_router, studio_router
 from pipeline.serve.worker import Worker
 from pipeline.settings import Settings
 
@@ -66,6 +67,9 @@ def create_app(
     reader = Reader(workspace, config, public=rules.public)
     app.include_router(reading_router(reader, gateway))
     app.include_router(gallery_router(Media(workspace, config, public=rules.public)))
+    if not rules.public:
+        app.include_router(studio_router(workspace, ledger))
+        app.include_router(studio_page_router())
     app.include_router(health_router(workspace, worker, lambda: chain_url))
 
     @app.get("/metrics", response_class=PlainTextResponse, tags=["health"], summary="What Prometheus reads")
@@ -107,7 +111,7 @@ def _openapi(app: FastAPI, public: bool) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any], method: str, path: str) -> None:
-    writes = method not in ("get", "head")
+    writes = method not in ("get", "head") or path.startswith(WORKSHOP)
     operation["security"] = [{"bearer": []}] if writes else [{}, {"bearer": []}]
     responses = operation["responses"]
     responses.pop("422", None)

@@ -35,10 +35,12 @@ MAX_CLIENTS = 10_000  # whose pace is remembered; the one that was silent longes
 MAX_SECRET = 512  # characters of an Authorization header that are looked at
 
 SAFE = ("GET", "HEAD")
+WORKSHOP = "/v1/studio"  # where even a look is of whoever may mint: nothing there is published yet
 ROUTES = (
     "/v1/collections",
     "/v1/owners",
     "/v1/jobs",
+    WORKSHOP,
     "/media/",
     "/gallery/",
     "/metrics",
@@ -142,6 +144,7 @@ class Door:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         self._check_host(headers.get(b"host", ""))
         safe = scope["method"] in SAFE
+        mints = not safe or scope["path"].startswith(WORKSHOP)
         if self._rules.public and not safe:
             self._take((_address(scope), _route(scope)), self._rules.writes)
             raise Refused(
@@ -153,10 +156,10 @@ class Door:
         token = await self._token(headers.get(b"authorization"), _address(scope))
         visit.access = token.id if token else None
         scope["access"] = token
-        if token is None and not (safe and self._is_open(scope["path"])):
+        if token is None and (mints or not self._is_open(scope["path"])):
             self._take(("failure", _address(scope)), self._rules.failures)
             raise _unauthorized("this needs a bearer token")
-        if token is not None and not safe and token.scope != "mint":
+        if token is not None and mints and token.scope != "mint":
             raise Refused(
                 403, f"token {token.id} may only read", "`pipeline access new --scope mint` makes one that may mint"
             )

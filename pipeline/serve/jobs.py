@@ -33,12 +33,12 @@ EVENT = {  # one of the stream
 }
 
 
-def _whole(value: Any) -> Any:
+def as_whole(value: Any) -> Any:
     """JSON has one kind of number: 5.0 is a whole one."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Whole = Annotated[int, BeforeValidator(as_whole)]
 JobId = Annotated[int, Path(ge=1, le=MAX_EXACT)]
 Key = Annotated[
     str,
@@ -70,7 +70,7 @@ def _said(line: Setting) -> Any:
     is_number = form.schema["type"] == "integer"
 
     def checked(value: Any) -> Any:
-        value = _whole(value)
+        value = as_whole(value)
         if value is None:
             return None
         if type(value) is not (int if is_number else str) or value == "":

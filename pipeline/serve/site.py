@@ -169,7 +169,7 @@ class _Writer:
             )
         show, total = self._words.name(shown), sum(one.progress.minted for one in shown)
         for name, file in static_files().items():
-            if name != SHELL:
+            if name != SHELL and not name.startswith("studio."):  # nothing can be changed there
                 self._put(f"gallery/{name}", file.data)
         self._document("data/collections.json", shown)
         paths = [self._page(self._words.front(shown))]

@@ -13,7 +13,7 @@ from threading import Thread
 
 import pytest
 from conftest import Ended, Pipeline, pipeline_in
-from layered import write
+from layered import bots
 
 from pipeline.base.errors import BadArgument, Outdated
 from pipeline.base.observer import Silence
@@ -23,45 +23,13 @@ from pipeline.flow.studio import Kind, Look, Shown, Studio, Wish, open_studio
 from pipeline.ledger import Ledger
 
 COUNT = 40
-FORM = """
-name = "Bots"
-prefix = "Bot"
-singles = "rare"
-
-[[layers]]
-folder = "Background"
-
-[[layers]]
-folder = "Body"
-
-[[layers]]
-folder = "Hat"
-counts = { Crown = 4 }
-
-[[layers]]
-folder = "Eyes"
-
-[[rules]]
-never = ["Body=Grey", "Hat=Cap"]
-
-[[rules]]
-if = "Hat=Crown"
-only_with = "Background=Gold"
-"""
-PICTURES = (
-    *(f"Background/{name}#1.png" for name in ("Gold", "Blue", "Moss", "Sand")),
-    *(f"Body/{name}#1.png" for name in ("Grey", "Red", "White", "Pink")),
-    *("Hat/Crown.png", "Hat/Cap#2.png", "Hat/NONE#4.png", "Hat/Bow#1.png"),
-    *(f"Eyes/{name}#{weight}.png" for weight, name in enumerate(("Wide", "Shut", "Sly", "Star"), 1)),
-    "rare/Golden.png",
-)
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty tokens of layers, drawn and not pinned."""
     folder = tmp_path_factory.mktemp("studio")
-    write(folder / "bots", FORM, *PICTURES)
+    bots(folder / "bots")
     words = ("mint", "--layers", "bots", "--count", str(COUNT), "--seed", "3", "--stop-after", "generate")
     ended = pipeline_in(folder)(*words)
     assert ended.code == 0, ended.err

@@ -13,7 +13,22 @@ PREVIEW = "preview.jpg"  # what a chat shows of a link: JPEG, which every one of
 MAX_SLUG = 60  # characters: with four bytes each a folder's name still
 # What is at the root and is no collection. A collection of such a name has its number behind it.
 RESERVED = frozenset(
-    {"", "v1", "media", "gallery", "owner", "docs", "detect", "data", "ipfs", "healthz", "readyz", "metrics", "index"}
+    {
+        "",
+        "v1",
+        "media",
+        "gallery",
+        "owner",
+        "docs",
+        "detect",
+        "data",
+        "studio",
+        "ipfs",
+        "healthz",
+        "readyz",
+        "metrics",
+        "index",
+    }
 )
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from galleries import COUNT, Served, application, mint_in, serving
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, expect
 
 from pipeline.base.workspace import Workspace
 from pipeline.mint.devnet import devnet
 
 WAIT_MS = 30_000  # for the browser on a busy machine
+expect.set_options(timeout=WAIT_MS)
 
 
 @pytest.fixture(scope="session")

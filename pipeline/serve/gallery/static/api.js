@@ -27,7 +27,7 @@ async function request(path, options = {}) {
       throw new Problem(0, "The gallery's server does not answer.", IS_PUBLIC ? "Try again in a while." : "Is `pipeline serve` still running?");
     }
     if (response.status !== 401) {
-      if (!response.ok) throw await problemOf(response);
+      if (!response.ok && response.status !== 304) throw await problemOf(response);
       return response;
     }
     if (token() === sent) await askForToken(sent !== null);
@@ -151,3 +151,18 @@ export function parsedQuery(text) {
   }
   return { q: parameters.get("q") ?? "", owner: parameters.get("owner") ?? "", sort: parameters.get("sort") ?? "id", traits };
 }
+
+/** Ask the server to change something, with a token that may: what it answers. */
+export async function send(path, body, headers = {}) {
+  const told = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
+  return (await request(path, { method: "POST", headers, ...told })).json();
+}
+
+/** The answer at a path if it is another than `tag` names, with its own tag; null where it is the same. */
+export async function fresh(path, tag) {
+  const response = await request(path, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
+  return response.status === 304 ? null : { tag: response.headers.get("ETag"), told: await response.json() };
+}
+
+/** Forget the token: the next request asks for another. */
+export const forget = () => sessionStorage.removeItem(KEY);
