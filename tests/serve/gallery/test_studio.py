@@ -148,6 +148,7 @@ def test_a_picture_is_kept_for_ever_under_its_key_and_gone_with_it(bench: Bench)
 
 
 # ── in a browser ─────────────────────────────────────────────────────────────────────────────────────────────
+# `bench` comes before `open_page`: a page that asks for news is closed before its server is.
 
 
 def keys_of(page: Page) -> list[str]:
@@ -166,7 +167,7 @@ def staged(page: Page, version: int) -> None:
     expect(page.locator("#state")).to_contain_text(f"version {version} ")
 
 
-def test_a_collection_is_curated_by_keys_alone(open_page: Any, bench: Bench) -> None:
+def test_a_collection_is_curated_by_keys_alone(bench: Bench, open_page: Any) -> None:
     page = open_studio(open_page, bench)
     before, asked = keys_of(page), list[str]()
 
@@ -216,7 +217,7 @@ def test_a_collection_is_curated_by_keys_alone(open_page: Any, bench: Bench) -> 
     assert all(one["there"] == one["wanted"] for one in look["counted"])
 
 
-def test_a_stale_page_may_not_commit_and_then_shows_what_it_missed(open_page: Any, bench: Bench) -> None:
+def test_a_stale_page_may_not_commit_and_then_shows_what_it_missed(bench: Bench, open_page: Any) -> None:
     page = open_studio(open_page, bench)
     page.keyboard.press("a")
     staged(page, 1)
@@ -234,7 +235,7 @@ def test_a_stale_page_may_not_commit_and_then_shows_what_it_missed(open_page: An
     page.complaints.clear()  # type: ignore[attr-defined]  # the browser's own, of what was cut off
 
 
-def test_counts_are_edited_in_the_table_and_a_page_without_a_token_asks(open_page: Any, bench: Bench) -> None:
+def test_counts_are_edited_in_the_table_and_a_page_without_a_token_asks(bench: Bench, open_page: Any) -> None:
     page: Page = open_page(f"{bench.url}/studio", viewport={"width": 390, "height": 844})
     page.fill("#ask-token", bench.token)
     page.keyboard.press("Enter")
