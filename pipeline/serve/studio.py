@@ -14,7 +14,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.base.errors import NoSuch, PipelineError
@@ -165,6 +165,7 @@ _LATE: dict[int | str, dict[str, Any]] = {
     409: {"description": "what is pinned cannot be changed"},
     412: {"description": "somebody staged something since the version that was seen"},
 }
+_MOVED: dict[int | str, dict[str, Any]] = {307: {"description": "the token became another one meanwhile"}}
 _TAGGED: dict[int | str, dict[str, Any]] = {304: {"description": "nothing changed since `If-None-Match`"}}
 
 
@@ -176,7 +177,7 @@ def studio_router(workspace: Workspace, ledger: Ledger) -> APIRouter:
     router.add_api_route(one, routes.look, methods=["GET"], responses=_TAGGED, response_model=StudioAnswer)
     router.add_api_route(f"{one}/tokens", routes.tokens, methods=["GET"])
     picture = f"{one}/tokens/{{token_id}}/{{key}}/{{width}}.webp"
-    router.add_api_route(picture, routes.picture, methods=["GET"], response_class=FileResponse)
+    router.add_api_route(picture, routes.picture, methods=["GET"], response_class=FileResponse, responses=_MOVED)
     router.add_api_route(f"{one}/export", routes.export, methods=["GET"])
     router.add_api_route(f"{one}/edits", routes.edit, methods=["POST"], responses=_LATE)
     router.add_api_route(f"{one}/commits", routes.commit, methods=["POST"], responses=_LATE)
@@ -233,20 +234,25 @@ class StudioRoutes:
         )
 
     async def picture(self, collection_id: CollectionId, token_id: TokenId, key: Key, width: Width) -> Response:
-        """A token's picture as it is staged. Its key names what it is made of, so it may be kept for ever."""
-        studio = await asyncio.to_thread(self._studio, collection_id)
+        """A token's picture as it is staged. Its key names what it is made of, so it may be kept for ever.
+
+        A key that the token has no more leads to its present one, unless that picture was made while it had it.
+        """
+        studio, form = await asyncio.to_thread(self._studio, collection_id), f"studio-{width}.webp"
         shown = await asyncio.to_thread(studio.tokens, token_id, 1)
-        if not shown or shown[0].key != key:
-            raise NoSuch(
-                what=f"picture {key} of token {token_id}", hint="the token became another one: ask for its key again"
-            )
+        if not shown:
+            raise NoSuch(what=f"token {token_id} in {studio.collection.name!r}")
+        path: FilePath = self._pictures.path(key, form)
+        if shown[0].key != key and not path.exists():
+            now = f"{WORKSHOP}/{collection_id}/tokens/{token_id}/{shown[0].key}/{width}.webp"
+            return RedirectResponse(now, headers={"Cache-Control": "no-store"})
 
         def make() -> bytes:
             picture = studio.picture(token_id)
             picture.thumbnail((int(width), int(width)))
             return webp(picture)
 
-        path: FilePath = await asyncio.wrap_future(self._pictures.made(key, f"studio-{width}.webp", make))
+        path = await asyncio.wrap_future(self._pictures.made(key, form, make))
         return FileResponse(path, media_type="image/webp", headers=PICTURE_HEADERS)
 
     def export(self, collection_id: CollectionId) -> dict[str, Any]:
