@@ -24,7 +24,7 @@ from pipeline.art.source import About
 from pipeline.art.telling import Telling
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, BadFiles
-from pipeline.base.files import open_regular, whole_file
+from pipeline.base.files import is_there, open_regular, whole_file
 from pipeline.base.limits import IMAGE_BYTES, MAX_NAME
 from pipeline.base.media import DECODED
 from pipeline.base.records import Artwork, Found, TokenSpec
@@ -277,7 +277,7 @@ def _must_name(document: Document, image: Path) -> None:
         return
     if (
         "://" not in stated
-        or (image.parent / named).exists()
+        or is_there(image.parent / named)
         or (Path(named).stem.isdecimal() and Path(own).stem.isdecimal())
     ):
         raise document.refused(f"the image beside it, {image.name}", f"it names {stated[:80]!r}")

@@ -93,6 +93,15 @@ def read_regular(path: Path, limit: int) -> bytes:
     return data
 
 
+def is_there(path: Path) -> bool:
+    """Whether something lies at a path, or a link, whose name somebody else chose: none does at one that no disk could hold."""
+    try:
+        path.lstat()
+    except (OSError, ValueError):  # too long, not there, a zero byte
+        return False
+    return True
+
+
 def folder_name(name: str) -> str:
     """A name of anybody's as that of one folder: itself where it is plain, else what is plain of it, and a digest."""
     plain = re.sub(r"[^\w .()+,'&!-]", "", name).strip(". ")[:60]

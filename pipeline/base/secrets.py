@@ -81,9 +81,13 @@ def know_environment(environ: Mapping[str, str]) -> None:
     know(*(value for name, value in environ.items() if _NAMES_A_SECRET.search(name)))
 
 
-def know_keys(texts: Iterable[str]) -> None:
-    """Hide whichever of these texts is a private key that was pasted where a path or a name belongs."""
-    know(*(text for text in texts if _LIKE_A_KEY.fullmatch(text)))
+def know_misplaced(texts: Iterable[str]) -> None:
+    """Hide what was pasted where a path or a name belongs: a private key, and what may be a key in an address."""
+    for text in texts:
+        if _LIKE_A_KEY.fullmatch(text):
+            know(text)
+        elif _URL.match(text):
+            know_url(text)
 
 
 def forget() -> None:

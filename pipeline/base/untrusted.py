@@ -57,6 +57,14 @@ def printable(text: object, limit: int = MAX_SHOWN, *, lines: bool = False) -> s
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def in_digits(value: object) -> str:
+    """`str(value)`, also of a number, or of a list with one, that has more digits than Python writes."""
+    try:
+        return str(value)
+    except ValueError:
+        return "a number that is too long to be shown"
+
+
 def json_text(value: Any, indent: int | None = None) -> str:
     """`value` as JSON that a terminal may show too: characters that act are written as `\\u…`."""
     return _ACTING.sub(_escaped, json.dumps(value, indent=indent, ensure_ascii=False))

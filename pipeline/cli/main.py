@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from pipeline.base import __version__
 from pipeline.base.errors import Interrupted, PipelineError
-from pipeline.base.secrets import know_environment, know_keys, shown_value
+from pipeline.base.secrets import know_environment, know_misplaced, shown_value
 from pipeline.base.untrusted import json_text, printable
 from pipeline.base.workspace import Workspace
 from pipeline.cli import (
@@ -109,10 +109,10 @@ def main(words: Sequence[str]) -> int:
             return 0
         ended = arguments.ended
         know_environment(os.environ)
-        know_keys(part for word in words for part in (word, word.partition("=")[2]))
+        know_misplaced(part for word in words for part in (word, word.partition("=")[2]) if not part.startswith("http"))
         flags = {line.name: getattr(arguments, line.name, None) for line in every_setting()}
         settings = load_settings(flags, os.environ, Path.cwd())
-        know_keys(settings.text(name) for name in flags)
+        know_misplaced(settings.text(line.name) for line in every_setting() if _is_place(line.form.hint))
         call = Call(arguments, settings, Workspace(settings.folder, settings.here.ledger), BY_NAME, tuple(words))
         told = call.told
         code: int = arguments.run(call)
@@ -130,6 +130,11 @@ def main(words: Sequence[str]) -> int:
         return _unwritten(error, words)
     except PipelineError as error:
         return _failed(str(error), told(error.hint), error.exit_code, words, kind=type(error).__name__)
+
+
+def _is_place(hint: str) -> bool:
+    """Whether a setting's value is a path or a name, where no address belongs."""
+    return any(word in hint for word in ("FILE", "FOLDER", "DIR", "NAME"))
 
 
 def _unwritten(error: OSError, words: Sequence[str]) -> int:

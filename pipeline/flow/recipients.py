@@ -15,7 +15,7 @@ from itertools import repeat
 from pathlib import Path
 
 from pipeline.base.errors import BadArgument
-from pipeline.base.files import read_regular
+from pipeline.base.files import is_there, read_regular
 from pipeline.base.limits import MAX_COUNT, RECIPIENTS_BYTES
 from pipeline.base.records import Address
 from pipeline.base.words import Expected
@@ -55,7 +55,7 @@ def read_recipients(to: str) -> Recipients | None:
     Raises BadArgument with the number of the line that is wrong.
     """
     path = Path(to)
-    if not to or not (path.suffix.lower() == ".csv" or path.is_file()):
+    if not to or not (path.suffix.lower() == ".csv" or (is_there(path) and path.is_file())):
         return None
     data = _content(path)
     try:

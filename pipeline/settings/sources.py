@@ -18,6 +18,7 @@ from pipeline.base.files import read_regular
 from pipeline.base.installation import loaded
 from pipeline.base.limits import SETTINGS_BYTES
 from pipeline.base.secrets import VARIABLES
+from pipeline.base.untrusted import in_digits
 from pipeline.settings.palettes import SECTION as PALETTES
 from pipeline.settings.palettes import named, own_palettes
 from pipeline.settings.table import (
@@ -281,5 +282,5 @@ def _entry(section: str, name: str, value: Any) -> tuple[Setting, str]:
     if isinstance(value, bool) and found.form.schema["type"] == "boolean":
         return found, found.said(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise BadArgument(name=f"{FILE_NAME}: {key}", value=str(value)[:80], expected="text or a number")
-    return found, str(value)
+        raise BadArgument(name=f"{FILE_NAME}: {key}", value=in_digits(value)[:80], expected="text or a number")
+    return found, in_digits(value)

@@ -311,6 +311,11 @@ def test_json_that_says_otherwise_than_its_file_is_never_silent(tmp_path: Path) 
         "collection.json": {"name": "Cats", "external_link": "https://x.org", "banner_image": "b.png"},
     }
     _, told = read(write(tmp_path / "odd", files))
+    unheard = {
+        "1.png": 1,
+        "1.json": {"image": f"ipfs://bafkqaaa/{'x' * 300}.png"},
+    }  # no disk could hold a file of that name
+    assert "`image` of 1 JSON is an address" in read(write(tmp_path / "long", unheard))[1]
     for line in (
         "token 1 is 0.png, 'Cat #0'; token 2 is 7.png, 'Cat #7'",
         "token 2, 7.png: 7.json says number 8",
@@ -451,6 +456,7 @@ def svg(inside: str, before: str = "") -> str:
         ({"1.png": 1, "1.json": {"attributes": [{"trait_type": "a", "value": [1]}]}}, "1.json", "text or a number"),
         ({"1.png": 1, "1.json": {"attributes": [{"trait_type": "a", "value": 1, "display_type": "x"}]}}, "1.json", "display"),
         ({"1.png": 1, "1.json": {"image": "../../etc/passwd"}}, "1.json", "'../../etc/passwd'"),
+        ({"1.png": 1, "1.json": {"image": f"{'x' * 300}.png"}}, "1.json", "the image beside it, 1.png"),
         ({"1.png": 1, "2.png": 2, "1.json": {"image": "2.png"}}, "1.json", "the image beside it, 1.png"),
         ({"1.png": 1, "1.json": {"external_url": "javascript:alert(1)"}}, "1.json", "external_url is not a URL"),
         ({"1.png": 1, "1.json": {"external_url": 5}}, "1.json", "external_url is something else"),

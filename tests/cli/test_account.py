@@ -106,6 +106,20 @@ def test_a_key_where_a_path_belongs_is_not_repeated(pipeline: Pipeline) -> None:
     ended = pipeline("mint", "--count", "1", "--size", "16", f"--keystore={KEY}")
     assert ended.code == 2 and "No such file" in ended.err
     _says_no_secret(ended, KEY)
+    for scheme in ("wss", "https"):
+        ended = pipeline(
+            "generate",
+            "--model",
+            f"{scheme}://provider.example/v3/c4n4ry0c4n4ry0",
+            "--size",
+            "16",
+            "--out",
+            "x.png",
+            "--seed",
+            "1",
+        )
+        assert ended.code != 0 and "no weights" in ended.err
+        _says_no_secret(ended, "c4n4ry")
 
 
 def test_a_keystore_file_of_another_program_is_imported_with_its_password(pipeline: Pipeline, tmp_path: Path) -> None:

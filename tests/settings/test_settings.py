@@ -176,7 +176,14 @@ def test_what_is_harmless_is_cleaned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["size: 64\n", "x = " + "9" * 5_000 + "\n", "x = " + "[" * 100_000, "[a]\nsize = true\n"]
+    "text",
+    [
+        "size: 64\n",
+        "x = " + "9" * 5_000 + "\n",
+        "x = " + "[" * 100_000,
+        "[a]\nsize = true\n",
+        "[art]\nsize = 0x" + "f" * 9_000,
+    ],
 )
 def test_a_file_that_is_not_meant_is_named(tmp_path: Path, text: str) -> None:
     _file(tmp_path, text)

@@ -21,6 +21,7 @@ from pipeline.art.layers.form import FORM_NAME, Blend, Form, Group, LayerForm, W
 from pipeline.art.layers.names import Named, faulty, read_name
 from pipeline.art.layers.toml import read_form, refused
 from pipeline.base.errors import BadArgument, BadFiles
+from pipeline.base.files import is_there
 from pipeline.base.limits import MAX_ATTRIBUTES, MAX_TEXT, TRAIT_CHARACTERS
 from pipeline.base.metadata import clean_text
 from pipeline.base.untrusted import printable
@@ -249,9 +250,11 @@ class _Reader:
             if part in ("..", "/"):
                 raise faulty(self._path(name), "a folder within this one", "its name leads out of it")
             path /= part
+            if not is_there(path):
+                break
             if path.is_symlink():
                 raise faulty(path, "a folder", "it is a link: put the folder itself there")
-        if not path.is_dir():
+        if not is_there(path) or not path.is_dir():
             raise faulty(path, "a folder with pictures", "there is none")
         return path
 

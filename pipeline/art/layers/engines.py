@@ -162,7 +162,7 @@ class _Keys:
         value = self._take(name)
         if value is None and default is not None:
             return default
-        if not isinstance(value, float) or value != int(value) or not low <= value <= high:
+        if not isinstance(value, float) or not value.is_integer() or not low <= value <= high:
             self.refuse(name, f"a whole number from {low:,} to {high:,}")
         return int(value)
 

@@ -25,6 +25,7 @@ from pipeline.art.layers.form import (
 from pipeline.base.errors import BadArgument
 from pipeline.base.files import read_regular
 from pipeline.base.limits import MAX_COUNT, MAX_SIDE, MIN_SIDE
+from pipeline.base.untrusted import in_digits
 from pipeline.settings.table import near
 
 T = TypeVar("T")
@@ -32,12 +33,13 @@ D = TypeVar("D")
 
 FORM_BYTES = 8 << 20  # ten thousand rules have about one
 MAX_WEIGHT = 10**15
+MAX_PLACES, MAX_BITS = 60, 200  # of a number: before and behind the point, and as a whole one
 _NONE: tuple[str, ...] = ()
 
 
 def refused(key: str, value: object, expected: str, hint: str = "nothing was planned") -> BadArgument:
     """What is wrong with a line of `layers.toml`."""
-    return BadArgument(name=f"{FORM_NAME}: {key}", value=str(value), expected=expected, hint=hint)
+    return BadArgument(name=f"{FORM_NAME}: {key}", value=in_digits(value), expected=expected, hint=hint)
 
 
 def read_form(path: Path) -> Form:
@@ -107,8 +109,15 @@ def _whole(low: int, high: int) -> Callable[[str, Any], int]:
     return read
 
 
+def _is_number(value: Any) -> bool:
+    """A number that is finite and can be worked with: `1e-999999999` is short to write, and a billion digits as a fraction."""
+    if isinstance(value, Decimal):
+        return value.is_finite() and (not value or -MAX_PLACES <= value.adjusted() <= MAX_PLACES)
+    return isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < MAX_BITS
+
+
 def _weight(key: str, value: Any) -> Fraction:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
+    if not _is_number(value):
         _wrong(key, value, "a number of 0 or more")
     if not 0 <= value <= MAX_WEIGHT:
         _wrong(key, value, "a number of 0 or more" if value < 0 else f"at most {MAX_WEIGHT:,}")
@@ -116,7 +125,7 @@ def _weight(key: str, value: Any) -> Fraction:
 
 
 def _number(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
+    if not _is_number(value):
         _wrong(key, value, "a number")
     return float(value)
 
@@ -131,7 +140,7 @@ def _of(names: tuple[T, ...]) -> Callable[[str, Any], T]:
         for name in names:
             if name == value:
                 return name
-        close = near(str(value), map(str, names))
+        close = near(value, map(str, names)) if isinstance(value, str) else ""
         _wrong(key, value, f"one of {', '.join(map(str, names))}{close}")
 
     return read
@@ -166,13 +175,14 @@ def _pair(read: Callable[[str, Any], T]) -> Callable[[str, Any], tuple[T, T]]:
 
 
 def _attribute(key: str, value: Any) -> str | int | float:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+    if not isinstance(value, str) and not _is_number(value):
         _wrong(key, value, "text or a number")
+    assert isinstance(value, str | int | Decimal)
     return float(value) if isinstance(value, Decimal) else value
 
 
 def _wrong(key: str, value: Any, expected: str) -> NoReturn:
-    raise refused(key, "empty" if value == "" else str(value)[:80], expected)
+    raise refused(key, "empty" if value == "" else in_digits(value)[:80], expected)
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────

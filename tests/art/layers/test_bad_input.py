@@ -306,5 +306,24 @@ def test_a_config_costs_no_more_than_its_length(said: str, told: str | None) -> 
             read_constants(source, {})
 
 
+def test_a_folder_of_a_name_that_no_disk_could_hold_is_not_there(tmp_path: Path) -> None:
+    assert "there is none" in refused(write(tmp_path, f'[[layers]]\nfolder = "{"x" * 300}"\n', *FOUR))
+
+
+@pytest.mark.parametrize("number", ["1e-999999999", "1e999999999", f"0x{'f' * 9_000}", "[0x" + "f" * 9_000 + "]"])
+@pytest.mark.parametrize("key", ["weights.Cap", "opacity"])
+def test_a_number_that_is_short_to_write_costs_no_more(tmp_path: Path, key: str, number: str) -> None:
+    assert f"layers[1].{key}" in refused(write(tmp_path, f"{ONE}{key} = {number}\n", *FOUR))
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1e999 - 1e999", f"0x{'f' * 400}", "0.5"])
+def test_a_number_that_is_no_count_is_refused(tmp_path: Path, number: str) -> None:
+    paint(tmp_path, [f"layers/{name}" for name in FOUR])
+    (tmp_path / "config.js").write_text(
+        f'const layerConfigurations = [{{ growEditionSizeTo: {number}, layersOrder: [{{ name: "Hat" }}] }}];'
+    )
+    assert "a whole number from 1" in refused(tmp_path)
+
+
 def test_escaped_halves_of_a_character_are_one_and_a_half_alone_is_none() -> None:
     assert read_constants(r'const a = "\ud83d\ude00\ud800"', {})["a"] == "\U0001f600\ufffd"
