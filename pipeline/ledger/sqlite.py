@@ -16,6 +16,7 @@ from pipeline.ledger.schema import APPLICATION_ID, MIGRATIONS
 BUSY_TIMEOUT_S = 10.0  # a reader's checkpoint may hold the file for a moment
 
 # SQLite's primary result codes for a file that is sound but not to be written; any other complaint is damage.
+_HELD = "another program has it open for writing: end that, then give the same command again"
 _CANNOT_WRITE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -278,8 +279,10 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise ConstraintBroken(path=path, reason=str(error)) from error
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _CANNOT_WRITE:
-            raise WorkspaceUnwritable(path=path, reason=str(error)) from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _CANNOT_WRITE:
+            hint = _HELD if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) else None
+            raise WorkspaceUnwritable(path=path, reason=str(error), hint=hint) from error
         raise Corrupt(what=path, reason=str(error)) from error
     except UnicodeDecodeError as error:
         raise Corrupt(what=path, reason="it holds text that is none") from error

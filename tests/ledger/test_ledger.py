@@ -296,3 +296,12 @@ def test_a_column_that_lost_its_name_is_damage(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"device     TEXT", b"devise     TEXT"))
     with pytest.raises(Corrupt, match="tables are not those of a ledger"), Ledger(path) as ledger:
         ledger.check()
+
+
+def test_a_file_that_another_program_holds_is_no_matter_of_space(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.ledger.sqlite.BUSY_TIMEOUT_S", 0.01)
+    with Ledger(path) as ledger, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(WorkspaceUnwritable, match="locked") as caught, ledger.atomic():
+            pass
+    assert "another program" in caught.value.hint

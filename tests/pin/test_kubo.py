@@ -321,6 +321,24 @@ def test_a_node_in_trouble_is_unavailable_and_heals(
     pinner_of(proxy).pin(store.path(root.cid), root, "x")
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "told"),
+    [
+        ("version", 404, "no Kubo RPC"),
+        ("version", 405, "port 5001"),
+        ("dag/import", 413, "no body of the size"),
+        ("dag/import", 400, "HTTP 400"),
+    ],
+)
+def test_a_refusal_of_who_is_no_kubo_or_stands_before_it_is_final_and_says_what_it_means(
+    command: str, status: int, told: str, proxy: Proxy, store: CarStore, root: PinnedRoot
+) -> None:
+    proxy.rules[command] = constant(b"<html>no</html>", status)
+    with pytest.raises(PinError) as caught:
+        pinner_of(proxy).pin(store.path(root.cid), root, "x")
+    assert told in f"{caught.value} {caught.value.hint}" and not caught.value.retryable
+
+
 def test_a_node_that_does_not_answer_runs_into_the_time_limit(proxy: Proxy, store: CarStore, root: PinnedRoot) -> None:
     release = threading.Event()
     proxy.rules["pin/add"] = lambda handler, forward: release.wait(20)
