@@ -10,7 +10,7 @@ from pipeline.base.errors import BadArgument
 from pipeline.base.records import hex_data
 from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
-from pipeline.ledger import NOBODY, Ledger
+from pipeline.ledger import UNDECIDED, Ledger
 from pipeline.ledger.rows import Token
 from pipeline.mint.networks import network_of
 
@@ -69,7 +69,7 @@ def token_report(workspace: Workspace, name: str | None, token_id: int) -> Token
             chain_id=collection.known_chain_id,
             token_id=token_id,
             owner=ledger.owners.owner_of(collection.id, token_id)
-            or (None if token.recipient == NOBODY else token.recipient),
+            or (None if token.recipient == UNDECIDED else token.recipient),
             token_uri=token.token_uri,
             image=token.image,
             seed=token.seed,

@@ -28,7 +28,7 @@ from pipeline.base.limits import (
     MAX_URL,
     TRAIT_CHARACTERS,
 )
-from pipeline.base.records import Artwork, Attribute, DisplayType, Provenance
+from pipeline.base.records import Artwork, Attribute, DisplayType, Provenance, TokenWords
 from pipeline.base.untrusted import parse_json
 from pipeline.base.words import Expected, check_text
 
@@ -44,20 +44,15 @@ class BadJson(PinError):
 
 
 def token_metadata(
-    name: str,
-    description: str,
     artwork: Artwork,
+    words: TokenWords,
     image: str,
     provenance: Provenance | None,
     *,
-    external_url: str = "",
-    background_color: str = "",
-    animation_url: str = "",
-    youtube_url: str = "",
     artist: str = "",
     licence: str = "",
 ) -> bytes:
-    """Write the document of one token, whose image is at the URI `image`. The optional fields are left out where empty.
+    """Write the document of one token, whose image is at the URI `image`. Words that are empty are left out.
 
     Without `provenance` nothing claims to draw the image again.
 
@@ -65,14 +60,14 @@ def token_metadata(
     kinds than `https:`, `http:` and, for the image, `ipfs:`.
     """
     document: dict[str, Any] = {
-        "name": clean_text("name", name, MAX_TEXT),
-        "description": clean_text("description", description, MAX_DESCRIPTION, lines=True),
+        "name": clean_text("name", words.name, MAX_TEXT),
+        "description": clean_text("description", words.description, MAX_DESCRIPTION, lines=True),
         "image": image,
         "image_sha256": artwork.image_sha256.hex(),
         "attributes": [_attribute(attribute) for attribute in artwork.attributes],
     }
     if provenance is not None:
-        document["generator"] = dict(artwork.words.drawn_from) | {
+        document["generator"] = dict(words.drawn_from) | {
             "model": clean_text("model", provenance.model, MAX_TEXT),
             "weights_sha256": provenance.weights_sha256,
             "renderer": clean_text("renderer", provenance.renderer, MAX_TEXT),
@@ -80,14 +75,13 @@ def token_metadata(
             "seed": artwork.seed,
             "size": provenance.size,
         }
-    if external_url:
-        document["external_url"] = external_url
-    if background_color:
-        document["background_color"] = background_color
-    if animation_url:
-        document["animation_url"] = animation_url
-    if youtube_url:
-        document["youtube_url"] = youtube_url
+    optional = {
+        "external_url": words.external_url,
+        "background_color": words.background_color,
+        "animation_url": words.animation_url,
+        "youtube_url": words.youtube_url,
+    }
+    document |= {name: text for name, text in optional.items() if text}
     document |= _rights(artist, licence)
     return _written(document, f"metadata of token {artwork.token_id}", _check_token)
 

@@ -9,6 +9,7 @@ from typing import Literal, NewType
 from pipeline.base.cid import CID
 
 Address = NewType("Address", str)  # 0x and 40 hex digits with EIP-55 checksum
+ZERO_ADDRESS = Address("0x" + "0" * 40)  # no account's: what is minted comes from it
 
 
 def hex_data(data: bytes) -> str:

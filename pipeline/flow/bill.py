@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from pipeline.base.errors import ChainError, RpcError
 from pipeline.base.limits import MAX_AIRDROP, MAX_GAS
 from pipeline.base.observer import Observer, Silence
-from pipeline.base.records import Address, BatchPlan, hex_data
+from pipeline.base.records import ZERO_ADDRESS, Address, BatchPlan, hex_data
 from pipeline.base.workspace import Workspace
 from pipeline.flow.connection import reach
 from pipeline.flow.consent import is_on_this_machine_only
@@ -37,12 +37,10 @@ from pipeline.flow.open import (
     step_of,
 )
 from pipeline.flow.plan import Finished
-from pipeline.ledger import NOBODY as UNDECIDED
-from pipeline.ledger import Collection, Ledger, NewCollection, Run
+from pipeline.ledger import UNDECIDED, Collection, Ledger, NewCollection, Run
 from pipeline.mint.alternatives import ALTERNATIVES
 from pipeline.mint.chain import fixed_bytes
 from pipeline.mint.collection import (
-    ZERO_ADDRESS,
     Constructor,
     deploy_data,
     mint_call,

@@ -40,8 +40,7 @@ from pipeline.flow.plan import (
 )
 from pipeline.flow.recipients import Recipients, read_recipients, resolved_count
 from pipeline.flow.signing import identity_of
-from pipeline.ledger import NOBODY as UNDECIDED
-from pipeline.ledger import Collection, Ledger, Run
+from pipeline.ledger import UNDECIDED, Collection, Ledger, Run
 from pipeline.mint.accounts import stated_address
 from pipeline.mint.collection import check_recipients, parsed_address
 from pipeline.mint.signer import open_signer

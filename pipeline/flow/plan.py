@@ -15,13 +15,13 @@ from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import BadArgument, CollectionExists, RunDiffers, UsageError
 from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED, MAX_TEXT
 from pipeline.base.metadata import collection_metadata
-from pipeline.base.records import NOTHING, Address, TokenSpec
+from pipeline.base.records import NOTHING, ZERO_ADDRESS, Address, TokenSpec
 from pipeline.base.seeds import token_seed
 from pipeline.base.words import Expected, one_line
 from pipeline.base.workspace import Workspace
 from pipeline.flow.recipients import Recipients
 from pipeline.ledger import Collection, Ledger, NewCollection, Run, RunPlan
-from pipeline.mint.collection import ZERO_ADDRESS, Constructor, deploy_data, parsed_address
+from pipeline.mint.collection import Constructor, deploy_data, parsed_address
 from pipeline.settings import Scope, Setting, Settings, every_setting
 from pipeline.settings.table import REMEMBERED
 

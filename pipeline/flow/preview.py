@@ -25,7 +25,7 @@ from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.cover import ensure_cover
 from pipeline.flow.plan import Begin, enter_run, new_run
-from pipeline.ledger import NOBODY, NOWHERE, Ledger, Run
+from pipeline.ledger import NOWHERE, UNDECIDED, Ledger, Run
 from pipeline.settings import Scope, Settings, every_setting
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _trial(config: Settings, seed: int, count: int, art: ArtPlan, about: About, 
     """A run of a collection that nobody will mint: of all settings only those of its art count."""
     chosen = {line.name: config.value(line.name) for line in every_setting() if line.tells_art}
     plain = Settings().changed("a sheet", {name: value for name, value in chosen.items() if value is not None})
-    plan = new_run(ledger, plain, Begin("Sheet"), count, None, art, about, NOBODY, seed)
+    plan = new_run(ledger, plain, Begin("Sheet"), count, None, art, about, UNDECIDED, seed)
     assert plan.settings is not None, "it begins a collection"
     with ledger.atomic():
         nowhere = ledger.collections.enter_chain(NOWHERE.chain_id, NOWHERE.genesis_hash, NOWHERE.kind)

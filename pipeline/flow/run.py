@@ -36,8 +36,7 @@ from pipeline.flow.plan import Continue, Finished, NewRun, arguments_of, enter_r
 from pipeline.flow.preview import draw_run, sheet_of_minted, sheet_of_run
 from pipeline.flow.signing import Signing
 from pipeline.flow.studio import must_be_committed
-from pipeline.ledger import NOBODY as UNDECIDED
-from pipeline.ledger import NOWHERE, Collection, Ledger, Run
+from pipeline.ledger import NOWHERE, UNDECIDED, Collection, Ledger, Run
 from pipeline.ledger.journal import Intent
 from pipeline.mint.fees import ether
 from pipeline.mint.indexer import sync
@@ -345,17 +344,19 @@ class _Flow:
 
     def describe(self, artwork: Artwork, images: CID) -> bytes:
         """A token's metadata: canonical bytes, so that the same artwork has the same CID."""
-        folder, words = IpfsUri(images, str(artwork.token_id)), artwork.words
+        folder, own = IpfsUri(images, str(artwork.token_id)), artwork.words
+        words = replace(
+            own,
+            name=own.name or f"{self.collection.name} #{artwork.token_id}",
+            description=own.description or self.collection.description,
+            external_url=own.external_url or self.collection.external_url,
+            animation_url=f"{folder}{artwork.animation.suffix}" if artwork.animation else own.animation_url,
+        )
         return token_metadata(
-            name=words.name or f"{self.collection.name} #{artwork.token_id}",
-            description=words.description or self.collection.description,
-            image=f"{folder}{artwork.path.suffix}",
-            artwork=artwork,
-            provenance=self.provenance,
-            external_url=words.external_url or self.collection.external_url,
-            background_color=words.background_color,
-            animation_url=f"{folder}{artwork.animation.suffix}" if artwork.animation else words.animation_url,
-            youtube_url=words.youtube_url,
+            artwork,
+            words,
+            f"{folder}{artwork.path.suffix}",
+            self.provenance,
             artist=self.collection.artist,
             licence=self.collection.licence,
         )

@@ -3,8 +3,8 @@
 from pipeline.ledger.database import canonical_json
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.rows import (
-    NOBODY,
     NOWHERE,
+    UNDECIDED,
     Batch,
     Collection,
     CoverFile,
@@ -16,7 +16,7 @@ from pipeline.ledger.rows import (
 )
 
 __all__ = [
-    "NOBODY",
+    "UNDECIDED",
     "NOWHERE",
     "Batch",
     "Collection",

@@ -10,7 +10,16 @@ from typing import Any, TypeVar
 from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import Corrupt
 from pipeline.base.limits import MAX_SEED
-from pipeline.base.records import Address, Animation, Attribute, BatchPlan, Determinism, Fingerprint, TokenWords
+from pipeline.base.records import (
+    ZERO_ADDRESS,
+    Address,
+    Animation,
+    Attribute,
+    BatchPlan,
+    Determinism,
+    Fingerprint,
+    TokenWords,
+)
 
 T = TypeVar("T")
 
@@ -26,7 +35,7 @@ class KnownChain:
 
 
 NOWHERE = KnownChain(0, MAX_SEED, bytes(32), "external")  # of a collection whose chain nobody has chosen yet
-NOBODY = Address("0x" + "00" * 20)  # its owner, and who gets its tokens
+UNDECIDED = ZERO_ADDRESS  # its owner, and who gets its tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pipeline.base.errors import ConstraintBroken
 from pipeline.base.records import Address, Animation, Artwork, BatchPlan, Found, TokenSpec, TokenWords
 from pipeline.base.seeds import token_seed
 from pipeline.ledger.database import Database, Row, canonical_json
-from pipeline.ledger.rows import NOBODY, Standing, Token, attributes_of, cid_or_none, parsed
+from pipeline.ledger.rows import UNDECIDED, Standing, Token, attributes_of, cid_or_none, parsed
 
 PAGE = 1000  # tokens of one query: memory does not grow with their number
 
@@ -272,7 +272,7 @@ class Tokens:
         """Give what is nobody's yet to somebody; inside `atomic`, and before these batches are sealed."""
         for plan in batches:
             self._db.execute(
-                "UPDATE token SET recipient = ? WHERE batch = ? AND recipient = ?", (recipient, plan.id, NOBODY)
+                "UPDATE token SET recipient = ? WHERE batch = ? AND recipient = ?", (recipient, plan.id, UNDECIDED)
             )
 
     def record(self, collection: int, artwork: Artwork) -> None:

@@ -72,13 +72,22 @@ class Chain:
     `least_priority_wei` is what the node was heard to demand.
     """
 
-    def __init__(self, rpc: Rpc, chain_id: int, genesis_hash: bytes, client_version: str) -> None:
+    def __init__(
+        self,
+        rpc: Rpc,
+        chain_id: int,
+        genesis_hash: bytes,
+        client_version: str,
+        *,
+        gives_genesis: bool = True,
+        has_base_fee: bool = True,
+    ) -> None:
         self.rpc = rpc
         self.chain_id = chain_id
         self.genesis_hash = genesis_hash
         self.client_version = client_version
-        self.gives_genesis = True  # False where block 0 is not to be had: `genesis_hash` only stands for it then
-        self.has_base_fee = True  # False: legacy transactions only (before EIP-1559)
+        self.gives_genesis = gives_genesis  # False where block 0 is not to be had: `genesis_hash` only stands for it
+        self.has_base_fee = has_base_fee  # False: legacy transactions only (before EIP-1559)
         self.least_priority_wei = LEAST_PRIORITY_WEI
         self._missing: set[str] = set()  # methods that the node has not got
         self._estimates_at_a_block = True
@@ -133,7 +142,7 @@ class Chain:
     def head(self) -> Block:
         block = self.block("latest")
         if block is None:
-            raise self._unusable("eth_getBlockByNumber", "there is no latest block")
+            raise _unusable(self.rpc, "eth_getBlockByNumber", "there is no latest block")
         return block
 
     def finalized(self) -> Block | None:
@@ -268,15 +277,7 @@ class Chain:
     # ── forms ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def parsed_block(self, answer: Any) -> Block:
-        try:
-            return Block(
-                quantity(answer["number"]),
-                fixed_bytes(answer["hash"]),
-                quantity(answer["gasLimit"]),
-                quantity(answer.get("baseFeePerGas") or "0x0"),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise self._unusable("eth_getBlockByNumber", "it is not a block") from error
+        return _block(self.rpc, answer)
 
     def parsed_receipt(self, answer: Any, tx_hash: bytes) -> Receipt | None:
         """None when the transaction is not in a block. A receipt of another transaction is unusable."""
@@ -293,9 +294,9 @@ class Chain:
                 tuple(self.parsed_logs(answer["logs"])),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise self._unusable("eth_getTransactionReceipt", "it is not a receipt") from error
+            raise _unusable(self.rpc, "eth_getTransactionReceipt", "it is not a receipt") from error
         if receipt.tx_hash != tx_hash:
-            raise self._unusable("eth_getTransactionReceipt", "it is another transaction's receipt")
+            raise _unusable(self.rpc, "eth_getTransactionReceipt", "it is another transaction's receipt")
         return receipt
 
     def parsed_transaction(self, answer: Any, tx_hash: bytes) -> Transaction | None:
@@ -307,9 +308,9 @@ class Chain:
                 fixed_bytes(answer["hash"]), checksummed(answer["from"]), quantity(answer["nonce"]), block_number
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise self._unusable("eth_getTransactionByHash", "it is not a transaction") from error
+            raise _unusable(self.rpc, "eth_getTransactionByHash", "it is not a transaction") from error
         if found.hash != tx_hash:
-            raise self._unusable("eth_getTransactionByHash", "it is another transaction")
+            raise _unusable(self.rpc, "eth_getTransactionByHash", "it is another transaction")
         return found
 
     def parsed_logs(self, answer: Any) -> list[Log]:
@@ -327,28 +328,22 @@ class Chain:
                 for log in answer
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise self._unusable("eth_getLogs", "they are not logs") from error
+            raise _unusable(self.rpc, "eth_getLogs", "they are not logs") from error
 
     def parsed_bytes(self, method: str, answer: Any) -> bytes:
         try:
             return plain_bytes(answer)
         except ValueError as error:
-            raise self._unusable(method, "it is not a string of bytes") from error
+            raise _unusable(self.rpc, method, "it is not a string of bytes") from error
 
     def parsed_quantity(self, method: str, answer: Any) -> int:
-        try:
-            return quantity(answer)
-        except ValueError as error:
-            raise self._unusable(method, "it is not a number") from error
+        return _quantity(self.rpc, method, answer)
 
     def _quantity(self, method: str, params: Sequence[Any]) -> int:
         return self.parsed_quantity(method, self.rpc.call(method, params))
 
     def _bytes(self, method: str, params: Sequence[Any]) -> bytes:
         return self.parsed_bytes(method, self.rpc.call(method, params))
-
-    def _unusable(self, method: str, reason: str) -> RpcUnavailable:
-        return RpcUnavailable(rpc=self.rpc.shown, method=method, reason=reason)
 
 
 def connect(url: str, expected_chain_id: int | None = None, *, patience_s: float | None = None) -> Chain:
@@ -359,18 +354,22 @@ def connect(url: str, expected_chain_id: int | None = None, *, patience_s: float
     rpc = Rpc(url) if patience_s is None else Rpc(url, patience_s=patience_s)
     blocks = [("eth_getBlockByNumber", [at, False]) for at in ("0x0", "latest")]
     chain_id, genesis, head, version = rpc.batch([("eth_chainId", []), *blocks, ("web3_clientVersion", [])])
-    chain = Chain(rpc, 0, b"", "" if isinstance(version, RpcError) else str(version))
-    chain.chain_id = chain.parsed_quantity("eth_chainId", accepted(chain_id))
+    number = _quantity(rpc, "eth_chainId", accepted(chain_id))
     # A node whose history has expired refuses block 0, with a code of its own, or answers that there is none.
-    chain.gives_genesis = genesis is not None and not isinstance(genesis, RpcError)
-    chain.genesis_hash = chain.parsed_block(genesis).hash if chain.gives_genesis else no_genesis(chain.chain_id)
-    if chain.gives_genesis:
+    first = None if genesis is None or isinstance(genesis, RpcError) else _block(rpc, genesis)
+    _block(rpc, accepted(head))
+    if first is not None:
         rpc.expect_block("0x0")
-    chain.parsed_block(accepted(head))
-    chain.has_base_fee = head.get("baseFeePerGas") is not None
     if expected_chain_id is not None:
-        expect_chain(rpc, "chain id", chain.chain_id, expected_chain_id)
-    return chain
+        expect_chain(rpc, "chain id", number, expected_chain_id)
+    return Chain(
+        rpc,
+        number,
+        first.hash if first else no_genesis(number),
+        "" if isinstance(version, RpcError) else str(version),
+        gives_genesis=first is not None,
+        has_base_fee=head.get("baseFeePerGas") is not None,
+    )
 
 
 def no_genesis(chain_id: int) -> bytes:
@@ -392,6 +391,29 @@ def accepted(answer: Any) -> Any:
     if isinstance(answer, RpcError):
         raise answer
     return answer
+
+
+def _quantity(rpc: Rpc, method: str, answer: Any) -> int:
+    try:
+        return quantity(answer)
+    except ValueError as error:
+        raise _unusable(rpc, method, "it is not a number") from error
+
+
+def _block(rpc: Rpc, answer: Any) -> Block:
+    try:
+        return Block(
+            quantity(answer["number"]),
+            fixed_bytes(answer["hash"]),
+            quantity(answer["gasLimit"]),
+            quantity(answer.get("baseFeePerGas") or "0x0"),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _unusable(rpc, "eth_getBlockByNumber", "it is not a block") from error
+
+
+def _unusable(rpc: Rpc, method: str, reason: str) -> RpcUnavailable:
+    return RpcUnavailable(rpc=rpc.shown, method=method, reason=reason)
 
 
 # ── JSON-RPC's forms (Ethereum execution API: quantities and data are hex strings) ───────────────────────────────

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.base import words
 from pipeline.base.cid import CID, IpfsUri
 from pipeline.base.errors import BadArgument, BadRecipient, RpcError, RpcUnavailable
-from pipeline.base.records import Address, hex_data
+from pipeline.base.records import ZERO_ADDRESS, Address, hex_data
 from pipeline.mint.chain import Chain, Log, Receipt, accepted, checksummed
 from pipeline.mint.compile import load_artifact
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from eth_typing import HexAddress
     from web3.types import Nonce
 
-ZERO_ADDRESS = Address("0x" + "0" * 40)
 DELEGATION = bytes.fromhex("ef0100")  # EIP-7702: an account of a person, with code lent to it
 ON_RECEIVED = bytes.fromhex("150b7a02")  # onERC721Received(address,address,uint256,bytes), also its own answer
 TRANSFER = bytes.fromhex("ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef")

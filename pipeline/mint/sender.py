@@ -9,30 +9,24 @@ that it expects to start at, so a second one reverts.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.base.crash import crash_point
 from pipeline.base.errors import (
-    AccountBusy,
     BadArgument,
     ChainError,
-    InsufficientFunds,
     LimitReached,
     NotOwner,
     PipelineError,
     Reverted,
     RpcError,
-    RpcUnavailable,
 )
 from pipeline.base.limits import MAX_GAS
 from pipeline.base.records import Address, MintedBatch, PinnedBatch
 from pipeline.ledger import Ledger
-from pipeline.ledger.journal import Attempt, Intent, Signed, Slot
-from pipeline.mint.chain import Chain, Transaction
+from pipeline.ledger.journal import Intent, Slot
+from pipeline.mint.chain import Chain
 from pipeline.mint.collection import (
     Collection,
     check_recipients,
@@ -41,33 +35,14 @@ from pipeline.mint.collection import (
     predicted_address,
     transfer_call,
 )
-from pipeline.mint.fees import Fees, Limits, bumped, capped, check_spending, least_fee_wei
-from pipeline.mint.refusals import (
-    asks_too_often,
-    is_final,
-    is_underpriced,
-    needs_too_much_gas,
-    says_known,
-    says_taken,
-)
-from pipeline.mint.rpc import is_final_status
-from pipeline.mint.signer import Signer, signed
-from pipeline.mint.watcher import ChainEvent, Look, Watcher, call_of, reason_of, short
+from pipeline.mint.fees import Limits
+from pipeline.mint.lane import Lane, Pace, with_margin
+from pipeline.mint.refusals import needs_too_much_gas
+from pipeline.mint.signer import Signer
+from pipeline.mint.watcher import ChainEvent, Watcher, reason_of
 
-WINDOW = 16  # transactions in flight: bounds what a lost nonce can hold up
-GAS_MARGIN = 6, 5  # 20 % above the estimate: the state may have moved until it is mined
 START_DIGITS_GAS = 32 * 12  # an estimate with another start: at most 32 bytes of call data turn from zero to non-zero
-TRANSFER_GAS = 21_000
-
-BUMP_BLOCKS = 3
-LEAST_BUMP_S = 12.0  # whatever the blocks: on a chain with four of them a second, three are no time at all
-BUMP_S = 48.0  # four slots of Ethereum: for chains whose blocks stand still
-RESEND_S = 12.0  # behind a load balancer a node may learn of a transaction only seconds later
-BUSY_RESEND_S = 2.0  # after "too often"
-TOO_MANY_REQUESTS = 429  # of HTTP
-LOCAL_RESEND_S = 0.5
-REFUSED_S = 120.0  # of refusals that say neither "never" nor what would help, until the run ends with the node's words
-DAY_S = 24 * 3600
+REAL_TIME = Pace()
 POLL_S, LOCAL_POLL_S = (1.0, 4.0), (0.01, 0.05)  # first and longest pause between two looks
 
 
@@ -101,11 +76,7 @@ class Sender:
         on_event: Callable[[ChainEvent], None] = lambda _: None,
         *,
         before_signing: Callable[[Intent], None] = lambda _: None,
-        window: int = WINDOW,
-        patience_s: float = 600.0,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        wall_clock: Callable[[], float] = time.time,
+        pace: Pace = REAL_TIME,
     ) -> None:
         if confirmations < 1:
             raise BadArgument(name="confirmations", value=confirmations, expected="1 or more")
@@ -115,30 +86,17 @@ class Sender:
         self.address = signer.address
         self.confirmations = confirmations
         self.journal = ledger.journal
-        self.watcher = Watcher(ledger, chain, signer.address, confirmations, on_event, clock=clock)
-        self._before_signing = before_signing
-        self._signer = signer
-        self._limits = limits
+        self.watcher = Watcher(ledger, chain, signer.address, confirmations, on_event, clock=pace.clock)
+        self.lane = Lane(ledger, self.watcher, signer, limits, run_id, before_signing, pace)
         self._run = run_id
-        self._window = min(window, WINDOW)
-        self._patience_s = patience_s
-        self._clock = clock
-        self._sleep = sleep
-        self._wall_clock = wall_clock
+        self._pace = pace
 
         self._collection: int | None = None  # whose contract is to be kept on the chain
         self._submitted: dict[int, PinnedBatch] = {}  # by ledger key, in token order
         self._waiting: deque[PinnedBatch] = deque()  # not handed on yet
         self._queue: deque[_Unit] = deque()  # not signed yet
         self._pause_s = 0.0
-        self._first_seen: dict[int, float] = {}  # by attempt, when this process first looked at it
-        self._last_sent: dict[int, float] = {}  # by attempt
         self._behind_since: float | None = None  # when the chain was first seen to lack a mined predecessor
-        self._stuck_since: dict[int, float] = {}  # by slot, when a bump was first out of reach
-        self._refusals: dict[int, RpcError] = {}  # by attempt, the node's last word when it was sent
-        self._busy: set[int] = set()  # attempts that the node had no time for
-        self._refused_since: dict[int, float] = {}  # by slot, for no reason that is known here
-        self._taken_since: dict[int, float] = {}  # by nonce, when another transaction was first seen to wait with it
 
     # ── the contract ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,7 +128,7 @@ class Sender:
     def _deploy(self, collection_id: int) -> None:
         init_code = deploy_data(self.watcher.settings_of(collection_id))
         try:
-            gas = _with_margin(self.chain.estimate(self.address, None, init_code))
+            gas = with_margin(self.chain.estimate(self.address, None, init_code))
         except RpcError as error:
             if error.fields["data"] is None:
                 self.chain.check_opcodes()
@@ -181,13 +139,13 @@ class Sender:
         if nonce is None:
             return
         contract = predicted_address(self.address, nonce)
-        slot = self._sign(Intent("deploy", collection_id), nonce, None, init_code, gas, contract=contract)
-        self._send(slot, slot.last)
+        slot = self.lane.sign(Intent("deploy", collection_id), nonce, None, init_code, gas, contract=contract)
+        self.lane.send(slot, slot.last)
 
     def _deployment_nonce(self, collection_id: int) -> int | None:
         """The nonce that an adopted contract had before a reorg took it, when it is free: it gives the same address.
 
-        None, as `_next_nonce`. Mints that are signed for that address stay good, and the gap before their nonces is filled.
+        None, as `Lane.next_nonce`. Mints that are signed for that address stay good, and the gap before their nonces is filled.
         """
         lost = self.ledger.collections.get(collection_id).contract
         free = self.chain.nonce(self.address)
@@ -196,8 +154,8 @@ class Sender:
             and predicted_address(self.address, free) == lost
             and not self.journal.uses(self.watcher.chain_key, self.address, free)
         ):
-            return free if self._is_free(free) else None
-        return self._next_nonce()
+            return free if self.lane.is_free(free) else None
+        return self.lane.next_nonce()
 
     # ── batches ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -269,7 +227,7 @@ class Sender:
                 raise NotOwner(token_id=token_id, owner=owner, account=self.address)
             check_recipients(self.chain, [recipient], self.address)
             slot = self._sign_transfer(contract, Intent("transfer", collection_id, None, token_id, 1, recipient))
-            self._send(slot, slot.last)
+            self.lane.send(slot, slot.last)
         self._await(slot)
         return True
 
@@ -284,11 +242,11 @@ class Sender:
     def _sign_transfer(self, contract: Collection, intent: Intent) -> Slot:
         assert intent.collection is not None and intent.start is not None and intent.recipient is not None
         data = transfer_call(self.address, intent.recipient, intent.start)
-        gas = _with_margin(self.transfer_gas(intent.collection, intent.start, intent.recipient))
-        while (nonce := self._next_nonce()) is None:
+        gas = with_margin(self.transfer_gas(intent.collection, intent.start, intent.recipient))
+        while (nonce := self.lane.next_nonce()) is None:
             if not self.settle():
                 self.pause()
-        return self._sign(intent, nonce, contract.address, data, gas)
+        return self.lane.sign(intent, nonce, contract.address, data, gas)
 
     def _await(self, slot: Slot) -> None:
         """Settle until a transaction is as deep as was asked for."""
@@ -334,7 +292,7 @@ class Sender:
         for slot in live:
             is_mined = any(attempt.hash in look.receipts for attempt in slot.attempts)
             if not is_mined and look.nonce <= slot.nonce and not self.watcher.is_empty(slot.last):
-                self._replace(slot)
+                self.lane.replace(slot)
 
     def _unsettled(self, collection_id: int) -> list[Slot]:
         """What may yet be mined, and what an empty transaction replaced, perhaps a moment ago; lowest nonce first.
@@ -350,25 +308,6 @@ class Sender:
         refused = self.journal.makers(collection_id, "reverted")
         replaced = [slot for slot in refused if slot.mined is not None and self.watcher.is_empty(slot.mined)]
         return sorted([*live, *replaced], key=lambda slot: slot.nonce)
-
-    def _replace(self, slot: Slot) -> None:
-        """Sign and send an empty transaction at the nonce of one that may be in flight."""
-        last = Fees(slot.last.max_fee_wei, slot.last.priority_fee_wei)
-        wanted, least = bumped(last, self.chain.fees()), bumped(last, last)
-        fees = capped(wanted, self._limits.max_fee_wei)
-        if fees.max_fee_wei < least.max_fee_wei or fees.priority_fee_wei < least.priority_fee_wei:
-            raise LimitReached(
-                limit="the highest fee per gas (wei)", value=self._limits.max_fee_wei, needed=wanted.max_fee_wei
-            )
-        gas = max(TRANSFER_GAS, _with_margin(self.chain.estimate(self.address, self.address, b"")))
-        self._check_money(gas * fees.max_fee_wei, replaced=slot)
-        slot = self._sign(slot.intent, slot.nonce, self.address, b"", gas, fees=fees, slot=slot)
-        self._say(
-            "replaced",
-            f"{slot}: an empty transaction takes its nonce {slot.nonce}, for at most {gas * fees.max_fee_wei} wei",
-            slot.last.hash,
-        )
-        self._send(slot, slot.last)
 
     # ── start ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -428,9 +367,9 @@ class Sender:
             raise problem
 
         unmined = [slot for slot in live if not any(a.hash in look.receipts for a in slot.attempts)]
-        self._chase(unmined, look)
+        self.lane.chase(unmined, look)
         self._keep_contract()
-        while self._queue and len(self.watcher.live()) < self._window:
+        while self._queue and len(self.watcher.live()) < self._pace.window:
             if not self._mint_next():
                 break
             moved = True
@@ -439,8 +378,7 @@ class Sender:
 
     def _begin_again(self) -> None:
         """After a reorg: whatever is unmined now may be sent at once, and what stood on an adoption is queued again."""
-        self._first_seen.clear()
-        self._last_sent.clear()
+        self.lane.send_at_once()
         for batch in self._submitted.values():
             self._enqueue(batch)
 
@@ -448,7 +386,7 @@ class Sender:
         """Sleep until the next look makes sense: milliseconds on a development chain, seconds elsewhere."""
         first, longest = LOCAL_POLL_S if self.chain.is_local else POLL_S
         self._pause_s = min(max(1.5 * self._pause_s, first), longest)
-        self._sleep(self._pause_s)
+        self._pace.sleep(self._pause_s)
 
     def _moved(self, moved: bool) -> bool:
         if moved:
@@ -469,87 +407,6 @@ class Sender:
             if not self.watcher.adopt(self.watcher.contract(known.collection), batch.plan, batch.metadata.cid.digest):
                 self._enqueue(batch)
 
-    # ── unmined: send again, bump, or lost ───────────────────────────────────────────────────────────────────
-
-    def _chase(self, unmined: list[Slot], look: Look) -> None:
-        """Lowest nonce first, since the others wait for it."""
-        if not unmined:
-            return
-        pool = self.watcher.pooled(unmined)
-        for slot in unmined:
-            for attempt in slot.attempts:
-                self._first_seen.setdefault(attempt.id, self._clock())
-            if self.watcher.suspect(slot, look):
-                continue
-            goes_first = slot is unmined[0] or self._has_a_price(slot)
-            if goes_first and self._is_stuck(slot, look, pool) and (dearer := self._bump(slot)) is not None:
-                self._send(dearer, dearer.last)
-            elif not any(attempt.hash in pool for attempt in slot.attempts) and self._is_due(slot.last):
-                if slot.last.sends:
-                    self._say(
-                        "resent", f"{slot}: the node does not know it, sending the same bytes again", slot.last.hash
-                    )
-                self._send(slot, slot.last)
-
-    def _is_due(self, attempt: Attempt) -> bool:
-        last = self._last_sent.get(attempt.id)
-        pause_s = LOCAL_RESEND_S if self.chain.is_local else RESEND_S
-        if attempt.id in self._busy:
-            pause_s = min(pause_s, BUSY_RESEND_S)
-        return last is None or self._clock() - last >= pause_s
-
-    def _is_stuck(self, slot: Slot, look: Look, pool: dict[bytes, Transaction]) -> bool:
-        """Whether another fee would help: not where a stranger holds the nonce, or the node refuses for another reason."""
-        last = slot.last
-        if last.first_sent_block is None or slot.nonce in self._taken_since:
-            return False
-        if last.hash not in pool:
-            if look.head.base_fee_wei > last.max_fee_wei:
-                return True  # nodes drop what cannot pay the base fee, and do not take it again
-            refusal = self._refusals.get(last.id)
-            if refusal is not None and not is_underpriced(refusal):
-                return False
-            if self._has_a_price(slot):
-                return True
-        waited_s = self._clock() - self._first_seen[last.id]
-        blocks = look.head.number - last.first_sent_block
-        return waited_s >= BUMP_S or (blocks >= BUMP_BLOCKS and waited_s >= LEAST_BUMP_S)
-
-    def _has_a_price(self, slot: Slot) -> bool:
-        """Whether the node refused the last attempt for less than it demands, and demands what we know."""
-        refusal, demanded = self._refusals.get(slot.last.id), self.chain.least_priority_wei
-        return refusal is not None and is_underpriced(refusal) and slot.last.priority_fee_wei < demanded
-
-    def _bump(self, slot: Slot) -> Slot | None:
-        """The slot with a dearer attempt, or None where a limit forbids it; LimitReached after long waiting."""
-        last = Fees(slot.last.max_fee_wei, slot.last.priority_fee_wei)
-        wanted = bumped(last, self.chain.fees())
-        fees = capped(wanted, self._limits.max_fee_wei)
-        least = bumped(last, last)
-        problem = None
-        demanded = max(least.priority_fee_wei, self.chain.least_priority_wei)
-        if fees.max_fee_wei < least.max_fee_wei or fees.priority_fee_wei < demanded:
-            problem = LimitReached(
-                limit="the highest fee per gas (wei)", value=self._limits.max_fee_wei, needed=wanted.max_fee_wei
-            )
-        else:
-            try:
-                self._check_money(slot.last.gas * fees.max_fee_wei, replaced=slot)
-            except LimitReached as error:
-                problem = error
-        if problem is None:
-            self._stuck_since.pop(slot.id, None)
-            self._say("bumped", f"{slot}: unmined for too long, raising its fee to {fees.max_fee_wei} wei")
-            return self._sign(slot.intent, slot.nonce, *call_of(slot.last.raw), slot.last.gas, fees=fees, slot=slot)
-        since = self._stuck_since.setdefault(slot.id, self._clock())
-        if since == self._clock():
-            self._say("waiting", f"{slot}: waiting for lower fees; {problem}")
-        if self._clock() - since > self._patience_s:
-            raise problem
-        return None
-
-    # ── sign and send ────────────────────────────────────────────────────────────────────────────────────────
-
     def _mint_next(self) -> bool:
         """Sign and send the first queued unit; False when it has to wait for its predecessors."""
         unit = self._queue[0]
@@ -569,7 +426,7 @@ class Sender:
         if not in_flight and start < unit.tokens.start and self._may_catch_up():
             return False  # a reorg took what is before these tokens, just after the last look at the chain
 
-        nonce = self._next_nonce()
+        nonce = self.lane.next_nonce()
         if nonce is None:
             return False
         everyone = self.ledger.tokens.recipients(unit.batch.plan.id)
@@ -583,17 +440,17 @@ class Sender:
             return True
         intent = Intent("mint", batch.collection, batch.id, unit.tokens.start, len(unit.tokens))
         data = mint_call(unit.tokens.start, recipients, digest)
-        slot = self._sign(intent, nonce, contract.address, data, gas)
+        slot = self.lane.sign(intent, nonce, contract.address, data, gas)
         self._queue.popleft()
         self._behind_since = None
-        self._send(slot, slot.last)
+        self.lane.send(slot, slot.last)
         return True
 
     def _may_catch_up(self) -> bool:
         """Whether a chain that lacks what the ledger has as mined was not waited for too long yet."""
         if self._behind_since is None:
-            self._behind_since = self._clock()
-        return self._clock() - self._behind_since < self._patience_s
+            self._behind_since = self._pace.clock()
+        return self._pace.clock() - self._behind_since < self._pace.patience_s
 
     def _gas_of(
         self, contract: Collection, unit: _Unit, recipients: list[Address], digest: bytes, start: int
@@ -615,7 +472,7 @@ class Sender:
             elif needs_too_much_gas(error) and len(unit.tokens) > 1:
                 return MAX_GAS + 1  # it does not fit into a block
             raise _refusal(f"minting tokens {unit.tokens.start}-{unit.tokens.stop - 1}", error) from error
-        return _with_margin(estimate) + START_DIGITS_GAS
+        return with_margin(estimate) + START_DIGITS_GAS
 
     def _most_gas(self) -> int:
         head = self.watcher.head or self.chain.head()
@@ -631,170 +488,8 @@ class Sender:
         self._queue.appendleft(_Unit(unit.batch, range(unit.tokens.start, middle)))
         self._say("split", f"tokens {unit.tokens.start}-{unit.tokens.stop - 1} need two transactions on this chain")
 
-    def _next_nonce(self) -> int | None:
-        """The ledger's next nonce, but none that the chain has seen: somebody may have used the account elsewhere.
-
-        None while a transaction that is not ours waits in the pool with that nonce. Raises AccountBusy after long waiting.
-        """
-        nonce = max(self.journal.next_nonce(self.watcher.chain_key, self.address), self.chain.nonce(self.address))
-        if not self._is_free(nonce):
-            return None
-        if nonce == 0 and self.chain.is_ganache:
-            # Ganache executes the bytes of nonce 0 again whenever they are sent again: nothing of value goes there.
-            slot = self._sign(Intent("filler"), 0, self.address, b"", TRANSFER_GAS)
-            self._send(slot, slot.last)
-            return 1
-        return nonce
-
-    def _is_free(self, nonce: int) -> bool:
-        """Whether the pool has nothing of this account at a nonce: a payment from a wallet must not be replaced."""
-        waiting = self.chain.pending_nonce(self.address) - nonce
-        if waiting <= 0:
-            self._taken_since.pop(nonce, None)
-            return True
-        self._wait_for_stranger(nonce, waiting)
-        return False
-
-    def _wait_for_stranger(self, nonce: int, count: int) -> None:
-        """Tell once that another transaction of the account waits with this nonce. Raises AccountBusy after long waiting."""
-        busy = AccountBusy(address=self.address, nonce=nonce, count=count, rpc=self.chain.rpc.shown)
-        if nonce not in self._taken_since:
-            self._taken_since[nonce] = self._clock()
-            self._say("waiting", f"{busy}: waiting for that; it is not replaced")
-        if self._clock() - self._taken_since[nonce] > self._patience_s:
-            raise busy
-
-    def _sign(
-        self,
-        intent: Intent,
-        nonce: int,
-        to: Address | None,
-        data: bytes,
-        gas: int,
-        *,
-        fees: Fees | None = None,
-        slot: Slot | None = None,
-        contract: Address | None = None,
-    ) -> Slot:
-        """Sign, and commit nonce, bytes and reserved money, before anybody else sees the bytes."""
-        crash_point("nonce_chosen")
-        self._before_signing(intent)
-        self.ledger.check_holds()
-        if fees is None:
-            fees = self._market()
-            self._check_money(gas * fees.max_fee_wei)
-        prices: dict[str, int] = {"gasPrice": fees.max_fee_wei}
-        if self.chain.has_base_fee:
-            prices = {"type": 2, "maxFeePerGas": fees.max_fee_wei, "maxPriorityFeePerGas": fees.priority_fee_wei}
-        tx: dict[str, Any] = {"chainId": self.chain.chain_id, "nonce": nonce, "value": 0, "gas": gas, "data": data}
-        raw, tx_hash = signed(self._signer, tx | prices | ({"to": to} if to else {}))
-        crash_point("signed_not_persisted")
-        attempt = Signed(raw, tx_hash, gas, fees.max_fee_wei, fees.priority_fee_wei, self._wall_clock())
-        with self.ledger.atomic():
-            self._check_limits(attempt.reserved_wei, slot)
-            if slot is not None:
-                slot = self.journal.add_attempt(slot, attempt)
-            else:
-                slot = self.journal.reserve(self.watcher.chain_key, self.address, nonce, intent, self._run, attempt)
-            if contract is not None and intent.collection is not None:
-                self.journal.name_contract(intent.collection, contract)
-        crash_point("persisted_not_sent")
-        self._say("signed", f"{slot}: transaction {short(tx_hash)} with nonce {nonce}", tx_hash)
-        return slot
-
-    def _market(self) -> Fees:
-        fees, cap = self.chain.fees(), self._limits.max_fee_wei
-        least = least_fee_wei(fees)
-        if cap is not None and least > cap:
-            raise LimitReached(limit="the highest fee per gas (wei)", value=cap, needed=least)
-        return capped(fees, cap)
-
-    def _check_money(self, cost_wei: int, replaced: Slot | None = None) -> None:
-        """Raise LimitReached or InsufficientFunds unless `cost_wei` may be reserved and can be paid."""
-        self._check_limits(cost_wei, replaced)
-        freed = replaced.reserved_wei if replaced is not None else 0
-        live = self.watcher.live()
-        needed = sum(slot.reserved_wei for slot in live) - freed + cost_wei
-        balance = self.chain.balance(self.address)
-        if balance < needed:
-            raise InsufficientFunds(address=self.address, balance_wei=balance, needed_wei=needed)
-
-    def _check_limits(self, cost_wei: int, replaced: Slot | None) -> None:
-        """Raise LimitReached unless all accounts of the ledger together may risk `cost_wei` more.
-
-        Asked again in the commit that reserves it: another process on the same ledger may have been quicker.
-        """
-        freed = replaced.reserved_wei if replaced is not None else 0
-        run = self.journal.spent_or_reserved_wei(run=self._run) - freed if self._run is not None else 0
-        day = self.journal.spent_or_reserved_wei(since=self._wall_clock() - DAY_S) - freed
-        check_spending(self._limits, cost_wei, run, day)
-
-    def _send(self, slot: Slot, attempt: Attempt) -> None:
-        """Send signed bytes, unless the chain knows them or the pool has a stranger's with their nonce.
-
-        What the node answers to it never decides what becomes of them: it only tells when, or at what fee, another try
-        makes sense. Raises RpcError or RpcUnavailable with the node's words when none does.
-        """
-        found = self.watcher.find(slot, attempt)
-        if found.is_known:
-            return
-        if found.is_taken:
-            self._last_sent[attempt.id] = self._clock()
-            self._wait_for_stranger(slot.nonce, 1)
-            return
-        self._taken_since.pop(slot.nonce, None)
-        refusal: RpcError | RpcUnavailable | None = None
-        self.ledger.check_holds()
-        try:
-            self.chain.send(attempt.raw)
-        except (RpcError, RpcUnavailable) as error:
-            refusal = error
-        crash_point("sent_not_recorded")
-        self._last_sent[attempt.id] = self._clock()
-        self._first_seen.setdefault(attempt.id, self._clock())
-        self.journal.mark_sent(attempt, found.head.number)
-        self._refusals.pop(attempt.id, None)
-        self._busy.discard(attempt.id)
-        if refusal is None:
-            self._refused_since.pop(slot.id, None)
-            self._say("sent", f"{slot}: sent", attempt.hash)
-            return
-        self._say("refused", f"{slot}: {refusal}", attempt.hash)
-        if isinstance(refusal, RpcUnavailable):
-            if is_final_status(refusal.fields["status"]):
-                raise refusal
-            if refusal.fields["status"] == TOO_MANY_REQUESTS:
-                self._busy.add(attempt.id)
-            return
-        self._heed(slot, attempt, refusal, others_wait=found.others_wait)
-
-    def _heed(self, slot: Slot, attempt: Attempt, refusal: RpcError, *, others_wait: bool) -> None:
-        """Draw from a refusal what may be drawn: a price, that a stranger holds the nonce, or that no try will help."""
-        self._refusals[attempt.id] = refusal
-        balance, needed = self.chain.balance(self.address), attempt.gas * attempt.max_fee_wei
-        if balance < needed and not self.watcher.is_known(attempt.hash):
-            raise InsufficientFunds(address=self.address, balance_wei=balance, needed_wei=needed) from refusal
-        if is_underpriced(refusal):
-            self.chain.demand(refusal)
-        elif says_taken(refusal):
-            if not others_wait:
-                self._wait_for_stranger(slot.nonce, 1)
-        elif asks_too_often(refusal):
-            self._busy.add(attempt.id)
-        elif not says_known(refusal):
-            since = self._refused_since.setdefault(slot.id, self._clock())
-            if is_final(refusal) or self._clock() - since > REFUSED_S:
-                raise RpcError(
-                    hint="it is signed and kept: the same command sends it again. Ask the provider, or try another RPC URL",
-                    **refusal.fields,
-                ) from refusal
-
     def _say(self, kind: str, text: str, tx: bytes | None = None) -> None:
         self.watcher.say(kind, text, tx)
-
-
-def _with_margin(gas: int) -> int:
-    return -(-gas * GAS_MARGIN[0] // GAS_MARGIN[1])
 
 
 def _refusal(what: str, error: RpcError) -> PipelineError:

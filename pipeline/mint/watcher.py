@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import ChainError, Corrupt, ForeignTransaction, Reverted, RpcError, WrongChain
-from pipeline.base.records import Address, BatchPlan, hex_data
+from pipeline.base.records import ZERO_ADDRESS, Address, BatchPlan, hex_data
 from pipeline.ledger import Ledger
 from pipeline.ledger.journal import Attempt, MinedIn, Slot
 from pipeline.mint.chain import Block, Chain, Receipt, Transaction, accepted, expect_chain
 from pipeline.mint.collection import (
-    ZERO_ADDRESS,
     Collection,
     Constructor,
     contract_uri,

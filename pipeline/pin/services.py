@@ -162,8 +162,18 @@ class PinningService(WebService):
 
     kind, token_name = "psa", "psa_token"
 
-    def __init__(self, *arguments: Any, origins: Sequence[str] = (), pinning_s: float = PINNING_S, **options: Any):
-        super().__init__(*arguments, **options)
+    def __init__(
+        self,
+        url: str,
+        secret: str,
+        gateway: str,
+        origins: Sequence[str] = (),
+        pinning_s: float = PINNING_S,
+        public_s: float = PUBLIC_S,
+        pause: Callable[[float], None] = time.sleep,
+        caps: Caps | None = None,
+    ) -> None:
+        super().__init__(url, secret, gateway, public_s, pause, caps)
         self._origins, self._pinning_s = list(origins), pinning_s
 
     def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
@@ -240,8 +250,17 @@ class PinataService(WebService):
     UPLOADS: ClassVar[str] = "https://uploads.pinata.cloud"
     API: ClassVar[str] = "https://api.pinata.cloud"
 
-    def __init__(self, uploads: str, api: str, *arguments: Any, **options: Any) -> None:
-        super().__init__(api, *arguments, **options)
+    def __init__(
+        self,
+        uploads: str,
+        api: str,
+        secret: str,
+        gateway: str,
+        public_s: float = PUBLIC_S,
+        pause: Callable[[float], None] = time.sleep,
+        caps: Caps | None = None,
+    ) -> None:
+        super().__init__(api, secret, gateway, public_s, pause, caps)
         self._uploads = plain_url("pinata URL", uploads)
 
     def pin(self, car: Path, root: PinnedRoot, name: str) -> None:
@@ -316,11 +335,12 @@ class S3Service(Service):
         bucket: str,
         access_key: str,
         secret_key: str,
-        *arguments: Any,
+        gateway: str,
+        public_s: float = PUBLIC_S,
+        pause: Callable[[float], None] = time.sleep,
         read_s: float = UPLOAD_S,
-        **options: Any,
     ) -> None:
-        super().__init__(endpoint, *arguments, **options)
+        super().__init__(endpoint, gateway, public_s, pause)
         if not bucket:
             raise BadArgument(name="--s3-bucket", value="", expected="the bucket that the CARs go into")
         self._bucket = bucket
@@ -460,11 +480,10 @@ def psa_from(settings: Settings, environ: Mapping[str, str]) -> Pinner:
 
 def filebase_from(settings: Settings, environ: Mapping[str, str]) -> Pinner:
     """The S3 bucket of the settings. Raises BadArgument for what is missing."""
-    keys = [
-        token("s3_access_key", environ, "the access key of the bucket's owner"),
-        token("s3_secret_key", environ, "the secret key of the bucket's owner"),
-    ]
-    return S3Service(settings.pin.s3_endpoint, settings.pin.s3_bucket, *keys, _gateway(settings, "filebase"))
+    access = token("s3_access_key", environ, "the access key of the bucket's owner")
+    secret = token("s3_secret_key", environ, "the secret key of the bucket's owner")
+    gateway = _gateway(settings, "filebase")
+    return S3Service(settings.pin.s3_endpoint, settings.pin.s3_bucket, access, secret, gateway)
 
 
 def pinata_from(settings: Settings, environ: Mapping[str, str]) -> Pinner:

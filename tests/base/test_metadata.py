@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from pipeline.base.metadata import (
     parse_json_strict,
     token_metadata,
 )
-from pipeline.base.records import Artwork, Attribute, Provenance
+from pipeline.base.records import Artwork, Attribute, Provenance, TokenWords
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 IMAGES = CID.dag_pb(bytes(range(32)))
@@ -36,19 +36,24 @@ ATTRIBUTES = (
 )
 ARTWORK = Artwork(12, 2**53 - 1, Path("12.png"), bytes(range(32)), bytes(32), 1_000, ATTRIBUTES)
 PROVENANCE = Provenance("lino", "ab" * 32, "lino-1", "png-1", 512)
+WORDS = TokenWords(
+    name="Lino #12",
+    description="Drawn by a machine.\nIn *two* lines.",
+    external_url="https://example.org/lino/12",
+    background_color="F0EAD6",
+)
 
 
 def document(**changes: Any) -> bytes:
-    fields: dict[str, Any] = {
-        "name": "Lino #12",
-        "description": "Drawn by a machine.\nIn *two* lines.",
+    """The document of a token, with other arguments of `token_metadata` or other words."""
+    words = {field.name: changes.pop(field.name) for field in fields(TokenWords) if field.name in changes}
+    arguments: dict[str, Any] = {
         "artwork": ARTWORK,
+        "words": replace(WORDS, **words),
         "image": f"ipfs://{IMAGES}/12.png",
         "provenance": PROVENANCE,
-        "external_url": "https://example.org/lino/12",
-        "background_color": "F0EAD6",
     }
-    return token_metadata(**(fields | changes))
+    return token_metadata(**(arguments | changes))
 
 
 def test_token_json_bytes_never_move() -> None:

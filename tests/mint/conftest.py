@@ -7,7 +7,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipeline.mint.chain import Chain, connect
 from pipeline.mint.collection import Collection
 from pipeline.mint.devnet import devnet
 from pipeline.mint.fees import Limits
+from pipeline.mint.lane import Pace
 from pipeline.mint.sender import Sender
 from pipeline.mint.signer import Signer, open_signer
 from pipeline.mint.stage import mint
@@ -58,7 +59,8 @@ class House:
     events: list[ChainEvent] = field(default_factory=list)
 
     def sender(self, cls: type[Sender] = Sender, **options: Any) -> Sender:
-        options = {"limits": Limits(), "run_id": 1, "on_event": self.events.append, **options}
+        pace = Pace(**{each.name: options.pop(each.name) for each in fields(Pace) if each.name in options})
+        options = {"limits": Limits(), "run_id": 1, "on_event": self.events.append, "pace": pace, **options}
         return cls(self.ledger, options.pop("chain", self.chain), options.pop("signer", self.signer), **options)
 
     def mint(self, sender: Sender | None = None, **options: Any) -> list[MintedBatch]:

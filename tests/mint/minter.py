@@ -12,6 +12,7 @@ from postgres import place_of
 
 from pipeline.mint.chain import connect
 from pipeline.mint.fees import Limits
+from pipeline.mint.lane import Pace
 from pipeline.mint.sender import Sender
 from pipeline.mint.signer import open_signer
 from pipeline.mint.stage import mint
@@ -21,7 +22,7 @@ class Hasty(Sender):
     """Waits a sixtieth of the time before it raises a fee."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, clock=lambda: 60 * time.monotonic(), **options)
+        super().__init__(*arguments, pace=Pace(clock=lambda: 60 * time.monotonic()), **options)
 
 
 def main(path: str, url: str, kind: str = "") -> None:

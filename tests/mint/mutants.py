@@ -9,8 +9,9 @@ from unittest import mock
 
 from pipeline.base.crash import crash_point
 from pipeline.ledger.journal import Slot
-from pipeline.mint import sender
+from pipeline.mint import lane, sender
 from pipeline.mint.collection import mint_call
+from pipeline.mint.lane import Lane
 from pipeline.mint.sender import Sender
 from pipeline.mint.signer import signed
 from pipeline.mint.watcher import Watcher
@@ -19,15 +20,21 @@ from pipeline.mint.watcher import Watcher
 class SendsBeforeWriting(Sender):
     """Hands the bytes to the node first, and writes them down when that went well."""
 
-    def _sign(self, *arguments: Any, **options: Any) -> Slot:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.lane.__class__ = _SendsEarly
+
+
+class _SendsEarly(Lane):
+    def sign(self, *arguments: Any, **options: Any) -> Slot:
         def send_early(signer: Any, tx: Any) -> tuple[bytes, bytes]:
             raw, tx_hash = signed(signer, tx)
-            self.chain.send(raw)
+            self._chain.send(raw)
             crash_point("sent_not_recorded")
             return raw, tx_hash
 
-        with mock.patch.object(sender, "signed", send_early):
-            return super()._sign(*arguments, **options)
+        with mock.patch.object(lane, "signed", send_early):
+            return super().sign(*arguments, **options)
 
 
 class TakesStartFromChain(Sender):

@@ -12,11 +12,10 @@ from mint.plans import SOMEBODY
 from web3 import Web3
 
 from pipeline.base.errors import RpcError
-from pipeline.base.records import Address
+from pipeline.base.records import ZERO_ADDRESS, Address
 from pipeline.ledger import Ledger
 from pipeline.mint import indexer
 from pipeline.mint.chain import Chain
-from pipeline.mint.collection import ZERO_ADDRESS
 from pipeline.mint.compile import load_artifact
 from pipeline.mint.indexer import sync
 from pipeline.mint.rpc import Rpc

@@ -308,7 +308,7 @@ def test_a_payment_that_came_after_signing_is_not_replaced_either(house: House) 
     """Signed, killed before sending; then the owner pays somebody from a wallet with that nonce."""
     deployed(house)
     crashed = house.sender()
-    crashed._send = lambda slot, attempt: None  # type: ignore[method-assign]
+    crashed.lane.send = lambda slot, attempt: None  # type: ignore[method-assign]
     for batch in sealed_batches(house.ledger):
         crashed.submit(batch)
     crashed.settle()

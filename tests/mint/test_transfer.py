@@ -53,7 +53,7 @@ def test_stopped_anywhere_and_given_again_it_happens_once(
             raise Stopped
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr("pipeline.mint.sender.crash_point", stop)
+        patch.setattr("pipeline.mint.lane.crash_point", stop)
         patch.setattr("pipeline.mint.watcher.crash_point", stop)
         house.sender().transfer(1, 3, ALICE)
     sender = house.sender()

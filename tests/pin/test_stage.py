@@ -12,7 +12,7 @@ import pytest
 from pipeline.base.cid import CID
 from pipeline.base.errors import Corrupt, DigestMismatch, PinnerUnavailable
 from pipeline.base.metadata import BadJson, token_metadata
-from pipeline.base.records import Artwork, Pin, Provenance
+from pipeline.base.records import Artwork, Pin, Provenance, TokenWords
 from pipeline.pin import Pinner
 from pipeline.pin.kubo import KuboPinner
 from pipeline.pin.patience import TRIES
@@ -26,7 +26,7 @@ PROVENANCE = Provenance("lino", "ab" * 32, "lino-1", "png-1", 512)
 
 def describe(artwork: Artwork, images: CID) -> bytes:
     uri = f"ipfs://{images}/{artwork.token_id}.png"
-    return token_metadata(f"Lino #{artwork.token_id}", "A print.", artwork, uri, PROVENANCE)
+    return token_metadata(artwork, TokenWords(f"Lino #{artwork.token_id}", "A print."), uri, PROVENANCE)
 
 
 def pinned_by(pinner: MemoryPinner) -> list[tuple[CID, str]]:

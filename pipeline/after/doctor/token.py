@@ -17,11 +17,11 @@ from pipeline.base.media import sniffed
 from pipeline.base.metadata import canonical_json, check_token_metadata
 from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import checksummed
-from pipeline.mint.collection import ZERO_ADDRESS, word
+from pipeline.mint.collection import word
 from pipeline.pin.http import Caps, HttpFault, request
 
 if TYPE_CHECKING:
-    from pipeline.base.records import Address
+    from pipeline.base.records import ZERO_ADDRESS, Address
     from pipeline.mint.chain import Chain
     from pipeline.mint.collection import Collection as Contract
 

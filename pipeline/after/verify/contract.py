@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.after.report import reading
+from pipeline.after.report import collection_named
 from pipeline.after.verify.content import content_from
 from pipeline.after.verify.pixels import Redraw, redraw_with
 from pipeline.after.verify.steps import Step, Tally, Verdict
@@ -125,8 +125,7 @@ def open_contract(workspace: Workspace, config: Settings, name: str | None, addr
         with chain_url(config, workspace, kind_here(workspace, config)) as url:
             yield Collection(reach(url), parsed)
         return
-    with reading(workspace, name) as (_, collection):
-        pass
+    collection = collection_named(workspace, name)
     if collection.contract is None:
         raise BadArgument(name="--name", value=collection.name, expected="a collection that is deployed")
     with open_chain(config, workspace, collection) as chain:

@@ -22,7 +22,7 @@ from torch import nn
 from pipeline.art.models.augment import AUTO, kinds
 from pipeline.art.models.losses import ELBO, LOSSES, PENALTIES
 from pipeline.base.errors import BadArgument
-from pipeline.base.limits import MIN_SIDE
+from pipeline.base.limits import MAX_SEED, MIN_SIDE
 
 MAX_SIDE = 512  # of pictures that are trained on
 
@@ -145,7 +145,7 @@ BOUNDS = (
     ("penalty_every", 1, 1000),
     ("ema", 0.0, 0.99999),
     ("sigma", 1e-3, 10.0),
-    ("seed", 0, 2**53 - 1),
+    ("seed", 0, MAX_SEED),
     ("steps", 0, 1 << 40),
 )
 
