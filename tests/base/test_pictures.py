@@ -40,7 +40,12 @@ def test_every_frame_of_an_animation_is_decoded_forwards(
 ) -> None:
     """A decoder that is sent back begins anew: backwards these are 20,000 frames."""
     went, real = list[int](), reader.seek
-    monkeypatch.setattr(reader, "seek", lambda image, frame: (went.append(frame), real(image, frame))[1])
+
+    def seek(image: ImageFile, frame: int) -> None:
+        went.append(frame)
+        real(image, frame)
+
+    monkeypatch.setattr(reader, "seek", seek)
     assert decode(moving(kind, 200), every_frame=True).frames == 200
     assert went == list(range(1, 200))
 

@@ -7,11 +7,10 @@ from mint.conftest import House, Opener
 from mint.plans import SOMEBODY, digest_of
 
 from pipeline.base.errors import BadArgument, BadRecipient, ChainError
-from pipeline.base.records import Address
+from pipeline.base.records import ZERO_ADDRESS, Address
 from pipeline.mint.chain import connect
 from pipeline.mint.collection import (
     DELEGATION,
-    ZERO_ADDRESS,
     Collection,
     check_recipients,
     contract_uri,
