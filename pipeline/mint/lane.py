@@ -199,6 +199,7 @@ class Lane:
             return
         self._taken_since.pop(slot.nonce, None)
         refusal: RpcError | RpcUnavailable | None = None
+        self._ledger.check_holds()
         try:
             self._chain.send(attempt.raw)
         except (RpcError, RpcUnavailable) as error:
