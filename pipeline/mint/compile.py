@@ -22,18 +22,44 @@ from pipeline.mint.programs import find_solc
 
 __all__ = [
     "ARTIFACT",
+    "ARTIFACT_V2",
     "Artifact",
     "compile_contracts",
+    "compile_v2",
     "compile_with_metadata",
     "load_artifact",
+    "load_v2",
     "matches_source",
     "standard_json_input",
+    "v2_to_json",
 ]
 
 ARTIFACT = files("pipeline.mint") / "artifacts" / "Collection.json"
 
 SOURCES = ("contracts/Collection.sol", "contracts/ICollection.sol")
 CONTRACT = "contracts/Collection.sol", "Collection"
+
+# The contracts of sales: one file, as the factory's code holds the codes of the other two and must be of the same compile.
+ARTIFACT_V2 = files("pipeline.mint") / "artifacts" / "V2.json"
+CONTRACTS_V2 = ("CollectionV2", "Drop", "Factory")
+LIBRARIES = "hardhat-free-env/node_modules"
+SOURCES_V2 = (
+    "@openzeppelin/contracts/proxy/Clones.sol",
+    "@openzeppelin/contracts/utils/Create2.sol",
+    "@openzeppelin/contracts/utils/Errors.sol",
+    "@openzeppelin/contracts/utils/LowLevelCall.sol",
+    "@openzeppelin/contracts/utils/cryptography/Hashes.sol",
+    "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol",
+    "contracts/CollectionV2.sol",
+    "contracts/Drop.sol",
+    "contracts/Factory.sol",
+    "contracts/ICollection.sol",
+    "contracts/ICollectionV2.sol",
+    "contracts/IDrop.sol",
+    "contracts/IFactory.sol",
+    "solady/src/utils/EIP712.sol",
+    "solady/src/utils/SignatureCheckerLib.sol",
+)
 
 # This version and no other: a later one may order the same code differently, and the artifact is compared byte by byte.
 SOLC_VERSION = "0.8.37"
@@ -92,13 +118,19 @@ class Artifact:
             "sourceName": CONTRACT[0],
             "compiler": self.compiler,
             "sourceSha256": self.source_sha256,
+            **self.code(),
+            "standardJsonInput": self.standard_json_input,
+        }
+        return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+    def code(self) -> dict[str, Any]:
+        """What the compiler made of the contract, as its file has it."""
+        return {
             "abi": self.abi,
             "bytecode": hex_data(self.bytecode),
             "deployedBytecode": hex_data(self.deployed_bytecode),
             "immutableReferences": [{"start": start, "length": length} for start, length in self.immutables],
-            "standardJsonInput": self.standard_json_input,
         }
-        return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 @cache
@@ -107,14 +139,7 @@ def load_artifact() -> Artifact:
     path = ARTIFACT
     try:
         content = json.loads(path.read_bytes())
-        artifact = Artifact(
-            abi=content["abi"],
-            bytecode=bytes.fromhex(content["bytecode"][2:]),
-            deployed_bytecode=bytes.fromhex(content["deployedBytecode"][2:]),
-            immutables=tuple((place["start"], place["length"]) for place in content["immutableReferences"]),
-            compiler=content["compiler"],
-            standard_json_input=content["standardJsonInput"],
-        )
+        artifact = _read(content)
         stated = content["sourceSha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Corrupt(what=path, reason=repr(error), hint=_REBUILD) from error
@@ -144,16 +169,62 @@ def compile_contracts(root: Path | None = None) -> Artifact:
 def compile_with_metadata(root: Path | None = None) -> tuple[Artifact, str]:
     """Compile as `compile_contracts` does; beside the artifact, solc's metadata: what Sourcify compares."""
     sources = {path: {"content": _source(root / path)} for path in SOURCES} if root else None
-    compiler_input = {
-        "language": "Solidity",
-        "sources": sources or standard_json_input()["sources"],
-        "settings": SETTINGS,
-    }
+    compiler_input = _compiler_input(sources or standard_json_input()["sources"])
     output, version = _solc(compiler_input)
     compiled = output["contracts"][CONTRACT[0]][CONTRACT[1]]
+    return _artifact(compiled, version, compiler_input), compiled["metadata"]
+
+
+@cache
+def load_v2(name: str) -> Artifact:
+    """Read one of the contracts of sales: CollectionV2, Drop or Factory. Raises Corrupt when the file is not whole."""
+    try:
+        content = json.loads(ARTIFACT_V2.read_bytes())
+        artifact = _read(content | content["contracts"][name])
+        stated = content["sourceSha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Corrupt(what=ARTIFACT_V2, reason=repr(error), hint=_REBUILD) from error
+    if artifact.source_sha256 != stated:
+        raise Corrupt(what=ARTIFACT_V2, reason="its sources are not those it names", hint=_REBUILD)
+    return artifact
+
+
+def compile_v2(root: Path | None = None) -> dict[str, Artifact]:
+    """Compile the contracts of sales, by name, from the sources that their file holds, or from those under `root`."""
+    sources = {path: {"content": _source(_place(root, path))} for path in SOURCES_V2} if root else None
+    compiler_input = _compiler_input(sources or load_v2("Factory").standard_json_input["sources"])
+    output, version = _solc(compiler_input)
+    return {
+        name: _artifact(output["contracts"][f"contracts/{name}.sol"][name], version, compiler_input)
+        for name in CONTRACTS_V2
+    }
+
+
+def v2_to_json(artifacts: dict[str, Artifact]) -> bytes:
+    """The bytes of their file: the same for the same artifacts, on every machine."""
+    factory = artifacts["Factory"]
+    content = {
+        "compiler": factory.compiler,
+        "sourceSha256": factory.source_sha256,
+        "contracts": {name: artifact.code() for name, artifact in artifacts.items()},
+        "standardJsonInput": factory.standard_json_input,
+    }
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _place(root: Path, path: str) -> Path:
+    return root / path if path.startswith("contracts/") else root / LIBRARIES / path
+
+
+def _compiler_input(sources: dict[str, Any]) -> dict[str, Any]:
+    return {"language": "Solidity", "sources": sources, "settings": SETTINGS}
+
+
+def _artifact(compiled: dict[str, Any], version: str, compiler_input: dict[str, Any]) -> Artifact:
+    """One contract out of the compiler's output."""
     runtime = compiled["evm"]["deployedBytecode"]
     places = (place for group in runtime["immutableReferences"].values() for place in group)
-    artifact = Artifact(
+    return Artifact(
         abi=compiled["abi"],
         bytecode=bytes.fromhex(compiled["evm"]["bytecode"]["object"]),
         deployed_bytecode=bytes.fromhex(runtime["object"]),
@@ -161,7 +232,18 @@ def compile_with_metadata(root: Path | None = None) -> tuple[Artifact, str]:
         compiler=version,
         standard_json_input=compiler_input,
     )
-    return artifact, compiled["metadata"]
+
+
+def _read(content: dict[str, Any]) -> Artifact:
+    """One contract out of a file."""
+    return Artifact(
+        abi=content["abi"],
+        bytecode=bytes.fromhex(content["bytecode"][2:]),
+        deployed_bytecode=bytes.fromhex(content["deployedBytecode"][2:]),
+        immutables=tuple((place["start"], place["length"]) for place in content["immutableReferences"]),
+        compiler=content["compiler"],
+        standard_json_input=content["standardJsonInput"],
+    )
 
 
 def _source(path: Path) -> str:

@@ -17,9 +17,11 @@ from pipeline.base.errors import Corrupt, PipelineError
 from pipeline.mint import compile as module
 from pipeline.mint.compile import (
     ARTIFACT,
+    ARTIFACT_V2,
     SOLC_VERSION,
     compile_contracts,
     load_artifact,
+    load_v2,
     matches_source,
     standard_json_input,
 )
@@ -62,6 +64,42 @@ def test_explorers_get_the_sources_that_are_on_the_disk() -> None:
 
 def test_the_code_fits_its_budget() -> None:
     assert len(load_artifact().deployed_bytecode) <= 5_200  # EIP-170 allows 24,576; each byte costs 216 gas
+
+
+@pytest.mark.parametrize(("name", "most"), [("CollectionV2", 10_000), ("Drop", 10_500), ("Factory", 3_500)])
+def test_the_contracts_of_sales_fit_theirs(name: str, most: int) -> None:
+    assert len(load_v2(name).deployed_bytecode) <= most  # put on a chain once; EIP-170 allows 24,576
+
+
+def test_the_file_of_sales_has_the_sources_that_are_on_the_disk_and_the_pinned_libraries() -> None:
+    for path, source in load_v2("Factory").standard_json_input["sources"].items():
+        folder = ROOT if path.startswith("contracts/") else ROOT / module.LIBRARIES
+        assert source["content"] == (folder / path).read_text(), path
+
+
+def test_the_factory_brings_the_codes_that_are_in_its_file() -> None:
+    assert all(load_v2(name).bytecode in load_v2("Factory").bytecode for name in ("CollectionV2", "Drop"))
+
+
+def test_what_is_read_of_sales_is_what_is_written() -> None:
+    artifacts = {name: load_v2(name) for name in module.CONTRACTS_V2}
+    assert module.v2_to_json(artifacts) == ARTIFACT_V2.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", "sources"])
+def test_a_damaged_file_of_sales_is_refused(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if damage == "sources":
+        content = json.loads(ARTIFACT_V2.read_bytes())
+        content["standardJsonInput"]["sources"]["contracts/Drop.sol"]["content"] += "\n"
+        damage = json.dumps(content)
+    (tmp_path / "V2.json").write_text(damage)
+    monkeypatch.setattr(module, "ARTIFACT_V2", tmp_path / "V2.json")
+    load_v2.cache_clear()
+    try:
+        with pytest.raises(Corrupt):
+            load_v2("Drop")
+    finally:
+        load_v2.cache_clear()
 
 
 def test_code_with_other_immutables_matches_and_other_code_does_not() -> None:

@@ -14,19 +14,25 @@ import pytest
 
 HERE = Path(__file__).parent
 MODULES = HERE.parents[1] / "hardhat-free-env" / "node_modules"
-TEST = re.compile(r"function ((?:test|invariant)_?\w+)\(|contract (\w+) is Test")
+TEST = re.compile(r"function ((?:test|invariant)_?\w+)\(|^contract (\w+)(?: is ([\w, ]+))? \{", re.MULTILINE)
 
 
 def solidity_tests() -> list[str]:
-    """`Contract.function` of each test in the sources, so that one that forge skips is missed."""
-    names = []
+    """`Contract.function` of each test in the sources, inherited ones too, so that one that forge skips is missed."""
+    own: dict[str, list[str]] = {}
+    bases: dict[str, list[str]] = {}
     for path in sorted((HERE / "forge").glob("*.t.sol")):
         contract = ""
-        for function, started in TEST.findall(path.read_text()):
-            contract = started or contract
-            if function:
-                names.append(f"{contract}.{function}")
-    return names
+        for function, started, parents in TEST.findall(path.read_text()):
+            if started:
+                contract, own[started], bases[started] = started, [], re.findall(r"\w+", parents)
+            else:
+                own[contract].append(function)
+
+    def of(contract: str) -> list[str]:
+        return own.get(contract, []) + [name for base in bases.get(contract, []) for name in of(base)]
+
+    return [f"{contract}.{function}" for contract in own for function in of(contract)]
 
 
 @pytest.fixture(scope="session")

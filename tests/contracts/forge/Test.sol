@@ -12,6 +12,11 @@ interface Vm {
     }
 
     function prank(address sender) external;
+    function deal(address account, uint256 balance) external;
+    function warp(uint256 timestamp) external;
+    function chainId(uint256 id) external;
+    function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function addr(uint256 privateKey) external pure returns (address);
     function expectRevert(bytes calldata reason) external;
     function expectRevert() external;
     function expectEmit(address emitter) external;
@@ -67,8 +72,8 @@ abstract contract Test {
         return deployWith(abi.encode("Some art", "ART", OWNER, MINTER, ROYALTY_RECEIVER, 500, maxSupply, DIGEST));
     }
 
-    /// @dev Reverts with the constructor's own reason.
-    function deployWith(bytes memory arguments) internal returns (ICollection collection) {
+    /// @dev Reverts with the constructor's own reason. V2.sol has the other one.
+    function deployWith(bytes memory arguments) internal virtual returns (ICollection collection) {
         bytes memory code = bytes.concat(_creationCode, arguments);
         assembly {
             collection := create(0, add(code, 32), mload(code))
