@@ -29,7 +29,8 @@ def on_ganache(ganache: Any) -> Sales:
 
 @pytest.fixture(params=["on_anvil", "on_ganache"])
 def sales(request: pytest.FixtureRequest) -> Sales:
-    return request.getfixturevalue(request.param)
+    chosen: Sales = request.getfixturevalue(request.param)
+    return chosen
 
 
 def test_what_the_factory_puts_on_a_chain_is_what_its_file_says(sales: Sales) -> None:
