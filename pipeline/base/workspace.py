@@ -46,7 +46,12 @@ class Workspace:
 
     @property
     def ledger(self) -> Path | Server:
-        return Server(self.server) if self.server else self.folder / "ledger.sqlite"
+        return Server(self.server) if self.server else self.ledger_file
+
+    @property
+    def ledger_file(self) -> Path:
+        """Where a ledger is that no server keeps."""
+        return self.folder / "ledger.sqlite"
 
     @property
     def cars(self) -> Path:

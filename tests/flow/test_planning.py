@@ -288,7 +288,7 @@ def test_a_row_that_is_gone_is_damage(ledger: Ledger, tmp_path: Path, table: str
     """Also one that no event tells of: a run without one of its batches would be waited for without end."""
     _plan(ledger, _config(tmp_path, batch="2", seed="5"), 4, Begin("Lino"))
     ledger.check()
-    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as db:  # without foreign keys
+    with closing(sqlite3.connect(str(ledger.path), isolation_level=None)) as db:  # without foreign keys
         db.execute(f"DELETE FROM {table}")
         with pytest.raises(Corrupt, match=told):
             ledger.check()

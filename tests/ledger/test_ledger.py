@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Raw(Protocol):
-    def __call__(self, *statements: str) -> None: ...
+    def __call__(self, *statements: str) -> object: ...
 
 
 @dataclass(frozen=True)

@@ -721,6 +721,7 @@ def test_a_torn_write_ahead_log_leaves_an_older_ledger_that_adopts_what_the_chai
     house: House, open_house: Opener, tmp_path: Path, kept: float
 ) -> None:
     house.mint()
+    assert isinstance(house.path, Path)
     shutil.copy(house.path, tmp_path / "torn.sqlite")
     log = Path(f"{house.path}-wal").read_bytes()
     end = int(len(log) * kept)

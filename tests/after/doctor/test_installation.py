@@ -64,9 +64,9 @@ def test_a_workspace_in_use_is_sound_and_stays_as_it_was(original: Minted, tmp_p
 def test_a_run_at_work_and_a_damaged_ledger_are_told(original: Minted, tmp_path: Path) -> None:
     shutil.copytree(original.folder / "workspace", tmp_path / "workspace")
     workspace = Workspace(tmp_path / "workspace")
-    data = workspace.ledger.read_bytes()
+    data = workspace.ledger_file.read_bytes()
     position = data.index(b'"royalty_bps":500') + 14
-    workspace.ledger.write_bytes(data[:position] + b"9" + data[position + 1 :])
+    workspace.ledger_file.write_bytes(data[:position] + b"9" + data[position + 1 :])
     with workspace.lock():
         found = examined(tmp_path)
     assert states(found) == {"lock": "warning", "ledger": "failed"}

@@ -85,7 +85,7 @@ def test_a_token_shows_everything_and_verifies_step_by_step(served: Served, open
 
 def test_a_token_that_was_tampered_with_breaks_where_it_was(copied: Workspace, chain: str, open_page: Any) -> None:
     """The image's CAR is another one's: blocks no longer hash to their CIDs."""
-    with sqlite3.connect(copied.ledger) as ledger:
+    with sqlite3.connect(copied.ledger_file) as ledger:
         (root,) = ledger.execute("SELECT images_root FROM batch WHERE start = 1").fetchone()
     car = copied.cars / f"{root}.car"
     data = bytearray(car.read_bytes())
@@ -222,7 +222,7 @@ def test_what_does_not_exist_is_told_in_words(served: Served, open_page: Any) ->
 
 
 def test_a_run_is_followed_live_while_it_mints(copied: Workspace, open_page: Any) -> None:
-    with sqlite3.connect(copied.ledger) as connection:
+    with sqlite3.connect(copied.ledger_file) as connection:
         rows = connection.execute(
             "SELECT token_id, image_sha256, pixel_sha256, attributes FROM token WHERE token_id > 6"
         ).fetchall()
