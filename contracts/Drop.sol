@@ -425,7 +425,8 @@ contract Drop is IDrop, EIP712 {
         uint256 step = uint256(stage.key) >> 96;
         if (block.timestamp <= stage.start) return stage.price;
         if (block.timestamp >= stage.end) return lowest;
-        // Whole steps, on purpose. slither-disable-next-line divide-before-multiply
+        // Whole steps, on purpose.
+        // slither-disable-next-line divide-before-multiply
         uint256 passed = (block.timestamp - stage.start) / step * step;
         return stage.price - (stage.price - lowest) * passed / (stage.end - stage.start);
     }
