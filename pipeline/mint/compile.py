@@ -178,14 +178,15 @@ def compile_with_metadata(root: Path | None = None) -> tuple[Artifact, str]:
 @cache
 def load_v2(name: str) -> Artifact:
     """Read one of the contracts of sales: CollectionV2, Drop or Factory. Raises Corrupt when the file is not whole."""
+    path = ARTIFACT_V2
     try:
-        content = json.loads(ARTIFACT_V2.read_bytes())
+        content = json.loads(path.read_bytes())
         artifact = _read(content | content["contracts"][name])
         stated = content["sourceSha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Corrupt(what=ARTIFACT_V2, reason=repr(error), hint=_REBUILD) from error
+        raise Corrupt(what=path, reason=repr(error), hint=_REBUILD) from error
     if artifact.source_sha256 != stated:
-        raise Corrupt(what=ARTIFACT_V2, reason="its sources are not those it names", hint=_REBUILD)
+        raise Corrupt(what=path, reason="its sources are not those it names", hint=_REBUILD)
     return artifact
 
 
