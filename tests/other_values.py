@@ -33,6 +33,8 @@ OTHER = {
     "pin": "embedded,kubo",
     "quorum": "1",
     "ipfs_api": "/ip4/127.0.0.1/tcp/5002",
+    "workers": "ray:local",
+    "trust_workers": "yes",
     "psa_url": "https://pins.example.org",
     "psa_origins": "/ip4/127.0.0.1/tcp/4001",
     "s3_endpoint": "https://s3.example.org",

@@ -87,7 +87,7 @@ class Drawn:
     def plan(self, asked: Asked) -> ArtPlan:
         asked.observer.notice("opening the generator")
         art = self._settings.art
-        generator = self._generator = _load(model_of(art, asked.seed), art.device, art.threads or None)
+        generator = self._generator = self._shared(model_of(art, asked.seed), art.device, art.threads)
         if art.proofs > 1:
             from pipeline.art.draw.taste import read_judge
 
@@ -156,12 +156,21 @@ class Drawn:
         must_draw_the_same(run, self._generator)
         return self._generator
 
+    def _shared(self, model: str, device: str, threads: int) -> Generator:
+        """The generator, here or at the workers that draw for this machine."""
+        art = self._settings.art
+        if not art.workers:
+            return _load(model, device, threads or None)
+        from pipeline.art.draw.workers import shared_generator
+
+        return shared_generator(model, device, threads or None, art.workers, trusted=art.trust_workers)
+
     def _reopened(self, run: Run) -> Generator:
         art = self._settings.art
         device = run.device if art.device == "auto" else art.device
         model = run.model if decides_once(run.model) else art.model
         try:
-            return _load(model, device, art.threads or run.threads)
+            return self._shared(model, device, art.threads or run.threads)
         except GenerationError as error:
             raise GenerationError(
                 reason=f"the unfinished run still has to draw, with {run.renderer} on {device}, and here {error}",

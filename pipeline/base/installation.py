@@ -18,6 +18,7 @@ EXTRAS = {
     "fast": "the encoder fpng",
     "plot": "a plot",
     "postgres": "a ledger at a PostgreSQL server",
+    "ray": "drawing on a Ray cluster",
     "s3": "pinning at S3-style services",
     "serve": "serving over HTTP",
     "terminal": "pictures and completion in a terminal",

@@ -120,6 +120,24 @@ def database() -> Form[str]:
     return Form("URL", database_url, {"type": "string"})
 
 
+def workers() -> Form[str]:
+    """Who draws: a Ray cluster, of this machine or elsewhere."""
+    file = words()
+
+    def read(value: str) -> str:
+        value = file.read(value)
+        try:
+            parts = urlsplit(value)
+            is_there = parts.scheme == "ray" and bool(parts.hostname) and parts.port is not None
+        except ValueError:
+            is_there = False
+        if value != "ray:local" and (not is_there or "@" in value or parts.path or parts.query):
+            raise Expected("ray:local, or ray://HOST:PORT of a cluster's client server")
+        return value
+
+    return Form("ray:local|URL", read, {"type": "string"})
+
+
 def site(*, whole: bool) -> Form[str]:
     """An address that others are led to, without a slash at its end; `whole`: all paths of its server are meant."""
 

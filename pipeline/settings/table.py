@@ -48,6 +48,7 @@ from pipeline.settings.forms import (
     terms,
     whole,
     words,
+    workers,
 )
 
 T = TypeVar("T")
@@ -252,6 +253,15 @@ class ArtSettings(Section):
     )
     device: str = setting(words("NAME"), "auto", "cpu, cuda, cuda:1, mps; auto: the best there is", Scope.MACHINE)
     threads: int = setting(whole(0, 1024), 0, "CPU threads of the generator; 0: one for each core", Scope.MACHINE)
+    workers: str = setting(
+        or_empty(workers()),
+        "",
+        "who draws: ray:local, or a Ray cluster's ray://HOST:PORT; empty: this process",
+        Scope.MACHINE,
+    )
+    trust_workers: bool = setting(
+        switch(), False, "the cluster's network is yours alone: it is reached without TLS", Scope.MACHINE
+    )
     encoder: str = setting(one_of("pillow", "fpng"), "pillow", "PNG: pillow; fpng: fast, larger files", Scope.ART)
     watermark: Literal["auto", "yes", "no"] = setting(
         one_of("auto", "yes", "no"),
