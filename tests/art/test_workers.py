@@ -76,7 +76,8 @@ def _speaker(generator: Generator) -> Any:
 
 
 def _processes(generator: Generator) -> list[psutil.Process]:
-    return psutil.Process(_speaker(generator)._process.pid).children(recursive=True)
+    found: list[psutil.Process] = psutil.Process(_speaker(generator)._process.pid).children(recursive=True)
+    return found
 
 
 def _painters(generator: Generator) -> list[psutil.Process]:
@@ -145,8 +146,10 @@ def _drawing() -> Drawing:
 
 
 def test_what_was_packed_is_unpacked_as_it_was() -> None:
-    before, after = _drawing(), unpacked(*packed(_drawing()), SIZE)
-    assert (after.pixels == before.pixels).all() and (after.layout == before.layout).all()
+    header, body = packed(_drawing())
+    before, after = _drawing(), unpacked(header, body, SIZE)
+    assert np.array_equal(after.pixels, before.pixels)
+    assert before.layout is not None and after.layout is not None and np.array_equal(after.layout, before.layout)
     assert (after.seed, after.attributes, after.flaw) == (before.seed, before.attributes, before.flaw)
 
 
@@ -180,8 +183,9 @@ def _other_pixel(header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], b
     ],
 )
 def test_what_is_no_drawing_of_that_size_is_refused(spoil: Any) -> None:
+    header, body = spoil(*packed(_drawing()))
     with pytest.raises(GenerationError, match="no drawing"):
-        unpacked(*spoil(*packed(_drawing())), SIZE)
+        unpacked(header, body, SIZE)
 
 
 def test_a_cluster_beyond_this_machine_is_reached_with_tls_or_consent_alone() -> None:
