@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -99,12 +100,30 @@ class Worker:
     def _work_on(self, ledger: Ledger) -> None:
         while not self._stopping.is_set():
             self._news.clear()
-            job = next(iter(ledger.jobs.unended()), None)
-            obstacle = self._do(ledger, job) if job is not None else None
+            job = self._claimed(ledger)
+            obstacle = None
+            if job is not None:
+                try:
+                    obstacle = self._do(ledger, job)
+                finally:
+                    ledger.release(_claim(job))
             if job is not None and obstacle is not None:
                 self._live[job.id] = Live(waiting_for=redacted(obstacle))
             if job is None or obstacle is not None:
                 self._news.wait(LOOK_S)
+
+    def _claimed(self, ledger: Ledger) -> Job | None:
+        """The next job that no other service on this ledger is at; one whose service died is free again at once."""
+        for listed in ledger.jobs.unended():
+            try:
+                ledger.hold(_claim(listed), at_once=True)
+            except WorkspaceLocked:
+                continue
+            job = ledger.jobs.job(listed.id)  # as it is now: the other one may just have ended it
+            if not job.has_ended or job.cancelling:
+                return job
+            ledger.release(_claim(job))
+        return None
 
     def _do(self, ledger: Ledger, job: Job) -> str | None:
         """Walk a job's run to its end; what kept it from beginning, if something did."""
@@ -119,7 +138,7 @@ class Worker:
         jobs.begin(job.id)
         if job.cancelling:
             self._cancelling.add(job.id)
-        observer = _JobObserver(ledger, job, self._live, self._must_end)
+        observer = _JobObserver(ledger, job, self._live, self._must_end, self.cancel)
         log.info("job begun", extra={"job": job.id})
         try:
             outcome = self._mint(job, observer)
@@ -191,6 +210,11 @@ class Worker:
         return self._stopping.is_set() or job in self._cancelling
 
 
+def _claim(job: Job) -> str:
+    """What a service holds at the server while it is at a job."""
+    return f"job {job.id}"
+
+
 class _LogObserver:
     """Writes what it is told into the log."""
 
@@ -207,8 +231,16 @@ class _LogObserver:
 class _JobObserver:
     """Hears how a run goes, notes which run it is, and ends it where that was asked for."""
 
-    def __init__(self, ledger: Ledger, job: Job, live: dict[int, Live], must_end: Callable[[int], bool]) -> None:
-        self._ledger, self._job, self._live, self._must_end = ledger, job, live, must_end
+    def __init__(
+        self,
+        ledger: Ledger,
+        job: Job,
+        live: dict[int, Live],
+        must_end: Callable[[int], bool],
+        cancel: Callable[[int], None],
+    ) -> None:
+        self._ledger, self._job, self._live, self._must_end, self._cancel = ledger, job, live, must_end, cancel
+        self._looked = time.monotonic()
         self._run: Run | None = None
         live[job.id] = Live()
 
@@ -244,5 +276,9 @@ class _JobObserver:
         return run
 
     def _check(self) -> None:
+        if time.monotonic() > self._looked + LOOK_S:  # the request to end it may have come to another service
+            self._looked = time.monotonic()
+            if self._ledger.jobs.job(self._job.id).cancelling:
+                self._cancel(self._job.id)
         if self._must_end(self._job.id):
             raise Interrupted

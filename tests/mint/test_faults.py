@@ -748,6 +748,7 @@ def test_a_flipped_bit_in_a_signed_transaction_is_found_before_anything_is_sent(
 
 def test_three_minters_on_one_ledger_without_the_lock_mint_nothing_twice(house: House) -> None:
     environment = os.environ | {"PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
+    house.let_go()
     command = [sys.executable, "-m", "mint.minter", text_of(house.path), house.url]
     minters = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(3)]
     for minter in minters:

@@ -28,6 +28,7 @@ TESTS = Path(__file__).resolve().parents[1]
 def run_until_killed(house: House, point: str, kind: str = "") -> None:
     """A run of a kind of sender in its own process, which dies at `point`."""
     environment = os.environ | {"PIPELINE_CRASH_AT": point, "PYTHONPATH": f"{TESTS.parent}:{TESTS}"}
+    house.let_go()
     command = [sys.executable, "-m", "mint.minter", text_of(house.path), house.url, *([kind] if kind else [])]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr

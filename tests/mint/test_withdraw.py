@@ -141,6 +141,7 @@ def _killed(house: House, point: str, module: str) -> None:
         "PIPELINE_CRASH_AT": point,
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")]),
     }
+    house.let_go()
     command = [sys.executable, "-m", module, text_of(house.path), house.url]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
