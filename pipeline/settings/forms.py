@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -13,6 +14,7 @@ from pipeline.base.words import Expected, address, database_url, licence, one_li
 T = TypeVar("T")
 N = TypeVar("N", bound=str)
 
+_OWN_CLUSTER = re.compile(r"ray:local(:[1-9][0-9]{0,3})?")
 MAX_PATH = 4_096  # bytes: what Linux takes
 
 
@@ -131,8 +133,8 @@ def workers() -> Form[str]:
             is_there = parts.scheme == "ray" and bool(parts.hostname) and parts.port is not None
         except ValueError:
             is_there = False
-        if value != "ray:local" and (not is_there or "@" in value or parts.path or parts.query):
-            raise Expected("ray:local, or ray://HOST:PORT of a cluster's client server")
+        if not _OWN_CLUSTER.fullmatch(value) and (not is_there or "@" in value or parts.path or parts.query):
+            raise Expected("ray:local, ray:local:N for N processors, or ray://HOST:PORT of a cluster's client server")
         return value
 
     return Form("ray:local|URL", read, {"type": "string"})

@@ -159,12 +159,12 @@ def _join(address: str, folder: str) -> None:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if address != "local":
+    if address.startswith("ray://"):
         ray.init(address, **quiet)
         return
     ray.init(
         include_dashboard=False,
-        num_cpus=os.cpu_count(),
+        num_cpus=int(address.removeprefix("ray:local").removeprefix(":") or os.cpu_count() or 1),
         object_store_memory=OBJECT_STORE,
         _node_ip_address="127.0.0.1",
         _temp_dir=folder,

@@ -83,7 +83,7 @@ def shared_generator(
 def check_reach(workers: str, environ: Mapping[str, str], *, trusted: bool) -> None:
     """Raise BadArgument for a cluster of others: who reaches it in between can run code there, and sees what is drawn."""
     if (
-        workers == LOCAL
+        workers.startswith(LOCAL)
         or trusted
         or environ.get("RAY_USE_TLS") == "1"
         or is_loopback(urlsplit(workers).hostname or "")
@@ -144,7 +144,7 @@ class _Speaker:
         file = Path(model) / WEIGHTS if folder else Path(model)
         is_file = (folder or "/" in model or "." in model) and file.is_file()
         self._weights = read_regular(file, MAX_BODY) if is_file else b""
-        self._address = "local" if workers == LOCAL else workers
+        self._address = workers
         self._wish = {
             "model": model,
             "file": WEIGHTS if folder else "",  # of a training's folder
@@ -252,7 +252,7 @@ _RAY = {
 
 def _token(address: str) -> dict[str, str]:
     """A cluster of our own asks for a word that only its processes know; others on this machine cannot use it."""
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if address == "local" else {}
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)} if address.startswith(LOCAL) else {}
 
 
 def _lost(address: Any, reason: str) -> GenerationError:
