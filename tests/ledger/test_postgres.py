@@ -38,6 +38,7 @@ from pipeline.mint.stage import mint
 from pipeline.settings import Settings
 
 COMMIT = b"COMMIT\0"
+SECOND_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"  # Anvil's second account
 
 
 @pytest.fixture
@@ -241,21 +242,19 @@ def test_a_holder_whose_connection_is_lost_signs_and_sends_nothing_more(
             house.assert_exact(transactions=4)
 
 
-def test_a_limit_holds_over_all_keys_of_a_ledger(place: Server, tmp_path: Path) -> None:
+def test_a_limit_per_day_holds_over_all_keys_of_a_ledger(place: Server, tmp_path: Path) -> None:
     with devnet(tmp_path / "anvil") as url:
         chain = connect(url)
         signer = open_signer(chain, environment={})
-        with open_plan(place, chain, signer.address) as ledger:
+        second = open_signer(chain, environment={"PIPELINE_PRIVATE_KEY": SECOND_KEY})
+        with open_plan(place, chain, signer.address, recipients=[second.address]) as ledger:
             House(url, place, ledger, chain, signer).mint()
             spent = ledger.journal.spent_or_reserved_wei(since=0)
-            second = open_plan(place, chain, signer.address)
-            account = chain.rpc.call("eth_accounts")[1]
-            assert account != signer.address
-            with second, ledger.atomic():
-                second.hold(f"signing by {account}", at_once=True)
-            sender = Sender(ledger, chain, signer, Limits(day_wei=spent), 1)
-            with pytest.raises(LimitReached, match="24 hours|day"):
-                sender._check_limits(1, None)
+            sender = Sender(ledger, chain, second, Limits(day_wei=spent + 1), None)
+            sender.recover(1)
+            with pytest.raises(LimitReached):
+                sender.transfer(1, 1, signer.address)
+            assert len(ledger.rows("SELECT 1 FROM slot")) == 4  # nothing was signed
 
 
 # ── kills and faults, with the real sender ───────────────────────────────────────────────────────────────────
