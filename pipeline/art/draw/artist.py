@@ -9,45 +9,38 @@ and so do tokens that share their products, as they do on a GPU: `renderer` says
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.art.draw import Drawing, seeds
+from pipeline.art.draw import Drawing
 from pipeline.art.draw.checkpoint import read_checkpoint
 from pipeline.art.draw.palettes import NAMES, colour, palette_colours
 from pipeline.art.draw.stage import check_size, is_out_of_memory
-from pipeline.art.draw.traits import (
-    PROOF,
-    VISIBLE,
-    ink_entropy,
-    measured_traits,
-    share_changed,
-)
-from pipeline.art.models.canvas import Numbers
-from pipeline.art.models.families import FAMILIES, PLANES, UPRIGHT
-from pipeline.art.models.painter import SHUT, Folded, Painter, paint_fields
-from pipeline.art.models.vocabulary import GROUPS, draw_numbers, fields
+from pipeline.art.draw.tokens import Batch, Chances, choose_families, compose
+from pipeline.art.draw.traits import PROOF, VISIBLE, Seen, seen, shares_changed
+from pipeline.art.models.families import PLANES, UPRIGHT
+from pipeline.art.models.painter import Painter, paint_fields
 from pipeline.base.errors import GenerationError
 from pipeline.base.records import Attribute
 
 RENDERER = "vocabulary-4"  # goes up whenever this code gives other pixels for the same seed and weights
 CHUNK = 8192  # points per product: fields and activations stay in a core's cache
+POINT_BYTES = 4096  # of a device's memory that a point takes while its fields and activations live, and as much again
 BAND = 512  # rows painted at a time: bounds memory at 4096 px to what 512 rows take
 GPU_BATCH = 16  # tokens that fill a GPU; the CPU's pixels are exact with one token per product
 EDGE = 0.1  # colour difference between neighbours above which a pixel is sampled again
 ROOKS = ((-3, -1), (-1, 3), (1, -3), (3, 1))  # in eighths of a pixel: no two share a row or a column
 TRUNCATION = 0.9  # latents a little nearer to the middle: fewer oddities, hardly less variety
-CROSSES = 0.3  # share of tokens that cross two families
 SYMMETRIES = ("None", "None", "None", "None", "None", "None", "Mirror", "Mirror", "Quad", "Kaleidoscope")
 DULL = 0.3  # ink entropy below which a picture looks bare: about one drawing in fifty
 
@@ -67,70 +60,17 @@ def default_artist(device: str, threads: int | None, batch: int | None = None) -
     return Artist(Path(str(weights)), device, threads, "default", batch)
 
 
-class SeedNoise:
-    """A token's numbers, from one stream for each name; see `canvas.Noise`."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def uniform(self, name: str, *shape: int) -> Tensor:
-        count = torch.Size(shape).numel()
-        return torch.from_numpy(seeds.uniform(self.seed, self._stream(name), count)).view(1, *shape)
-
-    def normal(self, name: str, *shape: int) -> Tensor:
-        count = torch.Size(shape).numel()
-        return torch.from_numpy(seeds.normal(self.seed, self._stream(name), count)).view(1, *shape)
-
-    def choose(self, name: str, values: Sequence[str]) -> str:
-        return values[int(self.uniform(name).item() * len(values))]
-
-    def _stream(self, name: str) -> str:
-        return f"0/{name}"
+class Verdict(NamedTuple):
+    flaw: str
+    layout: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
-class Token:
-    """Everything a seed decides before a point is computed."""
+class Proofs:
+    """The small pictures of a batch, which traits are measured from."""
 
-    families: tuple[int, ...]  # one, or two that are crossed
-    palette: str
-    symmetry: str
-    numbers: Numbers
-    folded: Folded
-    groups: tuple[str, ...]  # the open ones: what is computed
-
-    @cached_property
-    def family(self) -> str:
-        return " × ".join(FAMILIES[family].capitalize() for family in self.families)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Tokens that are painted together: B painters for the groups that any of them opens."""
-
-    tokens: tuple[Token, ...]
-    numbers: Numbers
-    folded: Folded
-    groups: tuple[str, ...]
-
-    @classmethod
-    def of(cls, tokens: Sequence[Token]) -> Batch:
-        groups = tuple(name for name in GROUPS if any(name in token.groups for token in tokens))
-        numbers = {name: torch.cat([token.numbers[name] for token in tokens]) for name in tokens[0].numbers}
-        parts = [token.folded.spread(channels_of(token.groups, groups, token.folded.phase.device)) for token in tokens]
-        return cls(tuple(tokens), numbers, Folded.stack(parts), groups)
-
-    def planes(self, x: Tensor, y: Tensor) -> Tensor:
-        """Ink planes (B, 6, N) at (B, N) points."""
-        folds = [reflect(token.symmetry, *point) for token, *point in zip(self.tokens, x, y, strict=True)]
-        x, y = (torch.stack(axis) for axis in zip(*folds, strict=True))
-        return paint_fields(self.folded, fields(self.numbers, x, y, self.groups))
-
-    def without(self, group: str) -> Batch:
-        """The same tokens, blind to one group."""
-        kept = tuple(name for name in self.groups if name != group)
-        keep = channels_of(kept, self.groups, self.folded.phase.device).nonzero()[:, 0]
-        return replace(self, folded=self.folded.keep(keep), groups=kept)
+    planes: Tensor  # (B, 6, PROOF, PROOF)
+    blind: dict[str, Tensor]  # the same without each group that is counted
 
 
 class Artist:
@@ -145,6 +85,7 @@ class Artist:
         threads: int | None = None,
         name: str = "",
         batch: int | None = None,
+        chunk: int | None = None,
     ) -> None:
         checkpoint = read_checkpoint(weights)
         self.weights_sha256 = checkpoint.sha256
@@ -154,14 +95,14 @@ class Artist:
         self.threads = threads or os.cpu_count() or 1
         self.name = name or weights.name
         self.batch = batch or batch_on(self._device)
+        self.chunk = chunk or (CHUNK if self._device.type == "cpu" else None)
         self.renderer = renderer_id(RENDERER, self.batch, self._device)
-        self.painter = Painter(checkpoint.config).requires_grad_(False)
+        self.painter = Painter(checkpoint.config).requires_grad_(False)  # on the host, as all that is composed
         try:
             self.painter.load_state_dict(checkpoint.tensors)
         except RuntimeError as error:
             reason = f"cannot use {weights}: its tensors do not fit its configuration"
             raise GenerationError(reason=reason, hint="use the file as it was published") from error
-        self.painter.to(self._device)
         workers = self.threads if self._device.type == "cpu" else 1  # one stream is what a GPU repeats exactly
         self._pool = ThreadPoolExecutor(workers, "draw", initializer=torch.set_num_threads, initargs=(1,))
 
@@ -176,154 +117,155 @@ class Artist:
         where so many do not fit; a single one is painted in smaller parts then.
         """
         check_size(size)
-        batch, proofs = self._pool.submit(self._compose, seeds).result()
-        attributes = self._pool.submit(self._attributes, batch, proofs).result()
+        host, batch, proofs = self._pool.submit(self._proved, seeds).result()
+        told = self._pool.submit(self._told, host, proofs).result()
         pixels, finite = self._render(batch, size)
-        flaws = [
-            "not finite" if not sound else "blank" if ink_entropy(proof) < DULL else ""
-            for sound, proof in zip(finite, proofs, strict=True)
+        return [
+            Drawing(seed, picture, attributes, verdict.flaw if sound else "not finite", verdict.layout)
+            for seed, picture, sound, (attributes, verdict) in zip(seeds, pixels, finite, told, strict=True)
         ]
-        return [Drawing(*parts) for parts in zip(seeds, pixels, attributes, flaws, strict=True)]
 
     @torch.inference_mode()
-    def token(self, seed: int) -> Token:
-        """What `seed` decides."""
-        noise = SeedNoise(seed)
-        families = self._families(noise)
-        symmetry = self._symmetry(noise, families)
-        weights = torch.zeros(1, len(FAMILIES))
-        weights[0, list(families)] = 1 / len(families)
-        numbers = {name: value.to(self._device) for name, value in draw_numbers(noise, weights).items()}
-        folded = self.painter.draw(noise, weights, TRUNCATION)
+    def _proved(self, seeds: Sequence[int]) -> tuple[Batch, Batch, Proofs]:
+        """Tokens as they were composed, where they are painted, and their proofs."""
+        host = self.compose(seeds)
+        batch = host.on(self._device)
+        return host, batch, self.proofs(batch)
 
-        gates = (weights.to(self._device) @ self.painter.openness())[0]
-        open_groups = [name for name, gate in zip(GROUPS, gates.tolist(), strict=True) if gate >= SHUT]
-        wanted = torch.tensor([name in open_groups for name in GROUPS], device=self._device)
-        folded = folded.keep(wanted[self.painter.channel_group].nonzero()[:, 0])
-        return Token(families, self._palette(noise), symmetry, numbers, folded, tuple(open_groups))
+    def compose(self, seeds: Sequence[int]) -> Batch:
+        """What several seeds decide, on the host: of each what it decides alone, to the last bit."""
+        return compose(seeds, self.painter, TRUNCATION, self._decide, self._colours)
 
-    def _families(self, noise: SeedNoise) -> tuple[int, ...]:
-        return choose_families(noise)
-
-    def _symmetry(self, noise: SeedNoise, families: tuple[int, ...]) -> str:
+    def _decide(self, chances: Chances) -> tuple[tuple[int, ...], str, str]:
+        families = choose_families(chances)
         upright = bool(UPRIGHT.intersection(families))
-        return noise.choose("symmetry", ("None", "None", "None", "Mirror") if upright else SYMMETRIES)
-
-    def _palette(self, noise: SeedNoise) -> str:
-        return noise.choose("palette", NAMES)
+        symmetry = chances.choose("symmetry", ("None", "None", "None", "Mirror") if upright else SYMMETRIES)
+        return families, chances.choose("palette", NAMES), symmetry
 
     def _colours(self, palette: str) -> Tensor:
         return palette_colours(palette)
 
-    def _count(self, token: Token, group: str) -> int | None:
+    def _count(self, host: Batch, row: int, group: str) -> int | None:
         """How many a token shows of what a group counts; None where that cannot be said."""
-        return int(token.numbers[COUNTED[group][1]].flatten()[0])
+        return int(host.numbers[COUNTED[group][1]][row].flatten()[0])
 
     @torch.inference_mode()
-    def proof(self, batch: Batch) -> Tensor:
-        """The small pictures, as planes (B, 6, PROOF, PROOF)."""
+    def proofs(self, batch: Batch) -> Proofs:
+        """The small pictures, and those without each counted group, from the same fields."""
         x, y = (axis.expand(len(batch.tokens), -1) for axis in pixel_grid(PROOF, self._device))
-        planes = torch.cat([batch.planes(*points) for points in self._chunks(x, y)], 2)
-        return planes.view(len(planes), PLANES, PROOF, PROOF)
-
-    def _compose(self, seeds: Sequence[int]) -> tuple[Batch, Tensor]:
-        batch = Batch.of([self.token(seed) for seed in seeds])
-        return batch, self.proof(batch)
+        counted = [group for group in COUNTED if group in batch.groups and len(batch.groups) > 1]
+        parts = []
+        for points in self._chunks(x, y):
+            fields = batch.fields(*points)
+            parts.append([paint_fields(batch.folded, fields), *(batch.blind_to(group, fields) for group in counted)])
+        planes = [torch.cat(part, 2).view(len(x), PLANES, PROOF, PROOF) for part in zip(*parts, strict=True)]
+        return Proofs(planes[0], dict(zip(counted, planes[1:], strict=True)))
 
     @torch.inference_mode()
-    def _attributes(self, batch: Batch, proofs: Tensor) -> list[tuple[Attribute, ...]]:
-        counted = [group for group in COUNTED if group in batch.groups]
-        blind = {group: self.proof(batch.without(group)) for group in counted if len(batch.groups) > 1}
+    def _told(self, host: Batch, proofs: Proofs) -> list[tuple[tuple[Attribute, ...], Verdict]]:
+        """Attributes of each token, and what its proof is worth."""
+        changed = {group: shares_changed(proofs.planes, blind) for group, blind in proofs.blind.items()}
+        bends, measured = host.numbers["canvas.bend"].tolist(), seen(proofs.planes)
         found = []
-        for i, (token, proof) in enumerate(zip(batch.tokens, proofs, strict=True)):
-            traits = [Attribute("Family", token.family), Attribute("Palette", token.palette)]
-            traits.append(Attribute("Symmetry", token.symmetry))
-            for group in counted:
-                alone = len(token.groups) == 1
-                if group in token.groups and (alone or share_changed(proof, blind[group][i]) > VISIBLE):
-                    count = self._count(token, group)
-                    if count is not None:
-                        traits.append(Attribute(COUNTED[group][0], count, "number"))
-            bend = float(token.numbers["canvas.bend"][0])
-            if bend > 0.05:
-                traits.append(Attribute("Warp", "Strong" if bend > 0.15 else "Soft"))
-            found.append((*traits, *measured_traits(proof, self.detail_cuts)))
-        return found
+        for row, (token, bend, one) in enumerate(zip(host.tokens, bends, measured, strict=True)):
+            visible = [
+                group
+                for group in COUNTED
+                if group in token.groups and (len(token.groups) == 1 or changed[group][row] > VISIBLE)
+            ]
+            counts = [(COUNTED[group][0], self._count(host, row, group)) for group in visible]
+            found.append(
+                (
+                    *(Attribute("Family", token.family), Attribute("Palette", token.palette)),
+                    Attribute("Symmetry", token.symmetry),
+                    *(Attribute(trait, count, "number") for trait, count in counts if count is not None),
+                    *([Attribute("Warp", "Strong" if bend > 0.15 else "Soft")] if bend > 0.05 else []),
+                    *one.traits(self.detail_cuts),
+                )
+            )
+        return list(zip(found, self._judged(host, measured, proofs.planes), strict=True))
+
+    def _judged(self, host: Batch, measured: Sequence[Seen], planes: Tensor) -> list[Verdict]:
+        return [Verdict("blank" if one.entropy < DULL else "") for one in measured]
 
     @torch.inference_mode()
     def _render(self, batch: Batch, size: int) -> tuple[list[NDArray[np.uint8]], list[bool]]:
         """The pixels, (size, size, 3) of each picture, and whether every number behind them was one."""
-        colours = torch.stack([self._colours(token.palette) for token in batch.tokens]).to(self._device)
         rows = min(BAND, size)
         while True:
             try:
-                bands = [self._band(batch, colours, size, top, rows) for top in range(0, size, rows)]
+                bands = [self._band(batch, size, top, rows) for top in range(0, size, rows)]
                 finite = np.all([finite for _, finite in bands], 0)
                 whole = [np.concatenate(parts) for parts in zip(*(pixels for pixels, _ in bands), strict=True)]
                 return whole, finite.tolist()  # an array each: one that waits for its PNG keeps no other alive
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or rows == 1 or len(colours) > 1:  # a smaller batch is the quicker way
+                if (
+                    not is_out_of_memory(error) or rows == 1 or len(batch.tokens) > 1
+                ):  # a smaller batch is the quicker way
                     raise
             rows //= 2  # slower, the same pixels, and half the memory
 
-    def _band(
-        self, batch: Batch, colours: Tensor, size: int, top: int, rows: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def _band(self, batch: Batch, size: int, top: int, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """`rows` rows of the pictures from `top` on: one sample per pixel, and four more where an edge may cross it."""
         first, last = max(0, top - 1), min(size, top + rows + 1)  # a row more on both sides shows the edges there
-        x, y = (axis.expand(len(colours), -1) for axis in pixel_grid(size, self._device, first, last))  # (B, N)
-        image = self._paint(batch, colours, x, y)  # (B, 3, N)
+        x, y = (axis.expand(len(batch.tokens), -1) for axis in pixel_grid(size, self._device, first, last))  # (B, N)
+        (image,) = self._paint(batch, [(x, y)])  # (B, 3, N)
 
-        rough = rough_pixels(image.view(len(image), 3, -1, size)).flatten(1)  # (B, N)
-        again = nn.utils.rnn.pad_sequence([row.nonzero()[:, 0] for row in rough], True, x.shape[1])  # (B, K)
+        again = places(rough_pixels(image.view(len(image), 3, -1, size)).flatten(1))  # (B, K)
         x, y, image = (F.pad(tensor, (0, 1)) for tensor in (x, y, image))  # a scratch pixel, for what pads a short row
         x, y = x.gather(1, again), y.gather(1, again)
         again = again[:, None].expand(-1, 3, -1)
         total = image.gather(2, again)
-        for right, down in ROOKS:
-            total += self._paint(batch, colours, x + right / 4 / size, y + down / 4 / size)
+        for sample in self._paint(batch, [(x + right / 4 / size, y + down / 4 / size) for right, down in ROOKS]):
+            total += sample
         image = image.scatter(2, again, total / (1 + len(ROOKS)))[..., :-1].contiguous()
 
         band = image.view(len(image), 3, -1, size)[:, :, top - first : top - first + rows]
-        finite: NDArray[np.bool_] = band.isfinite().flatten(1).all(1).cpu().numpy()
+        finite = band.isfinite().flatten(1).all(1)
         pixels = (band.nan_to_num().permute(0, 2, 3, 1) * 255).round().to(torch.uint8)
-        return pixels.cpu().numpy(), finite
+        return on_host(pixels), on_host(finite)
 
-    def _paint(self, batch: Batch, colours: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Colours (B, 3, N) at (B, N) points, in chunks that the pool's threads share."""
+    def _paint(self, batch: Batch, sets: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+        """Colours (B, 3, N) at each set of (B, N) points: in chunks that the pool's threads share, each of one set on a
+        CPU, and as large as memory allows on a device.
+        """
 
         @torch.inference_mode()
         def paint(points: tuple[Tensor, Tensor]) -> Tensor:
-            return colour(batch.planes(*points), colours)
+            return colour(batch.planes(*points), batch.colours)
 
-        parts: Iterable[Tensor] = self._pool.map(paint, self._chunks(x, y))
-        return torch.cat([x.new_empty(len(x), 3, 0), *parts], 2)
+        if self.chunk is None or self._device.type != "cpu":
+            x, y = (torch.cat(axis, 1) for axis in zip(*sets, strict=True))
+            parts = [paint(points) for points in self._chunks(x, y)]
+            whole = torch.cat([x.new_empty(len(x), 3, 0), *parts], 2)
+            return list(torch.split(whole, [points[0].shape[1] for points in sets], 2))
+        chunks = [self._chunks(*points) for points in sets]
+        painted = iter(self._pool.map(paint, [chunk for some in chunks for chunk in some]))
+        empty = sets[0][0].new_empty(len(sets[0][0]), 3, 0)
+        return [torch.cat([empty, *(next(painted) for _ in some)], 2) for some in chunks]
 
-    def _chunks(self, x: Tensor, y: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
-        chunk = CHUNK if self._device.type == "cpu" else CHUNK * 8  # of each token: a GPU has no cache to stay in
-        return zip(torch.split(x, chunk, 1), torch.split(y, chunk, 1), strict=True)
-
-
-def channels_of(groups: Sequence[str], among: Sequence[str], device: torch.device) -> Tensor:
-    """Which channels of the groups `among` belong to one of `groups`, (C,)."""
-    which = [name in groups for name in among for _ in range(GROUPS[name].channels)]
-    return torch.tensor(which, dtype=torch.bool, device=device)
-
-
-def choose_families(noise: SeedNoise) -> tuple[int, ...]:
-    """One family, or two different ones to cross."""
-    first = int(noise.uniform("family").item() * len(FAMILIES))
-    if noise.uniform("crossed").item() >= CROSSES:
-        return (first,)
-    return first, (first + 1 + int(noise.uniform("other").item() * (len(FAMILIES) - 1))) % len(FAMILIES)
+    def _chunks(self, x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+        chunk = self.chunk or max(CHUNK, room_for(self._device) // len(x))  # of each token
+        return list(zip(torch.split(x, chunk, 1), torch.split(y, chunk, 1), strict=True))
 
 
-def reflect(symmetry: str, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Fold the canvas onto the part that is painted: a half, a quarter, or an eighth of it."""
-    if symmetry == "None":
-        return x, y
-    x, y = x.abs(), y if symmetry == "Mirror" else y.abs()
-    return (torch.maximum(x, y), torch.minimum(x, y)) if symmetry == "Kaleidoscope" else (x, y)
+def room_for(device: torch.device) -> int:
+    """How many points a device has memory for at once."""
+    if device.type != "cuda":
+        return 1 << 20
+    free, _ = torch.cuda.mem_get_info(device)
+    held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return (free + held) // POINT_BYTES
+
+
+def on_host(tensor: Tensor) -> NDArray[Any]:
+    """A tensor's numbers where Python reads them; from a GPU through memory that its copy engine reads itself."""
+    if tensor.device.type != "cuda":
+        return tensor.cpu().numpy()
+    held = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    held.copy_(tensor, non_blocking=True)
+    torch.cuda.current_stream(tensor.device).synchronize()
+    return held.numpy()
 
 
 def pixel_grid(size: int, device: torch.device, first: int = 0, last: int | None = None) -> tuple[Tensor, Tensor]:
@@ -337,6 +279,16 @@ def rough_pixels(image: Tensor) -> Tensor:
     """(B, H, W): whether a pixel of (B, 3, H, W) differs from one of its eight neighbours: an edge may cross it."""
     low, high = (-F.max_pool2d(-image, 3, 1, 1), F.max_pool2d(image, 3, 1, 1))
     return (high - low > EDGE).any(1)
+
+
+def places(marked: Tensor) -> Tensor:
+    """Where a mask (B, N) holds, row by row: (B, K) in ascending order, short rows filled with N."""
+    count, width = marked.cumsum(1), marked.shape[1]
+    most = int(count[:, -1].max())
+    slots = torch.where(marked, count - 1, most)  # what is not marked falls into a slot that nobody reads
+    everywhere = torch.arange(width, device=marked.device).expand(len(marked), -1)
+    found = everywhere.new_full((len(marked), most + 1), width).scatter_(1, slots, everywhere)
+    return found[:, :most]
 
 
 def batch_on(device: torch.device) -> int:

@@ -9,7 +9,7 @@ palettes: `lino:hills-mandala:Kiln,Tide,Moss,Lido` is the generator's name, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -22,10 +22,10 @@ from torch.nn import functional as F
 from pipeline.art.compose.chance import Chance
 from pipeline.art.compose.judge import is_pale
 from pipeline.art.draw import LINO as NAME
-from pipeline.art.draw import Drawing
-from pipeline.art.draw.artist import Artist, Batch, SeedNoise, Token, renderer_id
+from pipeline.art.draw.artist import Artist, Proofs, Verdict, renderer_id
 from pipeline.art.draw.composed import colours_of, known_one, palette_of, suited_palettes
-from pipeline.art.draw.traits import PROOF
+from pipeline.art.draw.tokens import Batch, Chances
+from pipeline.art.draw.traits import PROOF, Seen
 from pipeline.art.models.families import FAMILIES, INKS, UPRIGHT
 from pipeline.base.errors import BadArgument, GenerationError
 
@@ -109,71 +109,55 @@ class Lino(Artist):
         self.renderer = renderer_id(RENDERER, self.batch, self._device)
         self._palettes = {one.partition("=")[0]: one for one in choice.palettes}
 
-    def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
-        """See `Artist.draw_batch`. Smeared proofs are a flaw, and each drawing knows its layout."""
-        proofs = self._pool.submit(self._compose, seeds).result()[1]
-        found = []
-        for drawing, proof in zip(super().draw_batch(seeds, size), proofs, strict=True):
-            layout = layout_of(proof)
-            colours = colours_of(self._palettes[str(drawing.attributes[1].value)])
-            flaw = drawing.flaw or (
-                "blurred" if smeared(proof) else "pale" if is_pale(layout.mean((1, 2)), colours) else ""
-            )
-            found.append(replace(drawing, flaw=flaw, layout=layout))
-        return found
-
     def layout(self, seed: int) -> NDArray[np.float32]:
         """What `draw` says of it, without a picture."""
-        return layout_of(self._pool.submit(self._compose, [seed]).result()[1][0])
+        (layout,) = layouts_of(self._pool.submit(self._proved, [seed]).result()[2].planes)
+        return layout
 
-    def proof(self, batch: Batch) -> Tensor:
-        return super().proof(steeper(batch, STEEP))
+    def proofs(self, batch: Batch) -> Proofs:
+        return super().proofs(batch.steeper(STEEP))
 
     def _render(self, batch: Batch, size: int) -> tuple[list[NDArray[np.uint8]], list[bool]]:
-        return super()._render(steeper(batch, STEEP * size / AT), size)
+        return super()._render(batch.steeper(STEEP * size / AT), size)
 
-    def _families(self, noise: SeedNoise) -> tuple[int, ...]:
-        return self.choice.families
-
-    def _symmetry(self, noise: SeedNoise, families: tuple[int, ...]) -> str:
-        upright = bool(UPRIGHT.intersection(families))  # a landscape has one sun
-        return "None" if upright else noise.choose("symmetry", SYMMETRIES)
-
-    def _palette(self, noise: SeedNoise) -> str:
-        return noise.choose("palette", tuple(self._palettes))
+    def _decide(self, chances: Chances) -> tuple[tuple[int, ...], str, str]:
+        upright = bool(UPRIGHT.intersection(self.choice.families))  # a landscape has one sun
+        symmetry = "None" if upright else chances.choose("symmetry", SYMMETRIES)
+        return self.choice.families, chances.choose("palette", tuple(self._palettes)), symmetry
 
     def _colours(self, palette: str) -> Tensor:
         return torch.tensor(colours_of(self._palettes[palette]), dtype=torch.float32) / 255
 
-    def _count(self, token: Token, group: str) -> int | None:
+    def _judged(self, host: Batch, measured: Sequence[Seen], planes: Tensor) -> list[Verdict]:
+        """Smeared proofs are a flaw, and so are pale ones; each token knows its layout."""
+        found, smears = [], smeared(planes)
+        blank = [verdict.flaw for verdict in super()._judged(host, measured, planes)]
+        for token, flaw, smear, layout in zip(host.tokens, blank, smears, layouts_of(planes), strict=True):
+            pale = is_pale(layout.mean((1, 2)), colours_of(self._palettes[token.palette]))
+            found.append(Verdict(flaw or ("blurred" if smear else "pale" if pale else ""), layout))
+        return found
+
+    def _count(self, host: Batch, row: int, group: str) -> int | None:
         """Only what somebody who counts would find: not in a mirror, or on a bent or turned plane; neither panes, of which the
         number is that along a side, nor ridges, of which two may have one ink."""
-        numbers = token.numbers
-        if token.symmetry != "None" or any(bool(numbers[f"canvas.{how}"].any()) for how in ("bend", "tilt")):
+        numbers = host.numbers
+        if host.tokens[row].symmetry != "None" or any(bool(numbers[f"canvas.{how}"][row]) for how in ("bend", "tilt")):
             return None
         if group == "petals":
             doubled = (
-                int(numbers["petals.form"][0, 0].argmin()) >= 8
+                int(numbers["petals.form"][row, 0].argmin()) >= 8
             )  # the outermost ring; the last two of 4 folds x 4 outlines
-            return int(numbers["petals.fold"].flatten()[0]) * (1 + doubled)
-        return super()._count(token, group) if group in ("lattice", "tiles") else None
+            return int(numbers["petals.fold"][row]) * (1 + doubled)
+        return super()._count(host, row, group) if group in ("lattice", "tiles") else None
 
 
-def steeper(batch: Batch, by: float) -> Batch:
-    """The same tokens with ink weights so many times as steep; shades are as they were."""
-    folded = batch.folded
-    factor = folded.head.new_tensor([by] * INKS + [1.0])[:, None]
-    return replace(batch, folded=folded._replace(head=folded.head * factor, head_bias=folded.head_bias * factor))
+def smeared(proofs: Tensor) -> list[bool]:
+    """Whether no ink leads over much of (B, 6, PROOF, PROOF) planes: a motif that the network could not make out."""
+    leads = F.max_pool2d(proofs[:, :INKS].amax(1), 3, 1)
+    return [share > SMEARED for share in (leads < CLEAR).float().mean((1, 2)).tolist()]
 
 
-def smeared(proof: Tensor) -> bool:
-    """Whether no ink leads over much of (6, PROOF, PROOF) planes: a motif that the network could not make out."""
-    leads = F.max_pool2d(proof[None, :INKS].amax(1), 3, 1)
-    return float((leads < CLEAR).float().mean()) > SMEARED
-
-
-def layout_of(proof: Tensor) -> NDArray[np.float32]:
-    """How much of each cell each ink leads, (INKS, CELLS, CELLS)."""
-    leading = F.one_hot(proof[:INKS].argmax(0), INKS).permute(2, 0, 1).float()
-    found: NDArray[np.float32] = F.avg_pool2d(leading[None], PROOF // CELLS)[0].numpy(force=True)
-    return found
+def layouts_of(proofs: Tensor) -> list[NDArray[np.float32]]:
+    """How much of each cell each ink leads, (INKS, CELLS, CELLS) of each proof."""
+    leading = F.one_hot(proofs[:, :INKS].argmax(1), INKS).permute(0, 3, 1, 2).float()
+    return list(F.avg_pool2d(leading, PROOF // CELLS).numpy(force=True))

@@ -8,9 +8,10 @@ change (NEP 19).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.base.philox import words
+from pipeline.base.philox import words, words_together
 
 if TYPE_CHECKING:  # numpy is loaded on the first draw: this module is imported by everything that plans
     import numpy as np
@@ -28,9 +29,28 @@ def uniform(seed: int, name: str, count: int) -> NDArray[np.float32]:
 
 def normal(seed: int, name: str, count: int) -> NDArray[np.float32]:
     """`count` standard normals by Box and Muller (1958), in float64, rounded to a grid of 2^-12."""
+    return _box_muller(words(seed, name, 2 * count))
+
+
+def _box_muller(drawn: NDArray[np.uint32]) -> NDArray[np.float32]:
     import numpy as np
 
-    unit = ((words(seed, name, 2 * count) >> 8) + 0.5) * 2.0**-24  # never 0, whose logarithm is infinite
+    unit = ((drawn >> 8) + 0.5) * 2.0**-24  # never 0, whose logarithm is infinite
     radius, angle = np.sqrt(-2 * np.log(unit[0::2])), 2 * np.pi * unit[1::2]
     normals: NDArray[np.float32] = (np.rint(radius * np.cos(angle) * NORMAL_GRID) / NORMAL_GRID).astype(np.float32)
     return normals
+
+
+def uniforms(wanted: Sequence[tuple[Sequence[int], str, int]]) -> list[NDArray[np.float32]]:
+    """For each (seeds, name, count) what `uniform` gives, (seeds, count): all of them in a few passes."""
+    import numpy as np
+
+    return [((drawn >> 8) * 2.0**-24).astype(np.float32) for drawn in words_together(wanted)]
+
+
+def normals(seeds: Sequence[int], name: str, count: int) -> NDArray[np.float32]:
+    """What `normal` gives for each seed, (seeds, count)."""
+    import numpy as np
+
+    (drawn,) = words_together([(seeds, name, 2 * count)])
+    return np.stack([_box_muller(one) for one in drawn])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.art.models.families import INKS
@@ -24,32 +25,57 @@ DETAIL = ("Calm", "Balanced", "Intricate", "Dense")
 DETAIL_CUTS = (0.045, 0.085, 0.14)  # used where a checkpoint brings none
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is measured of a proof."""
+
+    shares: Tensor  # (INKS,) mean ink weights, on the host
+    edges: float  # see `edge_density`
+
+    @property
+    def entropy(self) -> float:
+        return _entropy(self.shares)
+
+    def traits(self, cuts: Sequence[float] = DETAIL_CUTS) -> tuple[Attribute, ...]:
+        """Number of inks and degree of detail."""
+        return (
+            Attribute("Inks", int((self.shares > PRESENT).sum()), "number", INKS),
+            Attribute("Detail", DETAIL[bisect.bisect(cuts, self.edges)]),
+        )
+
+
+def seen(planes: Tensor) -> list[Seen]:
+    """What is measured of (B, 6, S, S) proofs: one copy from their device."""
+    import torch
+
+    shares = planes[:, :INKS].flatten(2).mean(2)
+    measured = torch.cat([shares, _edges(planes)[:, None]], 1).cpu()
+    return [Seen(one[:INKS], float(one[INKS]) / 2) for one in measured]
+
+
 def ink_entropy(planes: Tensor) -> float:
     """Entropy of the mean ink weights of (6, ...) planes, in 0..1: 0 is a single ink; NaN where the planes have one."""
-    share = planes[:INKS].flatten(1).mean(1)
-    return float(-(share * share.clamp_min(1e-6).log()).sum()) / math.log(INKS)
+    return _entropy(planes[:INKS].flatten(1).mean(1))
 
 
 def edge_density(planes: Tensor) -> float:
     """Share of neighbours, across and down, with different leading inks in (6, S, S) planes."""
-    ink = planes[:INKS].argmax(0)
-    return float((ink[1:] != ink[:-1]).float().mean() + (ink[:, 1:] != ink[:, :-1]).float().mean()) / 2
+    return float(_edges(planes[None])) / 2
 
 
-def inks_present(planes: Tensor) -> int:
-    return int((planes[:INKS].flatten(1).mean(1) > PRESENT).sum())
+def shares_changed(before: Tensor, after: Tensor) -> list[float]:
+    """Share of points whose leading ink, or whose shade, differs between two proofs, for each of (B, 6, S, S)."""
+    ink = before[:, :INKS].argmax(1) != after[:, :INKS].argmax(1)
+    shade = (before[:, INKS] - after[:, INKS]).abs() > 0.25
+    changed: list[float] = (ink | shade).float().mean((1, 2)).tolist()
+    return changed
 
 
-def measured_traits(planes: Tensor, cuts: Sequence[float] = DETAIL_CUTS) -> tuple[Attribute, ...]:
-    """Number of inks and degree of detail of a proof, (6, S, S)."""
-    return (
-        Attribute("Inks", inks_present(planes), "number", INKS),
-        Attribute("Detail", DETAIL[bisect.bisect(cuts, edge_density(planes))]),
-    )
+def _entropy(shares: Tensor) -> float:
+    return float(-(shares * shares.clamp_min(1e-6).log()).sum()) / math.log(INKS)
 
 
-def share_changed(before: Tensor, after: Tensor) -> float:
-    """Share of points whose leading ink, or whose shade, differs between two proofs."""
-    ink = before[:INKS].argmax(0) != after[:INKS].argmax(0)
-    shade = (before[INKS] - after[INKS]).abs() > 0.25
-    return float((ink | shade).float().mean())
+def _edges(planes: Tensor) -> Tensor:
+    ink = planes[:, :INKS].argmax(1)
+    across, down = ink[:, :, 1:] != ink[:, :, :-1], ink[:, 1:] != ink[:, :-1]
+    return down.float().mean((1, 2)) + across.float().mean((1, 2))

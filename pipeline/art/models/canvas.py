@@ -60,13 +60,16 @@ def draw_canvas(noise: Noise, families: Tensor) -> Numbers:
     }
 
 
-def bend(numbers: Numbers, x: Tensor, y: Tensor) -> Canvas:
+def bend(numbers: Numbers, x: Tensor, y: Tensor, bent: bool | None = None, tilted: bool | None = None) -> Canvas:
+    """The points, moved. Whether any token bends its plane, and tilts it, is looked up unless it is said: a device would
+    have to be waited for.
+    """
     bent_x, bent_y = x, y
-    if numbers["canvas.bend"].any():
+    if numbers["canvas.bend"].any() if bent is None else bent:
         sway = smooth(numbers["canvas.waves"], x, y) * numbers["canvas.bend"][:, None, None]  # (B, 2, N)
         bent_x, bent_y = x + sway[:, 0], y + sway[:, 1]
     tilt = numbers["canvas.tilt"][:, None]
-    if not tilt.any():
+    if not (tilt.any() if tilted is None else tilted):
         return Canvas(x, y, bent_x, bent_y, bent_x, bent_y)
     cos, sin = tilt.cos(), tilt.sin()
     return Canvas(x, y, bent_x, bent_y, bent_x * cos + bent_y * sin, bent_y * cos - bent_x * sin)

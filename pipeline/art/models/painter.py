@@ -11,7 +11,7 @@ All of the style folds into one set of matrices per token. Training and renderin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
@@ -84,31 +84,11 @@ class Folded(NamedTuple):
         """The same painter for the fields of `channels` only, the others being zero."""
         return self._replace(phase=self.phase[..., channels], first=self.first[..., channels])
 
-    def spread(self, where: Tensor) -> Folded:
-        """The same painter among more fields: its own are those of the (C,) mask, and it is blind to the others."""
-
-        def among(weights: Tensor) -> Tensor:
-            wide = weights.new_zeros(*weights.shape[:-1], len(where))
-            wide[..., where] = weights
-            return wide
-
-        return self._replace(phase=among(self.phase), first=among(self.first))
-
     def with_inks(self, order: Tensor) -> Folded:
         """The same painter with ink order[k] in the place of ink k, for each of (B, 5)."""
         planes = F.pad(order, (0, 1), value=PLANES - 1)[..., None]  # the shade stays
         head = self.head.gather(1, planes.expand_as(self.head))
         return self._replace(head=head, head_bias=self.head_bias.gather(1, planes))
-
-    @classmethod
-    def stack(cls, parts: Sequence[Folded]) -> Folded:
-        """The painters of several tokens, for the same fields, as one batch."""
-        hidden = tuple(
-            (torch.cat([w for w, _ in layer]), torch.cat([b for _, b in layer]))
-            for layer in zip(*(part.hidden for part in parts), strict=True)
-        )
-        whole = {name: torch.cat([getattr(part, name) for part in parts]) for name in cls._fields if name != "hidden"}
-        return cls(**whole, hidden=hidden)
 
 
 class Dense(nn.Module):
@@ -185,28 +165,32 @@ class Painter(nn.Module):
         device = self.sharpness.device
         return self.fold(z.to(device), families.to(device)).with_inks(order.to(device))
 
-    def style(self, z: Tensor, families: Tensor) -> Tensor:
-        w = torch.cat([z, families @ self.embedding], 1)
+    def style(self, z: Tensor, families: Tensor, apart: bool = False) -> Tensor:
+        w = torch.cat([z, _products(lambda row: row @ self.embedding, families, apart)], 1)
         for layer in self.mapping:
-            w = F.leaky_relu(layer(w), 0.2)
+            w = F.leaky_relu(_products(layer, w, apart), 0.2)
         return w
 
-    def fold(self, z: Tensor, families: Tensor) -> Folded:
-        """(B, z_dim) latents and (B, families) weights to the matrices of B painters."""
-        c, w = self.config, self.style(z, families)
-        gate = families @ self.openness()  # (B, groups)
-        gate = torch.where(gate < SHUT, 0.0, gate)[:, self.channel_group]  # (B, C)
-        gains = self.gains(w)[:, None]  # (B, 1, C + 2P)
-        phase = self.phase * (gate[:, None] * 2 * self.phase_rate(w)[..., None])  # (B, P, C)
+    def fold(self, z: Tensor, families: Tensor, apart: bool = False) -> Folded:
+        """(B, z_dim) latents and (B, families) weights to the matrices of B painters.
 
-        layers = [layer.modulated(film(w)) for layer, film in zip(self.layers, self.film, strict=True)]
+        With `apart` each has products of its own: its last bits do not depend on how many there are.
+        """
+        c, w = self.config, self.style(z, families, apart)
+        openness = self.openness()
+        gate = _products(lambda row: row @ openness, families, apart)  # (B, groups)
+        gate = torch.where(gate < SHUT, 0.0, gate)[:, self.channel_group]  # (B, C)
+        gains = _products(self.gains, w, apart)[:, None]  # (B, 1, C + 2P)
+        phase = self.phase * (gate[:, None] * 2 * _products(self.phase_rate, w, apart)[..., None])  # (B, P, C)
+
+        layers = [layer.modulated(_products(film, w, apart)) for layer, film in zip(self.layers, self.film, strict=True)]
         first, first_bias = layers[0][0] * gains, layers[0][1]  # (B, H, C + 2P)
 
-        head = self.head_style(w).view(-1, PLANES, c.width + 1)
+        head = _products(self.head_style, w, apart).view(-1, PLANES, c.width + 1)
         temper = torch.cat([self.sharpness.exp().expand(INKS), self.sharpness.new_tensor([0.5])])[:, None]
         return Folded(
             phase=phase,
-            phase_bias=self.phase_shift(w)[..., None],
+            phase_bias=_products(self.phase_shift, w, apart)[..., None],
             first=first[..., : c.channels] * gate[:, None],
             first_sin=first[..., c.channels : c.channels + c.phases],
             first_cos=first[..., c.channels + c.phases :],
@@ -219,13 +203,18 @@ class Painter(nn.Module):
 
 def draw_inks(noise: Noise, families: Tensor) -> Tensor:
     """For each of (B, families) weights an order of the inks, (B, 5): those that are free in all its families, mixed."""
-    draws = noise.uniform("inks", INKS)
-    order = torch.arange(INKS).repeat(len(draws), 1)
-    for row, draw, weights in zip(order, draws, families, strict=True):
-        free = [free_inks(family) for family in weights.nonzero()[:, 0].tolist()]
-        common = slice(max(inks.start for inks in free), CONTRAST)
-        row[common] = row[common][draw[common].argsort()]
-    return order
+    found = []
+    for draw, weights in zip(noise.uniform("inks", INKS).tolist(), families.tolist(), strict=True):
+        free = [free_inks(family) for family, weight in enumerate(weights) if weight]
+        start = max(inks.start for inks in free)
+        mixed = sorted(range(start, CONTRAST), key=draw.__getitem__)
+        found.append([*range(start), *mixed, *range(CONTRAST, INKS)])
+    return torch.tensor(found)
+
+
+def _products(product: Callable[[Tensor], Tensor], rows: Tensor, apart: bool) -> Tensor:
+    """A product of (B, n) rows: one of all, or one of each."""
+    return torch.cat([product(row) for row in rows.split(1)]) if apart else product(rows)
 
 
 def paint_fields(folded: Folded, fields: Tensor) -> Tensor:

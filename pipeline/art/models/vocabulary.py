@@ -48,9 +48,17 @@ def draw_numbers(noise: Noise, families: Tensor) -> Numbers:
     return numbers
 
 
-def fields(numbers: Numbers, x: Tensor, y: Tensor, groups: Sequence[str] | None = None) -> Tensor:
-    """The fields at (B, N) points: (B, C, N), every group in order, or only those named."""
-    canvas = bend(numbers, x, y)
+def fields(
+    numbers: Numbers,
+    x: Tensor,
+    y: Tensor,
+    groups: Sequence[str] | None = None,
+    *,
+    bent: bool | None = None,
+    tilted: bool | None = None,
+) -> Tensor:
+    """The fields at (B, N) points: (B, C, N), every group in order, or only those named; see `bend`."""
+    canvas = bend(numbers, x, y, bent, tilted)
     names = GROUPS if groups is None else groups
     return torch.stack([field for name in names for field in GROUPS[name].fields(numbers, canvas)], 1)
 
