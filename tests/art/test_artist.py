@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pipeline.art.compose.palettes import PALETTES
 from pipeline.art.draw import Drawing, Generator, is_blank, load_generator, token_seed
-from pipeline.art.draw.artist import SYMMETRIES, Artist, open_device, reflect
+from pipeline.art.draw.artist import SYMMETRIES, Artist, default_artist, open_device
 from pipeline.art.draw.palettes import NAMES, palette_colours
+from pipeline.art.draw.tokens import FOLDS, reflect, reflect_each
 from pipeline.art.models.families import FAMILIES, INKS
 from pipeline.base.errors import BadArgument
 
@@ -145,6 +149,60 @@ def test_reflections_land_on_the_canvas(symmetry: str) -> None:
     assert symmetry == "None" or all(map(torch.equal, reflect(symmetry, -x, y), (folded_x, folded_y)))
 
 
+def test_tokens_of_a_batch_are_folded_each_its_own_way() -> None:
+    x, y = torch.rand(2, len(FOLDS), 100) * 2 - 1
+    folds = torch.arange(len(FOLDS)).float()[:, None]
+    each = [reflect(name, *point) for name, *point in zip(FOLDS, x, y, strict=True)]
+    assert all(map(torch.equal, reflect_each(folds, x, y), map(torch.stack, zip(*each, strict=True))))
+
+
+def test_a_token_is_composed_alike_to_the_last_bit_whoever_is_composed_with_it(generator: Generator) -> None:
+    assert isinstance(generator, Artist)
+    together = generator.compose(SEEDS)
+    for row, seed in enumerate(SEEDS):
+        alone = generator.compose([seed])
+        assert alone.tokens == together.tokens[row : row + 1]
+        assert all(torch.equal(value[0], together.numbers[name][row]) for name, value in alone.numbers.items())
+        assert torch.equal(alone.folded.head[0], together.folded.head[row])
+        assert torch.equal(alone.folded.hidden[0][0][0], together.folded.hidden[0][0][row])
+
+
+class Launches(TorchDispatchMode):
+    """Counts operations that a device would have to be told; views are none."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+class Here:
+    """A pool whose work is done at once, in the thread that asks for it: there a dispatch mode sees it."""
+
+    def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(work(*given))
+        return done
+
+
+def test_a_batch_is_painted_in_few_launches_and_looks_the_same(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a device that has memory for all points of 16 pictures at once: their number is that of larger ones too."""
+    device, launches = default_artist("cpu", 1, batch=16, chunk=1 << 20), Launches()
+    monkeypatch.setattr(device, "_pool", Here())
+    seeds = [token_seed(6, token_id) for token_id in range(16)]
+    composed = device.compose(seeds)
+    monkeypatch.setattr(device, "compose", lambda seeds: composed)  # the host's part
+    with launches:
+        drawings = device.draw_batch(seeds, 64)
+    assert launches.count / len(seeds) <= 150
+    for seed, drawing in zip(seeds[:4], drawings, strict=False):
+        levels = np.abs(drawing.pixels.astype(int) - generator.draw(seed, 64).pixels).max(2)
+        assert (levels > 0).mean() < 0.001 and levels.max() <= 16
+
+
 def test_attributes_are_few_typed_and_from_closed_lists(generator: Generator) -> None:
     for seed in SEEDS:
         drawing = generator.draw(seed, 16)
@@ -183,11 +241,11 @@ def test_when_memory_runs_out_a_picture_is_painted_in_smaller_parts(
 ) -> None:
     expected, tried, whole = generator.draw(SEEDS[0], 64).pixels, list[int](), Artist._band
 
-    def scarce(artist: Artist, token: Any, colours: torch.Tensor, size: int, top: int, rows: int) -> object:
+    def scarce(artist: Artist, batch: Any, size: int, top: int, rows: int) -> object:
         tried.append(rows)
         if rows > 20:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return whole(artist, token, colours, size, top, rows)
+        return whole(artist, batch, size, top, rows)
 
     monkeypatch.setattr(Artist, "_band", scarce)
     assert np.array_equal(generator.draw(SEEDS[0], 64).pixels, expected)

@@ -69,7 +69,7 @@ def test_petals_are_those_that_can_be_counted_along_the_rim() -> None:
         petals = _traits(drawing).get("Petals")
         assert (petals is None) == (_traits(drawing)["Symmetry"] != "None")
         counted[token_id] = petals
-    numbers = mandalas.token(token_seed(20777, 11)).numbers
+    numbers = mandalas.compose([token_seed(20777, 11)]).numbers
     assert int(numbers["petals.fold"][0]) == 6 and _traits(mandalas.draw(token_seed(20777, 11), 16)).get("Petals") in (
         None,
         12,

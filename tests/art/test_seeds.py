@@ -42,6 +42,13 @@ def test_a_longer_stream_begins_like_a_shorter_one() -> None:
         assert np.array_equal(seeds.uniform(9, "x", 64)[:count], seeds.uniform(9, "x", count))
 
 
+def test_streams_that_are_drawn_together_are_those_drawn_alone() -> None:
+    wanted = [([7, 0, 7, 2**53 - 1], f"name {count}", count) for count in (1, 7, 8, 9, 64, 4001)]
+    for (of, name, count), found in zip(wanted, seeds.uniforms(wanted), strict=True):
+        assert np.array_equal(found, np.stack([seeds.uniform(seed, name, count) for seed in of]))
+    assert np.array_equal(seeds.normals([3, 4], "z", 33), np.stack([seeds.normal(seed, "z", 33) for seed in (3, 4)]))
+
+
 def test_every_name_has_its_own_stream() -> None:
     a, b = seeds.uniform(1, "a", 1000), seeds.uniform(1, "b", 1000)
     assert abs(np.corrcoef(a, b)[0, 1]) < 0.1

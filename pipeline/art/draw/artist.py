@@ -226,15 +226,15 @@ class Artist:
         return on_host(pixels), on_host(finite)
 
     def _paint(self, batch: Batch, sets: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
-        """Colours (B, 3, N) at each set of (B, N) points: in chunks that the pool's threads share, each of one set on a
-        CPU, and as large as memory allows on a device.
+        """Colours (B, 3, N) at each set of (B, N) points: in chunks of one set that the pool's threads share on a CPU, all
+        sets together in as few as memory allows on a device.
         """
 
         @torch.inference_mode()
         def paint(points: tuple[Tensor, Tensor]) -> Tensor:
             return colour(batch.planes(*points), batch.colours)
 
-        if self.chunk is None or self._device.type != "cpu":
+        if self.chunk != CHUNK:
             x, y = (torch.cat(axis, 1) for axis in zip(*sets, strict=True))
             parts = [paint(points) for points in self._chunks(x, y)]
             whole = torch.cat([x.new_empty(len(x), 3, 0), *parts], 2)

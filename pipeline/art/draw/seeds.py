@@ -36,7 +36,7 @@ def _box_muller(drawn: NDArray[np.uint32]) -> NDArray[np.float32]:
     import numpy as np
 
     unit = ((drawn >> 8) + 0.5) * 2.0**-24  # never 0, whose logarithm is infinite
-    radius, angle = np.sqrt(-2 * np.log(unit[0::2])), 2 * np.pi * unit[1::2]
+    radius, angle = np.sqrt(-2 * np.log(unit[..., 0::2])), 2 * np.pi * unit[..., 1::2]
     normals: NDArray[np.float32] = (np.rint(radius * np.cos(angle) * NORMAL_GRID) / NORMAL_GRID).astype(np.float32)
     return normals
 
@@ -50,7 +50,5 @@ def uniforms(wanted: Sequence[tuple[Sequence[int], str, int]]) -> list[NDArray[n
 
 def normals(seeds: Sequence[int], name: str, count: int) -> NDArray[np.float32]:
     """What `normal` gives for each seed, (seeds, count)."""
-    import numpy as np
-
     (drawn,) = words_together([(seeds, name, 2 * count)])
-    return np.stack([_box_muller(one) for one in drawn])
+    return _box_muller(drawn)

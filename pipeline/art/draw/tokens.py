@@ -19,7 +19,7 @@ from pipeline.art.draw import seeds as streams
 from pipeline.art.models.canvas import Numbers, draw_canvas
 from pipeline.art.models.families import FAMILIES, INKS
 from pipeline.art.models.painter import SHUT, Folded, Painter, draw_inks, paint_fields
-from pipeline.art.models.vocabulary import GROUPS, fields
+from pipeline.art.models.vocabulary import GROUPS, fields, tabulated
 
 CROSSES = 0.3  # share of tokens that cross two families
 FOLDS = ("None", "Mirror", "Quad", "Kaleidoscope")  # each folds what the one before it does, and once more
@@ -85,23 +85,26 @@ class Batch:
     numbers: Numbers
     folded: Folded
     colours: Tensor  # (B, 5, 3)
+    folds: Tensor  # (B, 1): how often each token's canvas is folded
     groups: tuple[str, ...]
     bent: bool  # whether any token bends its plane, and tilts it: known here, so that nobody waits for a device to say
     tilted: bool
 
     def on(self, device: torch.device) -> Batch:
-        """The same batch on a device; all of its numbers are one transfer."""
+        """The same batch where it is painted, with the tables that fields read; all of its numbers are one transfer."""
         if device.type == "cpu":
-            return self
+            return replace(self, numbers=tabulated(self.numbers))
         flat, rebuilt = _flat(self)
         packed = torch.cat([part.reshape(-1) for part in flat])
         packed = (packed.pin_memory() if device.type == "cuda" else packed).to(device, non_blocking=True)
         parts = torch.split(packed, [part.numel() for part in flat])
-        return rebuilt([part.view(old.shape) for part, old in zip(parts, flat, strict=True)])
+        moved = rebuilt([part.view(old.shape) for part, old in zip(parts, flat, strict=True)])
+        return replace(moved, numbers=tabulated(moved.numbers))
 
     def fields(self, x: Tensor, y: Tensor) -> Tensor:
         """Fields (B, C, N) at (B, N) points."""
-        x, y = folded_points([token.symmetry for token in self.tokens], x, y)
+        one, *others = {token.symmetry for token in self.tokens}
+        x, y = reflect_each(self.folds, x, y) if others else reflect(one, x, y)
         return fields(self.numbers, x, y, self.groups, bent=self.bent, tilted=self.tilted)
 
     def planes(self, x: Tensor, y: Tensor) -> Tensor:
@@ -128,14 +131,14 @@ def _flat(batch: Batch) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], Batc
     flat += [part for layer in hidden for part in layer]
 
     def rebuilt(parts: Sequence[Tensor]) -> Batch:
-        *others, colours = parts
+        *others, colours, folds = parts
         numbers = dict(zip(names, others, strict=False))
         whole = dict(zip(plain, others[len(names) :], strict=False))
         layers = others[len(names) + len(plain) :]
         pairs = tuple((layers[i], layers[i + 1]) for i in range(0, len(layers), 2))
-        return replace(batch, numbers=numbers, folded=Folded(**whole, hidden=pairs), colours=colours)
+        return replace(batch, numbers=numbers, folded=Folded(**whole, hidden=pairs), colours=colours, folds=folds)
 
-    return [*flat, batch.colours], rebuilt
+    return [*flat, batch.colours, batch.folds], rebuilt
 
 
 def _owners(groups: Sequence[str]) -> list[str]:
@@ -167,7 +170,7 @@ def compose(
     weights = torch.zeros(len(seeds), len(FAMILIES))
     for row, (families, _, _) in enumerate(decided):
         weights[row, list(families)] = 1 / len(families)
-    opened = [open_groups(painter, families) for families, _, _ in decided]
+    opened = open_groups(painter, weights)
     groups = tuple(name for name in GROUPS if any(name in some for some in opened))
 
     numbers = draw_canvas(noise, weights)
@@ -188,6 +191,7 @@ def compose(
         numbers=numbers,
         folded=folded,
         colours=torch.stack([colours(palette) for _, palette, _ in decided]),
+        folds=torch.tensor([[float(FOLDS.index(symmetry))] for _, _, symmetry in decided]),
         groups=groups,
         bent=bool(numbers["canvas.bend"].any()),
         tilted=bool(numbers["canvas.tilt"].any()),
@@ -201,12 +205,11 @@ def _spread(drawn: Numbers, rows: Sequence[int], count: int) -> Numbers:
     return {name: value[place] for name, value in drawn.items()}
 
 
-def open_groups(painter: Painter, families: tuple[int, ...]) -> tuple[str, ...]:
-    """The groups that a family, or two that are crossed, can be seen to open."""
-    weights = torch.zeros(1, len(FAMILIES))
-    weights[0, list(families)] = 1 / len(families)
-    gates = (weights @ painter.openness())[0].tolist()
-    return tuple(name for name, gate in zip(GROUPS, gates, strict=True) if gate >= SHUT)
+def open_groups(painter: Painter, weights: Tensor) -> list[tuple[str, ...]]:
+    """The groups that families with (B, F) weights can be seen to open."""
+    openness = painter.openness()
+    gates = [(row @ openness)[0].tolist() for row in torch.split(weights, 1)]
+    return [tuple(name for name, gate in zip(GROUPS, row, strict=True) if gate >= SHUT) for row in gates]
 
 
 class _Asked:
@@ -257,10 +260,7 @@ def reflect(symmetry: str, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return (torch.maximum(x, y), torch.minimum(x, y)) if symmetry == "Kaleidoscope" else (x, y)
 
 
-def folded_points(symmetries: Sequence[str], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Points (B, N), each token's folded as its symmetry says."""
-    if len(set(symmetries)) == 1:
-        return reflect(symmetries[0], x, y)
-    folds = torch.tensor([[FOLDS.index(name)] for name in symmetries], device=x.device)
+def reflect_each(folds: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The same for (B, N) points of tokens whose canvas is folded (B, 1) times."""
     x, y = torch.where(folds >= 1, x.abs(), x), torch.where(folds >= 2, y.abs(), y)
     return torch.where(folds >= 3, torch.maximum(x, y), x), torch.where(folds >= 3, torch.minimum(x, y), y)

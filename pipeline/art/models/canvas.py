@@ -116,7 +116,3 @@ def sign(mask: Tensor) -> Tensor:
 def look_up(table: Tensor, index: Tensor) -> list[Tensor]:
     """Columns of (B, M, C) at (B, N) rows: C tensors of (B, N)."""
     return [column.gather(1, index) for column in table.unbind(2)]
-
-
-def where_pair(mask: Tensor, yes: tuple[Tensor, Tensor], no: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return torch.where(mask, yes[0], no[0]), torch.where(mask, yes[1], no[1])

@@ -183,7 +183,9 @@ class Painter(nn.Module):
         gains = _products(self.gains, w, apart)[:, None]  # (B, 1, C + 2P)
         phase = self.phase * (gate[:, None] * 2 * _products(self.phase_rate, w, apart)[..., None])  # (B, P, C)
 
-        layers = [layer.modulated(_products(film, w, apart)) for layer, film in zip(self.layers, self.film, strict=True)]
+        layers = [
+            layer.modulated(_products(film, w, apart)) for layer, film in zip(self.layers, self.film, strict=True)
+        ]
         first, first_bias = layers[0][0] * gains, layers[0][1]  # (B, H, C + 2P)
 
         head = _products(self.head_style, w, apart).view(-1, PLANES, c.width + 1)
@@ -214,7 +216,7 @@ def draw_inks(noise: Noise, families: Tensor) -> Tensor:
 
 def _products(product: Callable[[Tensor], Tensor], rows: Tensor, apart: bool) -> Tensor:
     """A product of (B, n) rows: one of all, or one of each."""
-    return torch.cat([product(row) for row in rows.split(1)]) if apart else product(rows)
+    return torch.cat([product(row) for row in torch.split(rows, 1)]) if apart else product(rows)
 
 
 def paint_fields(folded: Folded, fields: Tensor) -> Tensor:

@@ -30,7 +30,6 @@ from pipeline.art.models.canvas import (
     plane_waves,
     sign,
     smooth,
-    where_pair,
 )
 
 
@@ -45,7 +44,12 @@ def draw_numbers(noise: Noise, families: Tensor) -> Numbers:
     numbers = draw_canvas(noise, families)
     for group in GROUPS.values():
         numbers |= group.draw(noise)
-    return numbers
+    return tabulated(numbers)
+
+
+def tabulated(numbers: Numbers) -> Numbers:
+    """Drawn numbers with the tables that fields read, computed where the numbers lie."""
+    return numbers | _ridges_tables(numbers) if "ridges.octave0" in numbers else numbers
 
 
 def fields(
@@ -188,27 +192,28 @@ def _panes_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     column, row = across.floor(), down.floor()
     u, v = across - column, down - row
     first = second = torch.full_like(u, 1e3)
-    to_first = to_second = (torch.zeros_like(u), torch.zeros_like(u))
+    to_first = to_second = torch.zeros_like(u).expand(2, *u.shape)
     pane = torch.zeros_like(u, dtype=torch.long)
-    for step_down in (-1, 0, 1):
-        for step_across in (-1, 0, 1):
-            cell = ((row + step_down).remainder(_CELLS) * _CELLS + (column + step_across).remainder(_CELLS)).long()
-            site_x, site_y = look_up(numbers["panes.sites"], cell)
-            site = (site_x + step_across - u, site_y + step_down - v)
-            square = site[0].square().addcmul(site[1], site[1])
-            best, good = square < first, square < second
-            to_second = where_pair(best, to_first, where_pair(good, site, to_second))
-            second = torch.where(best, first, torch.minimum(second, square))
-            to_first, first = where_pair(best, site, to_first), torch.minimum(first, square)
-            pane = torch.where(best, cell, pane)
-    gap = (to_first[0] - to_second[0]).hypot(to_first[1] - to_second[1]).clamp_min(1e-3)
+    step = torch.arange(9, device=u.device)[:, None]  # the cell itself and those around it, row by row
+    below, right = step // 3 - 1, step % 3 - 1
+    cells = ((row[:, None] + below).remainder(_CELLS) * _CELLS + (column[:, None] + right).remainder(_CELLS)).long()
+    sites_x, sites_y = (found.view(cells.shape) for found in look_up(numbers["panes.sites"], cells.flatten(1)))
+    sites = torch.stack([sites_x + right - u[:, None], sites_y + below - v[:, None]])  # (2, B, 9, N)
+    squares = sites[0].square().addcmul(sites[1], sites[1])
+    for square, cell, site in zip(squares.unbind(1), cells.unbind(1), sites.unbind(2), strict=True):
+        best, good = square < first, square < second
+        to_second = torch.where(best, to_first, torch.where(good, site, to_second))
+        second = torch.where(best, first, torch.minimum(second, square))
+        to_first, first = torch.where(best, site, to_first), torch.minimum(first, square)
+        pane = torch.where(best, cell, pane)
+    gap = torch.hypot(*(to_first - to_second)).clamp_min(1e-3)
     edge = (second - first) / (2 * gap)  # distance to the bisector, in cells
     return [first.sqrt() * 1.5 - 0.7, (edge * 5).clamp_max(1), *look_up(numbers["panes.hashes"], pane)]
 
 
 # ── ridges: a landscape and its sun ──────────────────────────────────────────────────────────────────────────
 
-_RIDGES = 7
+_RIDGES, _OCTAVES = 7, 6
 _COLUMNS = 1025  # heights are tabulated across the canvas and read in between
 
 
@@ -217,33 +222,45 @@ def _draw_ridges(noise: Noise) -> Numbers:
     count = 3 + (noise.uniform("ridges.count", 1, 1) * 5).floor()
     top = noise.uniform("ridges.top", 1, 1) * 0.45 - 0.25
     swing = 0.08 + 0.12 * noise.uniform("ridges.swing", _RIDGES, 1)
-    x = torch.linspace(-1, 1, _COLUMNS, device=rough.device).expand(len(rough), -1)
-    first = 0.3 + 0.5 * noise.uniform("ridges.first", _RIDGES)
-    line = torch.zeros(len(rough), _RIDGES, _COLUMNS, device=rough.device)
-    for octave in range(6):
-        waves = plane_waves(noise, f"ridges.octave{octave}", _RIDGES, 6, 0.5 * 2**octave, 1.0 * 2**octave)
-        waves = torch.cat([waves[..., :1] * first[:, :, None, None], 0 * waves[..., 1:2], waves[..., 2:]], -1)
-        line += smooth(waves, x, x) * rough**octave
-    ridge = torch.arange(_RIDGES, device=rough.device)[None, :, None]
-    height = line * 0.8 * swing + top + ridge / count * (1 - top) * 0.9
+    waves = {
+        f"ridges.octave{octave}": plane_waves(noise, f"ridges.octave{octave}", _RIDGES, 6, 0.5 * 2**octave, 2.0**octave)
+        for octave in range(_OCTAVES)
+    }
     return {
         "ridges.count": count[:, :, 0],
-        "ridges.heights": torch.where(ridge < count, height, 9.0),  # 9: far below the canvas
+        "ridges.rough": rough,
+        "ridges.top": top,
+        "ridges.swing": swing,
+        "ridges.first": 0.3 + 0.5 * noise.uniform("ridges.first", _RIDGES),
+        **waves,
         "ridges.hashes": noise.uniform("ridges.hashes", _RIDGES + 1, 1) * 2 - 1,
         "ridges.sun": noise.uniform("ridges.sun", 4),
     }
 
 
+def _ridges_tables(numbers: Numbers) -> Numbers:
+    """The heights of each ridge's line, (B, ridges, columns)."""
+    rough, first = numbers["ridges.rough"], numbers["ridges.first"]
+    x = torch.linspace(-1, 1, _COLUMNS, device=rough.device).expand(len(rough), -1)
+    line = torch.zeros(len(rough), _RIDGES, _COLUMNS, device=rough.device)
+    for octave in range(_OCTAVES):
+        waves = numbers[f"ridges.octave{octave}"]
+        waves = torch.cat([waves[..., :1] * first[:, :, None, None], 0 * waves[..., 1:2], waves[..., 2:]], -1)
+        line += smooth(waves, x, x) * rough**octave
+    ridge, top = torch.arange(_RIDGES, device=rough.device)[None, :, None], numbers["ridges.top"]
+    count = numbers["ridges.count"][..., None]
+    height = line * 0.8 * numbers["ridges.swing"] + top + ridge / count * (1 - top) * 0.9
+    return {"ridges.heights": torch.where(ridge < count, height, 9.0)}  # 9: far below the canvas
+
+
 def _ridges_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     place = (canvas.x.clamp(-1, 1) + 1) * ((_COLUMNS - 1) / 2)
     left = place.long().clamp_max(_COLUMNS - 2)
-    share, level = place - left, torch.zeros_like(place)
-    nearest = torch.full_like(place, -0.3)
-    for ridge in range(_RIDGES):
-        heights = numbers["ridges.heights"][:, ridge]
-        depth = canvas.y - torch.lerp(heights.gather(1, left), heights.gather(1, left + 1), share)
-        below = depth > 0
-        nearest, level = torch.where(below, depth, nearest), torch.where(below, ridge + 1.0, level)
+    share, heights = place - left, numbers["ridges.heights"]
+    left = left[:, None].expand(-1, _RIDGES, -1)
+    depth = canvas.y[:, None] - torch.lerp(heights.gather(2, left), heights.gather(2, left + 1), share[:, None])
+    level, top = _topmost(depth > 0)
+    nearest = _at(depth, top).where(level > 0, -0.3)
     (tone,) = look_up(numbers["ridges.hashes"], level.long())
     sun = numbers["ridges.sun"]
     from_sun = (canvas.x - (sun[:, :1] * 1.2 - 0.6)).hypot(canvas.y - (sun[:, 1:2] * 0.55 - 0.7))
@@ -287,11 +304,9 @@ def _petals_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     outlines = torch.stack([g for f in folds for g in (f.sqrt(), f, f * f, f * f * f)], 1)  # (B, 16, N)
     rims = torch.baddbmm(numbers["petals.reach"][..., None], numbers["petals.form"], outlines)  # (B, rings, N)
 
-    inside, level = torch.full_like(r, -0.5), torch.zeros_like(r)
-    for ring in range(_RINGS):
-        margin = rims[:, ring] - r
-        covers = margin > 0
-        inside, level = torch.where(covers, margin, inside), torch.where(covers, ring + 1.0, level)
+    margin = rims - r[:, None]
+    level, top = _topmost(margin > 0)
+    inside = _at(margin, top).where(level > 0, -0.5)
 
     bead = torch.full_like(r, -1.0)
     for i in range(_BEADS):
@@ -321,23 +336,24 @@ def _draw_trains(noise: Noise) -> Numbers:
 
 
 def _trains_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
-    trains = [_train(numbers, i, canvas) for i in range(_TRAINS)]
-    crossed, count = trains[0], numbers["trains.count"]
+    trains, count = _trains(numbers, canvas), numbers["trains.count"]
+    crossed = trains[:, 0]
     for i in range(1, _TRAINS):
-        crossed = torch.where(count > i, crossed * trains[i], crossed)
-    return [*((train * 3).clamp(-1, 1) for train in trains), (crossed * 4).clamp(-1, 1)]
+        crossed = torch.where(count > i, crossed * trains[:, i], crossed)
+    return [*(trains * 3).clamp(-1, 1).unbind(1), (crossed * 4).clamp(-1, 1)]
 
 
-def _train(numbers: Numbers, i: int, canvas: Canvas) -> Tensor:
-    """One train: rings, wavering lines, a fan or spiral, or square rings; 0 where its ink changes."""
-    kind, centre, pace = (numbers[f"trains.{name}"][:, i] for name in ("kind", "centre", "pace"))
-    angle, waver, spiral = (numbers[f"trains.{name}"][:, i, ...] for name in ("angle", "waver", "spiral"))
-    dx, dy = canvas.bent_x - centre[:, :1], canvas.bent_y - centre[:, 1:]
-    cos, sin, pace = angle.cos()[:, None], angle.sin()[:, None], pace[:, None]
+def _trains(numbers: Numbers, canvas: Canvas) -> Tensor:
+    """(B, trains, N): rings, wavering lines, a fan or spiral, or square rings; 0 where its ink changes."""
+    names = ("kind", "pace", "angle", "spiral")
+    kind, pace, angle, spiral = (numbers[f"trains.{name}"].view(-1, _TRAINS, 1) for name in names)
+    centre, waver = numbers["trains.centre"], numbers["trains.waver"]
+    dx, dy = canvas.bent_x[:, None] - centre[..., :1], canvas.bent_y[:, None] - centre[..., 1:]
+    cos, sin = angle.cos(), angle.sin()
     along, across, r = dx * cos + dy * sin, dy * cos - dx * sin, dx.hypot(dy)
-    wobble = torch.sin(across * (2 + 4 * waver[:, :1]) + waver[:, 1:2] * math.tau) * waver[:, 2:] * 0.2
+    wobble = torch.sin(across * (2 + 4 * waver[..., :1]) + waver[..., 1:2] * math.tau) * waver[..., 2:] * 0.2
     arms = (pace * 1.6).floor()
-    fan = torch.atan2(dy, dx) / math.tau * arms + r * spiral[:, None]
+    fan = torch.atan2(dy, dx) / math.tau * arms + r * spiral
     square = torch.maximum(dx.abs(), dy.abs()) * pace
     lines = (along + wobble) * pace
     phase = torch.where(kind == 0, r * pace, torch.where(kind == 1, lines, torch.where(kind == 2, fan, square)))
@@ -400,15 +416,13 @@ def _draw_shapes(noise: Noise) -> Numbers:
 
 
 def _shapes_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
-    inside, level, height = torch.full_like(canvas.x, -0.3), torch.zeros_like(canvas.x), torch.zeros_like(canvas.x)
-    for i in range(_SHAPES):
-        u, v = _local(numbers, "shapes", i, canvas)
-        ring, half_ring, half_u, lean, middle, half_v = numbers["shapes.outline"][:, i, :, None].unbind(1)
-        margin = torch.minimum(half_ring - (u.hypot(v) - ring).abs(), half_u - u.abs() - lean * v)
-        margin = torch.minimum(margin, half_v - (v - middle).abs())
-        covers = (margin > 0) & (numbers["shapes.shown"][:, i : i + 1] > 0)
-        inside, height = torch.where(covers, margin, inside), torch.where(covers, v, height)
-        level = torch.where(covers, i + 1.0, level)
+    u, v = _local(numbers, "shapes", canvas)
+    ring, half_ring, half_u, lean, middle, half_v = numbers["shapes.outline"][..., None].unbind(2)
+    margin = torch.minimum(half_ring - (u.hypot(v) - ring).abs(), half_u - u.abs() - lean * v)
+    margin = torch.minimum(margin, half_v - (v - middle).abs())
+    level, top = _topmost((margin > 0) & (numbers["shapes.shown"][..., None] > 0))
+    none = level == 0
+    inside, height = _at(margin, top).where(~none, -0.3), _at(v, top).where(~none, 0.0)
     halved, place, angle = numbers["shapes.ground"][..., None].unbind(1)
     side = canvas.x * (angle * math.tau).cos() + canvas.y * (angle * math.tau).sin() - place * 0.8 + 0.3
     owner = torch.where((level == 0) & (halved < 0.4) & (side > 0), _SHAPES + 1.0, level)
@@ -432,29 +446,36 @@ def _draw_leaves(noise: Noise) -> Numbers:
 
 
 def _leaves_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
-    inside, level = torch.full_like(canvas.x, -0.3), torch.zeros_like(canvas.x)
-    for i in range(_LEAVES):
-        u, v = _local(numbers, "leaves", i, canvas)
-        v = v * numbers["leaves.slim"][:, i : i + 1]
-        lobe = torch.cos(torch.atan2(v, u) * numbers["leaves.lobes"][:, i : i + 1])
-        margin = 0.65 + numbers["leaves.notch"][:, i : i + 1] * lobe - u.hypot(v)
-        covers = (margin > 0) & (numbers["leaves.shown"][:, i : i + 1] > 0)
-        inside, level = torch.where(covers, margin, inside), torch.where(covers, i + 1.0, level)
+    u, v = _local(numbers, "leaves", canvas)
+    v = v * numbers["leaves.slim"][..., None]
+    lobe = torch.cos(torch.atan2(v, u) * numbers["leaves.lobes"][..., None])
+    margin = 0.65 + numbers["leaves.notch"][..., None] * lobe - u.hypot(v)
+    level, top = _topmost((margin > 0) & (numbers["leaves.shown"][..., None] > 0))
+    inside = _at(margin, top).where(level > 0, -0.3)
     *_, panel = _cut(numbers, "leaves", _PANEL_CUTS, canvas.x, canvas.y, torch.ones_like(canvas.x))
     owner = torch.where(level > 0, level.long() - 1, panel - 2**_PANEL_CUTS + _LEAVES)
     return [inside * 2, sign(level > 0), *look_up(numbers["leaves.hashes"], owner)]
 
 
-def _local(numbers: Numbers, group: str, i: int, canvas: Canvas) -> tuple[Tensor, Tensor]:
-    """The canvas as figure `i` sees it: moved, turned, scaled."""
-    centre, angle, size = (
-        numbers[f"{group}.centre"][:, i],
-        numbers[f"{group}.angle"][:, i],
-        numbers[f"{group}.size"][:, i],
-    )
-    cos, sin = (angle.cos() / size)[:, None], (angle.sin() / size)[:, None]
-    dx, dy = canvas.x - centre[:, :1], canvas.y - centre[:, 1:]
+def _local(numbers: Numbers, group: str, canvas: Canvas) -> tuple[Tensor, Tensor]:
+    """The canvas as each figure sees it, (B, figures, N): moved, turned, scaled."""
+    centre, angle, size = (numbers[f"{group}.{name}"] for name in ("centre", "angle", "size"))
+    cos, sin = (angle.cos() / size)[..., None], (angle.sin() / size)[..., None]
+    dx, dy = canvas.x[:, None] - centre[..., :1], canvas.y[:, None] - centre[..., 1:]
     return dx * cos + dy * sin, dy * cos - dx * sin
+
+
+def _topmost(covers: Tensor) -> tuple[Tensor, Tensor]:
+    """Of figures that cover points (B, figures, N) the last: its number, counted from 1, or 0.0 where none does, (B, N); and
+    where its numbers are found, or those of the first, (B, 1, N)."""
+    numbers = torch.arange(1, covers.shape[1] + 1, dtype=torch.float32, device=covers.device)[:, None]
+    level = torch.where(covers, numbers, 0.0).amax(1)
+    return level, (level - 1).clamp_min(0).long()[:, None]
+
+
+def _at(values: Tensor, place: Tensor) -> Tensor:
+    """Of (B, figures, N) the figure in its place at each point, (B, N)."""
+    return values.gather(1, place)[:, 0]
 
 
 # ── rooms: a plane that is cut again and again ───────────────────────────────────────────────────────────────
@@ -494,15 +515,17 @@ def _cut(
     numbers: Numbers, group: str, cuts: int, x: Tensor, y: Tensor, reach: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The room of each point: left, top, right, bottom, and its number, 2^cuts to 2^(cuts + 1)."""
-    left, top, right, bottom, node = -reach, -reach, reach, reach, torch.ones_like(x, dtype=torch.long)
+    low, high, node = -reach.expand(2, *x.shape), reach.expand(2, *x.shape), torch.ones_like(x, dtype=torch.long)
+    point = torch.stack([x, y])
     for _ in range(cuts):
-        wide = (right - left) * numbers[f"{group}.lean"].gather(1, node) > bottom - top
-        cut = numbers[f"{group}.cut"].gather(1, node)
-        across, down = torch.lerp(left, right, cut), torch.lerp(top, bottom, cut)
-        second = torch.where(wide, x >= across, y >= down)
-        left, right = torch.where(wide & second, across, left), torch.where(wide & ~second, across, right)
-        top, bottom = torch.where(~wide & second, down, top), torch.where(~wide & ~second, down, bottom)
+        width, height = high - low
+        wide = width * numbers[f"{group}.lean"].gather(1, node) > height
+        cut = torch.lerp(low, high, numbers[f"{group}.cut"].gather(1, node))
+        across, down = point >= cut
+        second, axis = torch.where(wide, across, down), torch.stack([wide, ~wide])
+        low, high = torch.where(axis & second, cut, low), torch.where(axis > second, cut, high)
         node = node * 2 + second
+    left, top, right, bottom = *low, *high
     return left, top, right, bottom, node
 
 
