@@ -1,16 +1,24 @@
-"""The artworks of a run: kept from an earlier process, or made by its source, each recorded before it is handed on."""
+"""The artworks of a run: kept from an earlier process, or made by its source, each recorded before it is handed on.
+
+Files become durable in groups: the data of each, then their names, then one commit of the ledger that records them all.
+Whatever is cut between two of these steps leaves files that nobody knows of, and they are made again.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.art.source import ArtSource, Work
-from pipeline.base.files import open_regular
+from pipeline.base.files import make_durable, open_regular
 from pipeline.base.records import Artwork, BatchPlan, TokenSpec
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
+
+GROUP, GROUP_S = 64, 0.25  # files that are made durable together, and how long the first may wait for the others
 
 
 class Artworks:
@@ -27,14 +35,34 @@ class Artworks:
     def __iter__(self) -> Iterator[Artwork]:
         run, done = self._work.run, self.sealed
         kept: set[int] = set()
-        for artwork in self._source.artworks(self._todo(kept), self._work):
-            if artwork.token_id in kept:
-                kept.remove(artwork.token_id)
-            else:
-                self._tokens.record(run.collection, artwork)
-            done += 1
-            self._work.observer.progress("draw", done, run.count)
-            yield artwork
+        for group in self._groups(self._source.artworks(self._todo(kept), self._work)):
+            made = [artwork for artwork in group if artwork.token_id not in kept]
+            kept.difference_update(artwork.token_id for artwork in group)
+            if made:
+                make_durable([path for artwork in made for path in artwork.files])
+                self._tokens.record(run.collection, *made)
+            for artwork in group:
+                done += 1
+                self._work.observer.progress("draw", done, run.count)
+                yield artwork
+
+    def _groups(self, artworks: Iterator[Artwork]) -> Iterator[list[Artwork]]:
+        """Artworks in groups: of one batch, and not of more than come within a moment, so that a slow source's are handed
+        on one by one. What came before an error is a group."""
+        last = {plan.start + plan.quantity - 1 for plan in self.undrawn}
+        group, closed = list[Artwork](), -math.inf
+        try:
+            for artwork in artworks:
+                group.append(artwork)
+                if len(group) == GROUP or artwork.token_id in last or time.monotonic() - closed > GROUP_S:
+                    yield group
+                    group, closed = [], time.monotonic()
+        except Exception:
+            if group:
+                yield group
+            raise
+        if group:
+            yield group
 
     def _todo(self, kept: set[int]) -> Iterator[TokenSpec | Artwork]:
         """Each token as its artwork where that is intact (it enters `kept`), else as it is planned."""

@@ -168,7 +168,7 @@ class ImageFolder:
 
 
 def copied(tokens: Iterable[TokenSpec | Artwork], found: Callable[[int], Found], folder: Path) -> Iterator[Artwork]:
-    """Yield an Artwork per token, in order, once its file lies whole in `folder`; artworks among them are passed on.
+    """Yield an Artwork per token, in order, once its file lies whole in `folder`, not durable yet; artworks among them are passed on.
     `found(token_id)` is what was planned.
 
     Raises BadArgument for a file that is not as it was when the run was planned.
@@ -202,7 +202,7 @@ def _copy(source: Path, sha256: bytes, target: Path) -> None:
     digest = hashlib.sha256()
     try:
         with open_regular(source) as file:
-            with whole_file(target) as copy:
+            with whole_file(target, durable=False) as copy:
                 while part := file.read(1 << 20):
                     digest.update(part)
                     copy.write(part)

@@ -145,7 +145,8 @@ class ArtSource(Protocol):
         """Raise PipelineError where it could not go on with a run: give the same pictures that the run began with."""
 
     def artworks(self, todo: Iterable[TokenSpec | Artwork], work: Work) -> Iterator[Artwork]:
-        """Yield an Artwork for each, in order, once its files are whole; an Artwork among them is passed on.
+        """Yield an Artwork for each, in order, once its files are whole; an Artwork among them is passed on. Who records them
+        makes their files durable.
 
         Where all are passed on nothing is opened. A token's bytes follow from its spec and the run alone, never from
         its neighbours or from who makes it. Raises what `check` does, and PipelineError for what cannot be made.

@@ -33,7 +33,7 @@ MAX_TEXT = 256  # characters: the longest CID above in base58 is shorter; base58
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _SHA2_256_RAW = bytes([1, RAW, SHA2_256, 32])
 _SHA2_256_DAG_PB = bytes([1, DAG_PB, SHA2_256, 32])
-_USUAL = {_SHA2_256_RAW: RAW, _SHA2_256_DAG_PB: DAG_PB}  # what nearly every block of ours and of others begins with
+USUAL = {_SHA2_256_RAW: RAW, _SHA2_256_DAG_PB: DAG_PB}  # what nearly every block of ours and of others begins with
 _ONE_BYTE = [bytes([number]) for number in range(0x80)]
 
 
@@ -97,7 +97,7 @@ class CID:
         """Read the binary CID at `start`, and tell where it ends. Raises ValueError."""
         if data[start : start + 2] == b"\x12\x20":  # no version 1 starts like this: it starts with 01
             return CID(0, DAG_PB, _take(data, start + 2, 32)), start + 34
-        codec = _USUAL.get(bytes(data[start : start + 4]))
+        codec = USUAL.get(bytes(data[start : start + 4]))
         if codec is not None:
             return CID(1, codec, _take(data, start + 4, 32)), start + 36
         version, at = read_varint(data, start)

@@ -275,28 +275,33 @@ class Tokens:
                 "UPDATE token SET recipient = ? WHERE batch = ? AND recipient = ?", (recipient, plan.id, UNDECIDED)
             )
 
-    def record(self, collection: int, artwork: Artwork) -> None:
-        """Enter what was drawn for a token, with the attempt and the seed that the gate let through."""
+    def record(self, collection: int, *artworks: Artwork) -> None:
+        """Enter what was drawn for tokens, with the attempts and seeds that the gate let through: all of it or nothing."""
         with self._db.atomic():
-            self._record_words(collection, artwork)
-            self._db.execute(
-                "UPDATE token SET state = 'generated', seed = ?, attempt = ?, phash = ?, determinism = ?, "
-                "image_sha256 = ?, pixel_sha256 = ?, image_bytes = ?, attributes = ? "
-                "WHERE collection = ? AND token_id = ?",
-                (
-                    artwork.seed,
-                    artwork.attempt,
-                    artwork.phash,
-                    artwork.determinism,
-                    artwork.image_sha256,
-                    artwork.pixel_sha256,
-                    artwork.image_bytes,
-                    canonical_json([asdict(attribute) for attribute in artwork.attributes]),
-                    collection,
-                    artwork.token_id,
-                ),
-            )
-        crash_point("artwork_recorded")
+            for artwork in artworks:
+                self._record(collection, artwork)
+        for _ in artworks:
+            crash_point("artwork_recorded")
+
+    def _record(self, collection: int, artwork: Artwork) -> None:
+        self._record_words(collection, artwork)
+        self._db.execute(
+            "UPDATE token SET state = 'generated', seed = ?, attempt = ?, phash = ?, determinism = ?, "
+            "image_sha256 = ?, pixel_sha256 = ?, image_bytes = ?, attributes = ? "
+            "WHERE collection = ? AND token_id = ?",
+            (
+                artwork.seed,
+                artwork.attempt,
+                artwork.phash,
+                artwork.determinism,
+                artwork.image_sha256,
+                artwork.pixel_sha256,
+                artwork.image_bytes,
+                canonical_json([asdict(attribute) for attribute in artwork.attributes]),
+                collection,
+                artwork.token_id,
+            ),
+        )
 
     def _record_words(self, collection: int, artwork: Artwork) -> None:
         """Enter what a token says beside its picture, unless `found` had it planned; where it says nothing no row is."""

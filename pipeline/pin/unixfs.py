@@ -19,11 +19,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import mmh3
 
-from pipeline.base.cid import CID, DAG_PB, IDENTITY, RAW, read_varint, varint
+from pipeline.base.cid import CID, DAG_PB, IDENTITY, RAW, USUAL, read_varint, varint
 from pipeline.base.errors import BadArgument, PinError
 
 Put = Callable[[CID, bytes], None]
@@ -91,6 +92,10 @@ class Node:
 
 def add_file(chunks: Iterable[bytes], put: Put, profile: Profile = DEFAULT_PROFILE) -> Node:
     """Build a file from its chunks, all but the last of `profile.chunk` bytes. No chunk at all is the empty file."""
+    chunks = iter(chunks)
+    first, second = next(chunks, b""), next(chunks, None)
+    if second is None:  # as nearly all are
+        return _leaf(first, put, profile)
     levels: list[list[Node]] = [[]]  # finished nodes of each height that still wait for a parent
 
     def place(node: Node, height: int) -> None:
@@ -104,10 +109,8 @@ def add_file(chunks: Iterable[bytes], put: Put, profile: Profile = DEFAULT_PROFI
         children, levels[height] = levels[height], []
         place(_file_node(children, put, profile), height + 1)
 
-    for chunk in chunks:
+    for chunk in chain((first, second), chunks):
         place(_leaf(chunk, put, profile), 0)
-    if levels == [[]]:
-        place(_leaf(b"", put, profile), 0)
     height = 0
     while height < len(levels) - 1 or len(levels[height]) > 1:
         if levels[height]:
@@ -157,11 +160,9 @@ def _directory(tree: _Tree, put: Put, profile: Profile) -> Node:
     entries: list[_Entry] = []
     for name, below in sorted(tree.items()):
         entries.append((name, below if isinstance(below, Node) else _directory(below, put, profile)))
-    block = encode_node(entries, _unixfs(DIRECTORY))
-    size = len(block)
-    if profile.shard_by == "links":
-        size = sum(len(name) + len(node.cid.bytes) for name, node in entries)
-    if size > SHARD_ABOVE:
+    size = sum(len(name) + len(node.cid.bytes) for name, node in entries)
+    block = b"" if size > SHARD_ABOVE else encode_node(entries, _unixfs(DIRECTORY))  # which is longer than that
+    if size > SHARD_ABOVE or (profile.shard_by == "block" and len(block) > SHARD_ABOVE):
         return _shard([(_hash(name), (name, node)) for name, node in entries], 0, put, profile)
     return _put_node(block, entries, 0, put, profile)
 
@@ -496,7 +497,16 @@ def _decode_node(block: bytes) -> tuple[tuple[tuple[bytes, CID], ...], bytes]:
     return tuple(links), data
 
 
+def links_of(cid: CID, block: bytes) -> Iterator[bytes]:
+    """The CIDs, as bytes, of the blocks that a node links to, inline ones left out. Raises BadDag for what is no node."""
+    return (link.bytes for _, link in decode_block(cid, block).links if link.hash != IDENTITY)
+
+
 def _decode_link(link: bytes) -> tuple[bytes, CID]:
+    if link[:2] == b"\x0a\x24" and link[2:6] in USUAL and link[38:39] == b"\x12":  # as all writers write it
+        end = 40 + link[39] if link[39] < 0x80 else len(link)
+        if link[end : end + 1] == b"\x18" and read_varint(link, end + 1)[1] == len(link):
+            return link[40:end], CID(1, USUAL[link[2:6]], link[6:38])
     cid, name, last = None, b"", 0
     for field, value in _fields(link):
         if field <= last:

@@ -54,10 +54,10 @@ COUNTED = {
 }
 
 
-def default_artist(device: str, threads: int | None, batch: int | None = None) -> Artist:
+def default_artist(device: str, threads: int | None, batch: int | None = None, chunk: int | None = None) -> Artist:
     """The generator whose weights ship with the package."""
     weights = resources.files("pipeline.art.draw") / "weights" / "default.safetensors"
-    return Artist(Path(str(weights)), device, threads, "default", batch)
+    return Artist(Path(str(weights)), device, threads, "default", batch, chunk)
 
 
 class Verdict(NamedTuple):

@@ -45,7 +45,8 @@ def generate(
 
     An artwork among the specs, drawn earlier, is passed on in its turn. What `gate` refuses is drawn again with the token's
     next attempt. Drawing overlaps with encoding; at most IN_FLIGHT + 1 specs are taken ahead of the consumer, and with a
-    BatchGenerator a batch more. An existing image is replaced. Closing the iterator early leaves only whole files behind.
+    BatchGenerator a batch more. An existing image is replaced.
+    None is durable yet: see `make_durable`. Closing the iterator early leaves only whole files behind.
 
     Raises BadArgument for a size that is not within MIN_SIDE and MAX_SIDE, NothingPasses for a token whose attempts were
     all refused, GenerationError for a generator that gives no pixels of that size, or for which memory is too small.
@@ -71,7 +72,7 @@ def _generate(
         png = encode_png(drawing.pixels, encoder)
         path = image_path(spec.token_id)
         crash_point("image_not_written")
-        write_whole(path, png)
+        write_whole(path, png, durable=False)
         crash_point("image_written")
         return Artwork(
             token_id=spec.token_id,

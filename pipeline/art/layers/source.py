@@ -379,7 +379,7 @@ class Painter:
         strokes, sheet = self._strokes(row), self._sheet(row, seed)
         pixels = self.compositor.composed(strokes, sheet)
         data = encode_png(pixels, self.encoder)
-        write_whole(path, data)
+        write_whole(path, data, durable=False)
         animation = self._moving(strokes, sheet, path)
         seen = pixels if pixels.shape[2] == 3 else np.asarray(shown(Image.fromarray(pixels)))
         return Painted(
@@ -401,7 +401,7 @@ class Painter:
         file = io.BytesIO()
         how: dict[str, Any] = {"duration": shown_ms, "loop": 0, "lossless": True, "quality": 20, "method": 0}
         first.save(file, "WEBP", save_all=True, append_images=others, **how)
-        write_whole(path.with_suffix(MOVING_SUFFIX), file.getvalue())
+        write_whole(path.with_suffix(MOVING_SUFFIX), file.getvalue(), durable=False)
         return Animation(MOVING_SUFFIX, hashlib.sha256(file.getvalue()).digest())
 
     def _strokes(self, row: Row) -> list[Stroke]:

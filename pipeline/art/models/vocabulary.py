@@ -143,9 +143,7 @@ def _lattice_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
         torch.sin(u * (4 * math.pi)) / (4 * math.pi),  # bars
         1 - torch.maximum(near, far),  # leaf
     )
-    motif, inside = numbers["lattice.motifs"].gather(1, cell), distances[0]
-    for i in range(1, _MOTIFS):
-        inside = torch.where(motif == i, distances[i], inside)
+    inside = _at(torch.stack(distances, 1), numbers["lattice.motifs"].gather(1, cell).long()[:, None])
     owner = torch.where(inside > 0, cell + _CELLS**2, cell)
     return [crisp(inside), inside * 2, edge * 4 - 1, *look_up(numbers["lattice.hashes"], owner)]
 
@@ -191,22 +189,17 @@ def _panes_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     across, down = (canvas.bent_x + 1) * half + 2, (canvas.bent_y + 1) * half + 2
     column, row = across.floor(), down.floor()
     u, v = across - column, down - row
-    first = second = torch.full_like(u, 1e3)
-    to_first = to_second = torch.zeros_like(u).expand(2, *u.shape)
-    pane = torch.zeros_like(u, dtype=torch.long)
     step = torch.arange(9, device=u.device)[:, None]  # the cell itself and those around it, row by row
     below, right = step // 3 - 1, step % 3 - 1
     cells = ((row[:, None] + below).remainder(_CELLS) * _CELLS + (column[:, None] + right).remainder(_CELLS)).long()
     sites_x, sites_y = (found.view(cells.shape) for found in look_up(numbers["panes.sites"], cells.flatten(1)))
     sites = torch.stack([sites_x + right - u[:, None], sites_y + below - v[:, None]])  # (2, B, 9, N)
     squares = sites[0].square().addcmul(sites[1], sites[1])
-    for square, cell, site in zip(squares.unbind(1), cells.unbind(1), sites.unbind(2), strict=True):
-        best, good = square < first, square < second
-        to_second = torch.where(best, to_first, torch.where(good, site, to_second))
-        second = torch.where(best, first, torch.minimum(second, square))
-        to_first, first = torch.where(best, site, to_first), torch.minimum(first, square)
-        pane = torch.where(best, cell, pane)
-    gap = torch.hypot(*(to_first - to_second)).clamp_min(1e-3)
+    nearest = squares.argmin(1, keepdim=True)  # the first of several that are as near
+    next_to = squares.scatter(1, nearest, torch.inf).argmin(1, keepdim=True)
+    first, second, pane = _at(squares, nearest), _at(squares, next_to), _at(cells, nearest)
+    apart = sites.gather(2, nearest.expand(2, -1, -1, -1)) - sites.gather(2, next_to.expand(2, -1, -1, -1))
+    gap = torch.hypot(*apart[:, :, 0]).clamp_min(1e-3)
     edge = (second - first) / (2 * gap)  # distance to the bisector, in cells
     return [first.sqrt() * 1.5 - 0.7, (edge * 5).clamp_max(1), *look_up(numbers["panes.hashes"], pane)]
 
@@ -300,20 +293,21 @@ def _petals_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     turn = torch.atan2(canvas.bent_y, canvas.bent_x) / math.tau + numbers["petals.turn"][:, None]
     n = numbers["petals.fold"][:, None]
     single, double = turn * n, turn * n * 2
-    folds = [((f - f.floor()) - 0.5).abs() * 2 for f in (single, single + 0.5, double, double + 0.5)]  # 0 on the axis
-    outlines = torch.stack([g for f in folds for g in (f.sqrt(), f, f * f, f * f * f)], 1)  # (B, 16, N)
+    f = torch.stack([single, single + 0.5, double, double + 0.5], 1)
+    f = ((f - f.floor()) - 0.5).abs() * 2  # (B, 4, N), 0 on the axis
+    folds, square = f.unbind(1), f * f
+    outlines = torch.stack([f.sqrt(), f, square, square * f], 2).flatten(1, 2)  # (B, 16, N)
     rims = torch.baddbmm(numbers["petals.reach"][..., None], numbers["petals.form"], outlines)  # (B, rings, N)
 
     margin = rims - r[:, None]
     level, top = _topmost(margin > 0)
     inside = _at(margin, top).where(level > 0, -0.5)
 
-    bead = torch.full_like(r, -1.0)
-    for i in range(_BEADS):
-        place, phase, size = numbers["petals.beads"][:, i, :, None].unbind(1)
-        angle = torch.where(phase < 0.5, folds[0], folds[1]) * math.pi / n
-        middle, radius = 0.25 + 0.65 * place, 0.03 + 0.06 * size
-        bead = torch.maximum(bead, 1 - (r * angle.cos() - middle).hypot(r * angle.sin()) / radius)
+    place, phase, size = numbers["petals.beads"][..., None].unbind(2)  # (B, beads, 1)
+    angle = torch.where(phase < 0.5, folds[0][:, None], folds[1][:, None]) * math.pi / n[:, None]
+    middle, radius = 0.25 + 0.65 * place, 0.03 + 0.06 * size
+    from_middle = (r[:, None] * angle.cos() - middle).hypot(r[:, None] * angle.sin())
+    bead = (1 - from_middle / radius).amax(1).clamp_min(-1)
     hashes = look_up(numbers["petals.hashes"], level.long())
     return [r - 0.7, folds[0] * 2 - 1, folds[2] * 2 - 1, inside * 4, level / 4 - 1, bead, *hashes]
 
