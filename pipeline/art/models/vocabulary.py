@@ -195,9 +195,15 @@ def _panes_fields(numbers: Numbers, canvas: Canvas) -> list[Tensor]:
     sites_x, sites_y = (found.view(cells.shape) for found in look_up(numbers["panes.sites"], cells.flatten(1)))
     sites = torch.stack([sites_x + right - u[:, None], sites_y + below - v[:, None]])  # (2, B, 9, N)
     squares = sites[0].square().addcmul(sites[1], sites[1])
-    nearest = squares.argmin(1, keepdim=True)  # the first of several that are as near
-    next_to = squares.scatter(1, nearest, torch.inf).argmin(1, keepdim=True)
-    first, second, pane = _at(squares, nearest), _at(squares, next_to), _at(cells, nearest)
+    first, second = squares[:, 0], torch.full_like(u, torch.inf)
+    nearest, next_to = torch.zeros_like(u), torch.zeros_like(u)
+    for number, square in enumerate(squares.unbind(1)[1:], 1):  # of several that are as near the first
+        best = square < first
+        next_to = torch.where(best, nearest, torch.where(square < second, float(number), next_to))
+        second = torch.where(best, first, torch.minimum(second, square))
+        nearest, first = torch.where(best, float(number), nearest), torch.minimum(first, square)
+    nearest, next_to = nearest.long()[:, None], next_to.long()[:, None]
+    pane = _at(cells, nearest)
     apart = sites.gather(2, nearest.expand(2, -1, -1, -1)) - sites.gather(2, next_to.expand(2, -1, -1, -1))
     gap = torch.hypot(*apart[:, :, 0]).clamp_min(1e-3)
     edge = (second - first) / (2 * gap)  # distance to the bisector, in cells
