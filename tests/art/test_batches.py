@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +17,12 @@ from pipeline.art.draw import BatchGenerator, Drawing, Gate, Generator, generate
 from pipeline.art.draw.artist import Artist, batch_on, default_artist, renderer_id
 from pipeline.art.draw.checkpoint import read_trained, write_trained
 from pipeline.art.draw.gates import ATTEMPTS
+from pipeline.art.draw.generator import LaidOut
+from pipeline.art.draw.lino import lino
 from pipeline.art.draw.sampler import Sampler
+from pipeline.art.draw.several import shared
 from pipeline.art.draw.stage import BATCH_PIXELS, IN_FLIGHT, determinism_by, determinism_of
+from pipeline.art.draw.tokens import Batch
 from pipeline.art.models.blueprint import blueprint
 from pipeline.base.errors import GenerationError, NothingPasses
 from pipeline.base.records import Address, Artwork, TokenSpec
@@ -105,7 +110,7 @@ def test_artworks_among_the_specs_keep_their_turn(tmp_path: Path) -> None:
     assert again.batches == [seeds(3, 4)] and again.alone[-1] in [undisturbed[8].seed, seeds(9, 9)[0]]
 
 
-def test_specs_are_taken_ahead_by_a_batch_at_most(tmp_path: Path) -> None:
+def test_specs_are_taken_ahead_by_two_batches_at_most(tmp_path: Path) -> None:
     taken = 0
 
     def endless() -> Iterator[TokenSpec]:
@@ -118,12 +123,86 @@ def test_specs_are_taken_ahead_by_a_batch_at_most(tmp_path: Path) -> None:
     assert taken == 0
     for seen in range(1, 30):
         next(artworks)
-        assert taken <= seen + IN_FLIGHT + BATCH
+        assert taken <= seen + IN_FLIGHT + 2 * BATCH
     artworks.close()  # type: ignore[attr-defined]
     assert not list(tmp_path.rglob("*.partial")) and len(list(tmp_path.iterdir())) <= taken
 
 
-def test_no_more_drawings_are_held_than_a_batch_and_those_being_encoded(tmp_path: Path) -> None:
+def test_the_next_batch_is_drawn_while_this_one_is_judged_and_encoded(tmp_path: Path) -> None:
+    """A device that sleeps: it is asked for a batch before the pictures of the one before it are all stored, and what waits
+    for it in vain would wait for ever."""
+
+    class Device(Together):
+        began = {number: threading.Event() for number in range(3)}
+
+        def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
+            self.began[len(self.batches)].set()
+            return super().draw_batch(seeds, size)
+
+    device = Device()
+
+    def path(token_id: int) -> Path:  # asked for by an encoder, of each picture
+        if token_id <= BATCH:
+            assert device.began[1].wait(60), "the device waits for an encoder"
+        return tmp_path / f"{token_id}.png"
+
+    found = list(generate(specs(1, 3 * BATCH), device, SIZE, Gate(COLLECTION, near=None), path))
+    assert [artwork.token_id for artwork in found] == list(range(1, 3 * BATCH + 1))
+
+
+def test_a_generator_never_draws_two_things_at_once(tmp_path: Path) -> None:
+    """What the gate refuses is drawn alone, while the next batch might be."""
+    busy, clashes = threading.Lock(), list[int]()
+
+    class Device(Together):
+        def picture(self, seed: int, size: int) -> Drawing:
+            if not busy.acquire(blocking=False):
+                clashes.append(seed)
+                return super().picture(seed, size)
+            try:
+                return super().picture(seed, size)
+            finally:
+                busy.release()
+
+    artworks = stage(Device(), tmp_path, specs(1, 11))
+    assert max(artwork.attempt for artwork in artworks) > 1 and not clashes
+
+
+def test_several_devices_share_out_whole_batches_and_draw_what_one_draws(tmp_path: Path) -> None:
+    one = default_artist("cpu", 1, batch=2)
+    several = shared([default_artist("cpu", 1, batch=2) for _ in range(3)])
+    assert isinstance(several, BatchGenerator) and several.batch == 6 and several.renderer == one.renderer
+    alone = stage(one, tmp_path / "one", specs(1, 9), 32)
+    assert told(stage(several, tmp_path / "several", specs(1, 9), 32)) == told(alone)
+
+
+def test_several_devices_know_layouts_where_each_does() -> None:
+    prints = [lino("lino:hills:Kiln", "cpu", 1) for _ in range(2)]
+    several = shared(prints)
+    assert isinstance(several, LaidOut) and np.array_equal(several.layout(5), prints[0].layout(5))
+    assert not isinstance(shared([default_artist("cpu", 1)]), LaidOut)
+
+
+def test_large_pictures_wait_for_their_encoders_in_small_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.art.draw.stage.HELD_PIXELS", 3 * SIZE**2)
+    monkeypatch.setattr("pipeline.art.draw.stage.IN_FLIGHT", 17)
+    taken = 0
+
+    def counted() -> Iterator[TokenSpec]:
+        nonlocal taken
+        for spec in specs(1, 100):
+            taken += 1
+            yield spec
+
+    artworks = generate(counted(), Singly(), SIZE, Gate(1, near=None), lambda i: tmp_path / f"{i}.png")
+    next(artworks)
+    assert taken <= 4
+    artworks.close()  # type: ignore[attr-defined]
+
+
+def test_no_more_drawings_are_held_than_two_batches_and_those_being_encoded(tmp_path: Path) -> None:
     alive: list[weakref.ref[np.ndarray]] = []
 
     class Counted(Together):
@@ -133,7 +212,7 @@ def test_no_more_drawings_are_held_than_a_batch_and_those_being_encoded(tmp_path
             return drawing
 
     for _ in generate(specs(1, 40), Counted(), SIZE, Gate(1, near=None), lambda i: tmp_path / f"{i}.png"):
-        assert sum(one() is not None for one in alive) <= IN_FLIGHT + BATCH
+        assert sum(one() is not None for one in alive) <= IN_FLIGHT + 2 * BATCH
 
 
 @pytest.mark.parametrize(("size", "batch"), [(512, 16), (1024, 16), (2048, 4), (4096, 1)])
@@ -240,11 +319,11 @@ def test_the_default_generator_in_batches_is_within_the_bounds_and_says_so(
 def test_a_batch_of_pictures_gives_way_before_a_picture_is_painted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     four, rows_tried, whole = default_artist("cpu", 1, BATCH), list[tuple[int, int]](), Artist._band
 
-    def scarce(artist: Artist, batch: object, colours: torch.Tensor, size: int, top: int, rows: int) -> object:
-        rows_tried.append((len(colours), rows))
-        if len(colours) * rows > 16:
+    def scarce(artist: Artist, batch: Batch, size: int, top: int, rows: int) -> object:
+        rows_tried.append((len(batch.tokens), rows))
+        if len(batch.tokens) * rows > 16:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return whole(artist, batch, colours, size, top, rows)  # type: ignore[arg-type]
+        return whole(artist, batch, size, top, rows)
 
     monkeypatch.setattr(Artist, "_band", scarce)
     with pytest.raises(torch.OutOfMemoryError):

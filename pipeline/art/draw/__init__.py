@@ -72,20 +72,24 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
         return composer(name, device=device, threads=threads)
     if decides_once(name) == LINO:
         from pipeline.art.draw.lino import lino
+        from pipeline.art.draw.several import on_every
 
-        return lino(name, device, threads)
+        return on_every(lambda one: lino(name, one, threads), device)
     if name in BUILT_IN:
         module, _, attribute = BUILT_IN[name].partition(":")
         factory: Factory = getattr(import_module(module), attribute)
-        return factory(device, threads)
+        from pipeline.art.draw.several import on_every
+
+        return on_every(lambda one: factory(one, threads), device)
     plugins = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if name in plugins:
         plugin: Factory = loaded(plugins[name])
         return plugin(device, threads)
     if isinstance(name_or_path, Path) or "/" in name or "." in name:
         from pipeline.art.draw.sampler import open_checkpoint
+        from pipeline.art.draw.several import on_every
 
-        return open_checkpoint(Path(name), device, threads)
+        return on_every(lambda one: open_checkpoint(Path(name), one, threads), device)
     known = [*BUILT_IN, COMPOSED, LINO, *plugins]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, or give the path of a checkpoint"

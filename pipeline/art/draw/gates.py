@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.base.errors import NothingPasses
 from pipeline.base.records import TokenSpec
@@ -38,6 +38,18 @@ STILL = 64.0  # of a frequency: a quarter of a grey level. Symmetric pictures la
 MIRROR = 3.0  # grey levels, on average, by which a picture and its mirror image may differ: edges fall on other pixels
 GRID, LOW = 32, 8  # side of the grey picture that is hashed, and of the corner of its frequencies that counts
 HIGH = 11  # side of that corner where half of it says the same as the other: 66 frequencies on one side of the diagonal
+
+
+class Looked(NamedTuple):
+    """A drawing, and what a gate measures of it whichever others there are."""
+
+    drawing: Drawing
+    phash: int
+    blank: bool
+
+
+def looked(drawing: Drawing) -> Looked:
+    return Looked(drawing, phash(drawing.pixels), is_blank(drawing.pixels))
 
 
 class Gate:
@@ -70,16 +82,16 @@ class Gate:
         self._ids = np.fromiter(known.keys(), np.int64, len(known))
         self._hashes = np.fromiter(known.values(), np.uint64, len(known))
 
-    def first_good(self, spec: TokenSpec, draw: Callable[[int], Drawing]) -> tuple[TokenSpec, Drawing, int]:
+    def first_good(self, spec: TokenSpec, draw: Callable[[int], Drawing | Looked]) -> tuple[TokenSpec, Drawing, int]:
         """Draw a token until a drawing passes: its spec with the attempt and seed that did, the drawing, and its hash.
 
         Raises NothingPasses after ATTEMPTS attempts, with what was wrong with them.
         """
         refused: dict[str, int] = {}
         for attempt, seed in self._tried(spec):
-            drawing = draw(seed)
-            hashed = phash(drawing.pixels)
-            flaw = drawing.flaw or self._flaw(spec.token_id, attempt, drawing, hashed)
+            drawn = draw(seed)
+            drawing, hashed, blank = drawn if isinstance(drawn, Looked) else looked(drawn)
+            flaw = drawing.flaw or ("blank" if blank else self._like(spec.token_id, attempt, drawing, hashed))
             if not flaw:
                 self._remember(spec.token_id, hashed)
                 if self._layouts and drawing.layout is not None:
@@ -102,9 +114,7 @@ class Gate:
             some = {seeds[at]: at for at in range(first, first + self._proofs) if at in seeds}
             yield from ((some[seed], seed) for seed in self._ranked(list(some)))
 
-    def _flaw(self, token_id: int, attempt: int, drawing: Drawing, hashed: int) -> str:
-        if is_blank(drawing.pixels):
-            return "blank"
+    def _like(self, token_id: int, attempt: int, drawing: Drawing, hashed: int) -> str:
         twin = self.twin(token_id, hashed)
         if twin is None and self._layouts and drawing.layout is not None:
             twin = self._layouts.twin(token_id, attempt, drawing.layout)

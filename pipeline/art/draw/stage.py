@@ -7,13 +7,16 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator as Yielding
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pipeline.art.draw.encode import DEFAULT_ENCODER, encode_png, encoder_id
+from pipeline.art.draw.gates import Looked, looked
 from pipeline.art.draw.generator import BatchGenerator
 from pipeline.art.draw.marking import Finish, unmarked
 from pipeline.base.crash import crash_point
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WORKERS = min(4, os.cpu_count() or 1)  # PNG compression releases the GIL
-IN_FLIGHT = WORKERS + 1  # drawings held while they are encoded: at 4096 px each is 50 MB
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+IN_FLIGHT = WORKERS + 1  # drawings held while they are encoded, which releases the GIL
+HELD_PIXELS = 64 << 20  # of all of those: 4 of 4096 px, which are 200 MB
 BATCH_PIXELS = 16 << 20  # of all pictures of a batch: 16 of 1024 px, and one of 4096, which fills a GPU by itself
 
 
@@ -45,7 +49,7 @@ def generate(
 
     An artwork among the specs, drawn earlier, is passed on in its turn. What `gate` refuses is drawn again with the token's
     next attempt. Drawing overlaps with encoding; at most IN_FLIGHT + 1 specs are taken ahead of the consumer, and with a
-    BatchGenerator a batch more. An existing image is replaced.
+    BatchGenerator two batches more: one is drawn while the other is judged. An existing image is replaced.
     None is durable yet: see `make_durable`. Closing the iterator early leaves only whole files behind.
 
     Raises BadArgument for a size that is not within MIN_SIDE and MAX_SIDE, NothingPasses for a token whose attempts were
@@ -66,6 +70,7 @@ def _generate(
 ) -> Iterator[Artwork]:
     pending: deque[Future[Artwork]] = deque()
     pool = ThreadPoolExecutor(WORKERS, "encode")
+    in_flight = min(IN_FLIGHT, max(2, HELD_PIXELS // size**2))
     determinism = determinism_of(generator)
 
     def store(spec: TokenSpec, drawing: Drawing, hashed: int) -> Artwork:
@@ -89,12 +94,13 @@ def _generate(
         )
 
     try:
-        for item in drawn(specs, generator, size, gate, finish):
-            pending.append(_done(item) if isinstance(item, Artwork) else pool.submit(store, *item))
-            if len(pending) == IN_FLIGHT:
+        with closing(drawn(specs, generator, size, gate, finish, pool)) as items:
+            for item in items:
+                pending.append(_done(item) if isinstance(item, Artwork) else pool.submit(store, *item))
+                if len(pending) == in_flight:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -109,23 +115,91 @@ def _done(artwork: Artwork) -> Future[Artwork]:
 
 
 def drawn(
-    specs: Iterable[TokenSpec | Artwork], generator: Generator, size: int, gate: Gate, finish: Finish = unmarked
-) -> Iterator[Artwork | tuple[TokenSpec, Drawing, int]]:
+    specs: Iterable[TokenSpec | Artwork],
+    generator: Generator,
+    size: int,
+    gate: Gate,
+    finish: Finish = unmarked,
+    pool: Executor | None = None,
+) -> Yielding[Artwork | tuple[TokenSpec, Drawing, int], None, None]:
     """Yield what `gate.first_good` gives for each spec, in order; an artwork among them is passed on in its turn.
 
-    With a BatchGenerator as many are taken ahead as it draws at once: their first attempts are drawn together. The gate
-    judges one after the other all the same, since it compares each with those that passed before, and what it
-    refuses is drawn again alone. `finish` is done to each before the gate sees it. Raises what `generate` does.
+    With a BatchGenerator as many are taken ahead as it draws at once: their first attempts are drawn together, those of the
+    next while these are judged. The gate judges one after the other all the same, since it compares each with those that
+    passed before, and what it refuses is drawn again alone. `finish` is done to each before the gate sees it; that, and
+    what the gate measures, in `pool` where there is one. Raises what `generate` does.
     """
     upstream, together = iter(specs), _Together(generator, size)
-    while window := list(islice(upstream, together.batch)):
-        first = together.draw([item.seed for item in window if isinstance(item, TokenSpec)])
+    with _Drawer(together) as drawer:
+        while window := drawer.next(upstream):
+            items, first = window
+            ready = _finished(items, first, finish, pool)
 
-        def taken(token_id: int, seed: int, first: dict[int, Drawing] = first) -> Drawing:
-            return finish(token_id, first.pop(seed) if seed in first else draw(generator, seed, size))
+            def taken(token_id: int, seed: int, ready: dict[int, Looked] = ready) -> Looked:
+                if seed in ready:
+                    return ready.pop(seed)
+                return looked(finish(token_id, drawer.alone(seed)))
 
-        for item in window:
-            yield item if isinstance(item, Artwork) else gate.first_good(item, partial(taken, item.token_id))
+            for item in items:
+                yield item if isinstance(item, Artwork) else gate.first_good(item, partial(taken, item.token_id))
+
+
+def _finished(
+    items: Sequence[TokenSpec | Artwork], first: dict[int, Drawing], finish: Finish, pool: Executor | None
+) -> dict[int, Looked]:
+    """First attempts as the gate is to see them, by seed."""
+    tokens = {item.seed: item.token_id for item in items if isinstance(item, TokenSpec) and item.seed in first}
+
+    def one(seed: int) -> Looked:
+        return looked(finish(tokens[seed], first.pop(seed)))
+
+    return dict(zip(tokens, pool.map(one, tokens) if pool else map(one, tokens), strict=True))
+
+
+class _Drawer:
+    """Draws first attempts of a window while the one before it is judged: in a thread of its own, so that a generator never
+    draws two things at once. One that draws singly has no thread.
+    """
+
+    def __init__(self, together: _Together) -> None:
+        self._together = together
+        self._thread = ThreadPoolExecutor(1, "draw ahead") if together.batch > 1 else None
+        self._ahead: tuple[list[TokenSpec | Artwork], Future[dict[int, Drawing]]] | None = None
+
+    def next(
+        self, upstream: Iterator[TokenSpec | Artwork]
+    ) -> tuple[list[TokenSpec | Artwork], dict[int, Drawing]] | None:
+        """The next window and its drawings by seed, which others may lack; None at the end."""
+        if self._thread is None:
+            items = list(islice(upstream, 1))
+            return (items, {}) if items else None
+        window, self._ahead = self._ahead or self._begun(upstream), None
+        if window is None:
+            return None
+        drawings = window[1].result()
+        self._ahead = self._begun(upstream)
+        return window[0], drawings
+
+    def alone(self, seed: int) -> Drawing:
+        work = partial(draw, self._together.generator, seed, self._together.size)
+        return self._thread.submit(work).result() if self._thread else work()
+
+    def _begun(
+        self, upstream: Iterator[TokenSpec | Artwork]
+    ) -> tuple[list[TokenSpec | Artwork], Future[dict[int, Drawing]]] | None:
+        items = list(islice(upstream, self._together.batch))
+        if not items:
+            return None
+        assert self._thread is not None, "only what draws several at once is begun ahead"
+        seeds = [item.seed for item in items if isinstance(item, TokenSpec)]
+        return items, self._thread.submit(self._together.draw, seeds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
 
 
 class _Together:
@@ -133,8 +207,9 @@ class _Together:
 
     def __init__(self, generator: Generator, size: int) -> None:
         check_size(size)
+        self.generator, self.size = generator, size
         self._generator, self._size = (generator if isinstance(generator, BatchGenerator) else None), size
-        self.batch = 1 if self._generator is None else max(1, min(self._generator.batch, BATCH_PIXELS // size**2))
+        self.batch = 1 if self._generator is None else at_once(self._generator, size)
 
     def draw(self, seeds: Sequence[int]) -> dict[int, Drawing]:
         """Drawings by seed. One that would be drawn alone is left out: `draw` draws it, and knows smaller parts."""
@@ -165,6 +240,12 @@ class _Together:
                 hint="repair the generator, or choose another --model",
             )
         return [_as_asked(self._generator, drawing, self._size) for drawing in drawings]
+
+
+def at_once(generator: BatchGenerator, size: int) -> int:
+    """How many pictures of a size are drawn at once; each of several devices draws as many as one would alone."""
+    devices = getattr(generator, "devices", 1)
+    return devices * max(1, min(generator.batch // devices, BATCH_PIXELS // size**2))
 
 
 def draw(generator: Generator, seed: int, size: int) -> Drawing:
