@@ -102,9 +102,16 @@ def lino(name: str, device: str, threads: int | None, seed: int = 0) -> Lino:
 class Lino(Artist):
     """Draws the tokens of one choice."""
 
-    def __init__(self, choice: Choice, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        choice: Choice,
+        device: str = "cpu",
+        threads: int | None = None,
+        batch: int | None = None,
+        chunk: int | None = None,
+    ) -> None:
         weights = resources.files("pipeline.art.draw") / "weights" / "default.safetensors"
-        super().__init__(Path(str(weights)), device, threads, choice.name)
+        super().__init__(Path(str(weights)), device, threads, choice.name, batch, chunk)
         self.choice = choice
         self.renderer = renderer_id(RENDERER, self.batch, self._device)
         self._palettes = {one.partition("=")[0]: one for one in choice.palettes}

@@ -165,6 +165,7 @@ class _Drawer:
         self._together = together
         self._thread = ThreadPoolExecutor(1, "draw ahead") if together.batch > 1 else None
         self._ahead: tuple[list[TokenSpec | Artwork], Future[dict[int, Drawing]]] | None = None
+        self._broken: Exception | None = None  # what upstream raised in the middle of reading ahead
 
     def next(
         self, upstream: Iterator[TokenSpec | Artwork]
@@ -173,11 +174,16 @@ class _Drawer:
         if self._thread is None:
             items = list(islice(upstream, 1))
             return (items, {}) if items else None
+        if self._broken is not None:
+            raise self._broken
         window, self._ahead = self._ahead or self._begun(upstream), None
         if window is None:
             return None
         drawings = window[1].result()
-        self._ahead = self._begun(upstream)
+        try:
+            self._ahead = self._begun(upstream)
+        except Exception as error:  # what came before it is handed on first
+            self._broken = error
         return window[0], drawings
 
     def alone(self, seed: int) -> Drawing:

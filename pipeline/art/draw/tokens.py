@@ -123,6 +123,11 @@ class Batch:
         return replace(self, folded=folded._replace(head=folded.head * factor, head_bias=folded.head_bias * factor))
 
 
+def parts_of(batch: Batch) -> list[Tensor]:
+    """All tensors of a batch: what goes to a device in one piece."""
+    return _flat(batch)[0]
+
+
 def _flat(batch: Batch) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], Batch]]:
     """All tensors of a batch, and what puts others in their places."""
     names, hidden = list(batch.numbers), batch.folded.hidden

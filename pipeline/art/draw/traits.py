@@ -29,17 +29,14 @@ DETAIL_CUTS = (0.045, 0.085, 0.14)  # used where a checkpoint brings none
 class Seen:
     """What is measured of a proof."""
 
-    shares: Tensor  # (INKS,) mean ink weights, on the host
+    shares: Sequence[float]  # mean ink weights
+    entropy: float  # see `ink_entropy`
     edges: float  # see `edge_density`
-
-    @property
-    def entropy(self) -> float:
-        return _entropy(self.shares)
 
     def traits(self, cuts: Sequence[float] = DETAIL_CUTS) -> tuple[Attribute, ...]:
         """Number of inks and degree of detail."""
         return (
-            Attribute("Inks", int((self.shares > PRESENT).sum()), "number", INKS),
+            Attribute("Inks", sum(share > PRESENT for share in self.shares), "number", INKS),
             Attribute("Detail", DETAIL[bisect.bisect(cuts, self.edges)]),
         )
 
@@ -50,12 +47,14 @@ def seen(planes: Tensor) -> list[Seen]:
 
     shares = planes[:, :INKS].flatten(2).mean(2)
     measured = torch.cat([shares, _edges(planes)[:, None]], 1).cpu()
-    return [Seen(one[:INKS], float(one[INKS]) / 2) for one in measured]
+    terms = _terms(measured[:, :INKS])
+    rows = zip(measured.tolist(), terms, strict=True)
+    return [Seen(one[:INKS], float(-term.sum()) / math.log(INKS), one[INKS] / 2) for one, term in rows]
 
 
 def ink_entropy(planes: Tensor) -> float:
     """Entropy of the mean ink weights of (6, ...) planes, in 0..1: 0 is a single ink; NaN where the planes have one."""
-    return _entropy(planes[:INKS].flatten(1).mean(1))
+    return float(-_terms(planes[:INKS].flatten(1).mean(1)).sum()) / math.log(INKS)
 
 
 def edge_density(planes: Tensor) -> float:
@@ -71,8 +70,8 @@ def shares_changed(before: Tensor, after: Tensor) -> list[float]:
     return changed
 
 
-def _entropy(shares: Tensor) -> float:
-    return float(-(shares * shares.clamp_min(1e-6).log()).sum()) / math.log(INKS)
+def _terms(shares: Tensor) -> Tensor:
+    return shares * shares.clamp_min(1e-6).log()
 
 
 def _edges(planes: Tensor) -> Tensor:

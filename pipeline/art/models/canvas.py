@@ -115,4 +115,5 @@ def sign(mask: Tensor) -> Tensor:
 
 def look_up(table: Tensor, index: Tensor) -> list[Tensor]:
     """Columns of (B, M, C) at (B, N) rows: C tensors of (B, N)."""
-    return [column.gather(1, index) for column in table.unbind(2)]
+    rows = index[:, None].expand(-1, table.shape[2], -1)
+    return list(table.mT.gather(2, rows).unbind(1))
