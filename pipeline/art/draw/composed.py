@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -27,8 +28,9 @@ from pipeline.art.compose.voice import Voice
 from pipeline.art.compose.voices import EDITIONS, VOICES
 from pipeline.art.draw import COMPOSED as NAME
 from pipeline.art.draw import Drawing
+from pipeline.art.draw.beside import Beside
 from pipeline.art.draw.gates import is_blurred
-from pipeline.art.draw.stage import check_size
+from pipeline.art.draw.stage import WORKERS, check_size
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.limits import MAX_SEED
 from pipeline.base.records import Attribute
@@ -47,6 +49,7 @@ DARK = 0.4  # lightness of a ground, in OKLab, below which it is dark
 RENDERER = "compose-1"  # goes up whenever this code gives other pixels for the same choice and seed
 FEWEST, MOST = 4, 6  # palettes of a collection that nobody chose any for
 NEAREST, CONTRAST = 0.05, 0.3  # in OKLab: of any two colours of one's own palette, and of its ground and its contrast
+WORTH_IT, LARGE = 16, 256  # drawings of one run, and their side in pixels, from which on other processes pay
 LONGEST = 256  # characters of a choice's name: it is written into every token's metadata
 OWN = re.compile(r"[A-Za-z0-9 _-]{1,24}=[0-9a-f]{30}")
 FORM = "Name=COLOURS, five colours of six hex digits each without a space: ground, three inks, contrast"
@@ -132,7 +135,7 @@ def composer(name: str, seed: int = 0, device: str = "auto", threads: int | None
             hint="give --device cpu, or leave it out",
         )
     choice = choice_of(name, seed)
-    return Composer(choice) if choice.material == FLAT else LearnedComposer(choice, threads)
+    return Composer(choice, threads) if choice.material == FLAT else LearnedComposer(choice, threads)
 
 
 class Composer:
@@ -142,8 +145,10 @@ class Composer:
     dtype = "int64"
     threads = 1
 
-    def __init__(self, choice: Choice) -> None:
-        self.choice = choice
+    def __init__(self, choice: Choice, threads: int | None = None) -> None:
+        self.choice, self.batch = choice, threads or WORKERS  # each is drawn for itself: exact, however many at once
+        self._beside: Beside | None = None
+        self._drawn = 0
         self.name = choice.name
         self.weights_sha256 = hashlib.sha256(
             choice.name.encode()
@@ -162,6 +167,15 @@ class Composer:
         flaw = flaw_of(proof, colours) or ("blurred" if is_blurred(pixels) else "")
         return Drawing(seed, pixels, attributes, flaw, layout_of(proof))
 
+    def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
+        """What `draw` gives for each seed; once so many were drawn that it is worth it, by processes on every core."""
+        self._drawn += len(seeds)
+        if self._beside is None and (self._drawn <= WORTH_IT or size < LARGE):
+            return [self.draw(seed, size) for seed in seeds]
+        if self._beside is None:
+            self._beside = Beside(self.name, self.batch)
+        return self._beside.draw(seeds, size)
+
     def layout(self, seed: int) -> NDArray[np.float32]:
         """What `draw` says of it, without a picture."""
         return layout_of(inks(pieces(self._compose(seed).marks), PROOF))
@@ -175,12 +189,17 @@ class LearnedComposer(Composer):
     def __init__(self, choice: Choice, threads: int | None = None) -> None:
         from pipeline.art.draw import rendered
 
-        super().__init__(choice)
+        super().__init__(choice, threads)
         self._rendering = rendered.Rendering(threads)
-        self.threads = self._rendering.threads
+        self.threads = self.batch = self._rendering.threads
+        self._pictures = ThreadPoolExecutor(self.threads, "picture")
         told = f"{choice.name}\0{self._rendering.weights_sha256}"
         self.weights_sha256 = hashlib.sha256(told.encode()).hexdigest()  # the choice and the weights decide
         self.renderer = f"{rendered.RENDERER}/{choice.material}/cpu"
+
+    def draw_batch(self, seeds: Sequence[int], size: int) -> list[Drawing]:
+        """What `draw` gives for each seed, in as many threads as it may use: a picture of one tile occupies one of them."""
+        return list(self._pictures.map(lambda seed: self.draw(seed, size), seeds))
 
     def draw(self, seed: int, size: int) -> Drawing:
         check_size(size)

@@ -82,6 +82,11 @@ class Gate:
         self._ids = np.fromiter(known.keys(), np.int64, len(known))
         self._hashes = np.fromiter(known.values(), np.uint64, len(known))
 
+    @property
+    def chooses(self) -> bool:
+        """Whether attempts are tried in another order than their own."""
+        return self._ranked is not None and self._proofs > 1
+
     def first_good(self, spec: TokenSpec, draw: Callable[[int], Drawing | Looked]) -> tuple[TokenSpec, Drawing, int]:
         """Draw a token until a drawing passes: its spec with the attempt and seed that did, the drawing, and its hash.
 

@@ -45,9 +45,9 @@ class Generator(Protocol):
 
 @runtime_checkable
 class BatchGenerator(Generator, Protocol):
-    """A generator that may also draw several tokens at once, for the sake of a GPU. No generator needs to be one.
+    """A generator that may also draw several tokens at once, for the sake of a GPU or of many cores. None needs to be one.
 
-    Where its `batch` is more than one, its pictures are promised to a level or two (class B), and `renderer` says so.
+    Where those of a batch share their products, they are promised to a level or two (class B), and `renderer` says so.
     """
 
     batch: int  # how many are meant to be drawn at once; fewer are where they are large, or memory is short

@@ -130,6 +130,8 @@ def drawn(
     what the gate measures, in `pool` where there is one. Raises what `generate` does.
     """
     upstream, together = iter(specs), _Together(generator, size)
+    if gate.chooses:  # among proofs, which seed it wants: the first attempt is one of many
+        together.batch = 1
     with _Drawer(together) as drawer:
         while window := drawer.next(upstream):
             items, first = window
