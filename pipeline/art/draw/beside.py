@@ -18,13 +18,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
-from pipeline.art.draw.generator import Drawing
+from pipeline.art.draw.generator import Drawing, Generator
 from pipeline.base.errors import GenerationError
 
 KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT")
-_START = (
-    "import sys; sys.path[:] = eval(sys.argv.pop(1)); from pipeline.art.draw.beside import serve; serve(sys.argv[1])"
-)
+_START = """
+import sys
+sys.path[:] = eval(sys.argv[1])
+from pipeline.art.draw.beside import serve
+from pipeline.art.draw.composed import composer
+serve(composer(sys.argv[2]))
+"""
 
 
 class Beside:
@@ -76,12 +80,9 @@ def _end(pool: ThreadPoolExecutor, begun: Sequence[subprocess.Popen[bytes]]) -> 
         process.communicate()  # its input ends, and so does it
 
 
-def serve(name: str) -> None:
+def serve(generator: Generator) -> None:
     """Draw what standard input asks for, until it ends."""
-    from pipeline.art.draw.composed import composer
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks is interrupted, and ends the input
-    generator = composer(name)
     asked, answered = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     while True:
