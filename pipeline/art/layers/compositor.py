@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import lcm
 from threading import Lock
 
@@ -20,6 +21,7 @@ from pipeline.art.layers.blend import OPAQUE, SPREADING, blended
 from pipeline.art.layers.form import Blend, Writing
 
 Box = tuple[int, int, int, int]  # left, upper, right, lower
+SQUARE = 64  # pixels of a piece's side: smaller ones mix less, and are more calls
 CACHED_BYTES = 1 << 29  # of cut pictures: those of two hundred values of a thousand pixels
 
 
@@ -46,6 +48,15 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a picture, at its place on the canvas."""
+
+    box: Box
+    colour: Image.Image  # RGB
+    mask: Image.Image | None  # None: it covers what is below
+
+
+@dataclass(frozen=True)
 class _Cut:
     """A picture without its transparent margins."""
 
@@ -55,7 +66,31 @@ class _Cut:
 
     @property
     def size(self) -> int:
-        return self.colour.width * self.colour.height * (3 if self.mask is None else 4)
+        return self.colour.width * self.colour.height * (3 if self.mask is None else 7)  # with its pieces
+
+    @cached_property
+    def pieces(self) -> list[_Piece]:
+        """It in squares, so that only its edges are mixed: what covers is laid as it is, and what is not seen not at all."""
+        if self.mask is None:
+            return [_Piece(self.box, self.colour, None)]
+        found = list[_Piece]()
+        for upper in range(0, self.colour.height, SQUARE):
+            lower, covering = min(upper + SQUARE, self.colour.height), list[Box]()
+            for left in range(0, self.colour.width, SQUARE):
+                square = (left, upper, min(left + SQUARE, self.colour.width), lower)
+                least, most = self.mask.crop(square).getextrema()
+                if least == 255:  # a row of those is one piece
+                    joins = covering and covering[-1][2] == left
+                    covering = [*covering[:-1], (covering[-1][0], *square[1:])] if joins else [*covering, square]
+                elif most:
+                    found.append(self._piece(square, self.mask.crop(square)))
+            found += [self._piece(square, None) for square in covering]
+        return found
+
+    def _piece(self, square: Box, mask: Image.Image | None) -> _Piece:
+        left, upper = self.box[:2]
+        place = (left + square[0], upper + square[1], left + square[2], upper + square[3])
+        return _Piece(place, self.colour.crop(square), mask)
 
     @property
     def premultiplied(self) -> NDArray[np.uint8]:
@@ -160,6 +195,9 @@ class _Canvas:
         covers = cut.mask is None and cut.box == self._everything and opacity == 1
         if covers and mode in ("source-over", "copy"):
             self._opaque, self._pixels = cut.colour.copy(), None
+        elif self._opaque is not None and mode == "source-over" and opacity == 1:
+            for piece in cut.pieces:
+                self._opaque.paste(piece.colour, piece.box, piece.mask)
         elif self._opaque is not None and mode == "source-over":
             self._opaque.paste(cut.colour, cut.box, _faded(cut, opacity))
         elif self._opaque is not None and mode in OPAQUE:
