@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -490,3 +491,33 @@ def counted(design: Design, rows: Sequence[Row]) -> list[Counted]:
                 for at, value in enumerate(layer.values)
             ]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Two values that no token has together, though chance alone would give some."""
+
+    first: str
+    second: str
+    expected: float
+    ruled: bool  # whether a rule keeps them apart
+
+
+def absent(design: Design, rows: Sequence[Row]) -> list[Absent]:
+    """The pairs of values that do not occur among these rows, those that chance would give most often first."""
+    found = []
+    for number, kind in enumerate(design.kinds):
+        cells = np.array([row.values for row in rows if row.kind == number], np.int32)
+        if not len(cells):
+            continue
+        never = [dict(clause.parts) for clause in clauses_of(design, kind)]
+        for one, two in combinations(range(len(kind.layers)), 2):
+            sizes = len(kind.layers[one].values), len(kind.layers[two].values)
+            there = np.zeros(sizes, np.int64)
+            np.add.at(there, (cells[:, one], cells[:, two]), 1)
+            expected = there.sum(1)[:, None] * there.sum(0)[None] / len(cells)
+            for x, y in np.argwhere((there == 0) & (expected > 0)):
+                names = [f"{kind.layers[at].name}={kind.layers[at].values[v].name}" for at, v in ((one, x), (two, y))]
+                ruled = any(of.keys() == {one, two} and x in of[one] and y in of[two] for of in never)
+                found.append(Absent(names[0], names[1], float(expected[x, y]), ruled))
+    return sorted(found, key=lambda pair: (-pair.expected, pair.first, pair.second))

@@ -14,7 +14,7 @@ from pipeline.art.layers.design import read_design
 from pipeline.art.layers.javascript import NotRead, read_constants
 from pipeline.art.layers.pictures import Pictures, look_into
 from pipeline.art.layers.proof import Impossible
-from pipeline.art.layers.table import Row, attributes_of, combinations_of, planned, rerolled
+from pipeline.art.layers.table import Row, absent, attributes_of, combinations_of, planned, rerolled
 from pipeline.base.errors import BadArgument, PipelineError
 
 ONE = '[[layers]]\nfolder = "Hat"\n'
@@ -327,3 +327,10 @@ def test_a_number_that_is_no_count_is_refused(tmp_path: Path, number: str) -> No
 
 def test_escaped_halves_of_a_character_are_one_and_a_half_alone_is_none() -> None:
     assert read_constants(r'const a = "\ud83d\ude00\ud800"', {})["a"] == "\U0001f600\ufffd"
+
+
+def test_pairs_that_no_token_has_are_told_with_what_keeps_them_apart(tmp_path: Path) -> None:
+    names = ("Hat/Crown#1.png", "Hat/Cap#2.png", "Fur/Red#1.png", "Fur/Grey#2.png")
+    design = read_design(write(tmp_path, f'{TWO}[[rules]]\nnever = ["Hat=Crown", "Fur=Red"]', *names))
+    (pair,) = absent(design, planned(design, 3, seed=1))
+    assert {pair.first, pair.second} == {"Hat=Crown", "Fur=Red"} and pair.ruled and pair.expected > 0
