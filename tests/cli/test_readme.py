@@ -114,6 +114,10 @@ BEFORE: dict[
 }
 AFTER: dict[str, tuple[str, ...]] = {  # and so that every next command is printed once
     "rejected": ("pipeline status", "pipeline mint --count 2 --more --stop-after generate", "pipeline abandon"),
+    "layers": (
+        "pipeline mint --layers my-layers --count 6 --seed 1 --new --name Few --stop-after generate",
+        "pipeline studio reroll 2",
+    ),
     "bare": ("pipeline voices", "pipeline access list", "pipeline account list"),
     "fresh": ("pipeline repin --pin embedded", "pipeline export --site show --pin embedded"),
 }
