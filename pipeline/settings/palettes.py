@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.base.errors import BadArgument
+from pipeline.base.untrusted import in_digits
 
 SECTION = "palettes"
 COLOURS = 5  # ground, three inks, contrast
@@ -41,7 +42,9 @@ def _digits(told: str, value: Any) -> str:
     parts = value if isinstance(value, list) else value.replace(",", " ").split() if isinstance(value, str) else []
     for part in parts:
         if not (isinstance(part, str) and COLOUR.fullmatch(part.strip())):
-            raise BadArgument(name=told, value=str(part)[:40], expected="colours of six hex digits, such as #e4572e")
+            raise BadArgument(
+                name=told, value=in_digits(part)[:40], expected="colours of six hex digits, such as #e4572e"
+            )
     if len(parts) != COLOURS:
         raise BadArgument(
             name=told,

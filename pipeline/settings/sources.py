@@ -255,7 +255,7 @@ def _own_palettes(table: Any) -> dict[str, str]:
     if not isinstance(table, dict):
         raise BadArgument(
             name=f"{FILE_NAME}: {PALETTES}",
-            value=str(table)[:80],
+            value=in_digits(table)[:80],
             expected="a table of palettes: a choice among them stands in [art]",
             hint='write [palettes] and below it Mine = "f4ead6 e4572e 2a9d8f ffc914 2e282a"',
         )

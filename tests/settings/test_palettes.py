@@ -41,6 +41,7 @@ def test_the_file_may_choose_its_own_palettes_itself(tmp_path: Path) -> None:
         ('Mine = "f4ead6 e4572e"\n', ("Mine", "2 colours", "five: ground")),
         ('Mine = "f4ead6 e4572e 2a9d8f ffc914 red"\n', ("Mine", "red", "six hex digits")),
         ("Mine = 5\n", ("Mine", "0 colours", "five")),
+        (f"Mine = [0x{'f' * 9_000}]\n", ("Mine", "too long", "six hex digits")),
         ('"Grün" = "f4ead6 e4572e 2a9d8f ffc914 2e282a"\n', ("Grün", "without accents")),
         (MINE + MINE.replace("Mine", "MINE"), ("MINE", "another name than 'Mine'")),
         ('Mine = "f4ead6 e4572e e4582e ffc914 2e282a"\n', ("'Mine'", "too close", "e4572e and e4582e")),
