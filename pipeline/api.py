@@ -169,7 +169,7 @@ def export(
 
 
 def train(
-    model: str,
+    model: str | None,
     out: Path | str,
     data: Path | str | None = None,
     *,
@@ -179,6 +179,7 @@ def train(
     minutes: float | None = None,
     capacity: str | None = None,
     noise: bool | None = None,
+    start: Path | str | None = None,
     device: str = "auto",
     threads: int = 0,
     observer: Observer | None = None,
@@ -187,7 +188,7 @@ def train(
     """Train a model in the folder `out`, or continue there; then `Settings.of(model=out)` draws with its weights.
 
     `data` is a folder of pictures, whose `licence` is recorded, or `digits`; none for `default`, which draws its own.
-    `capacity` is small, medium or large; `noise` switches what no style decides. `recipe` changes numbers of the model's
+    `capacity` is small, medium or large; `start` gives weights to begin from, and with them the model; `noise` switches what no style decides. `recipe` changes numbers of the model's
     recipe, such as `lr=1e-4`; weight of the penalty, rates and average follow side and batch otherwise. None in every process of torchrun but the first.
     """
     from pipeline.art.draw.artist import open_device
@@ -198,6 +199,7 @@ def train(
         *(model, data, licence, side, steps),
         capacity=capacity,
         noise=noise,
+        start=start,
         on_gpu=open_device(device).type != "cpu",
         begun=begun_in(Path(out)),
         **recipe,
@@ -205,7 +207,7 @@ def train(
     until = Until(steps, None if minutes is None else minutes * 60)
     if steps is None and minutes is None:
         until = usual_end(wanted) or Until(seconds=DEFAULT_MINUTES * 60)
-    return train_model(Path(out), wanted, until, device=device, threads=threads, observer=observer)
+    return train_model(Path(out), wanted, until, device=device, threads=threads, observer=observer, start=start)
 
 
 def _workspace(settings: Settings) -> Workspace:

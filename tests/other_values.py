@@ -18,6 +18,7 @@ OTHER = {
     "layers": "my-layers",
     "editions": "yes",
     "model": "runs/x",
+    "collapsed": "yes",
     "voice": "braid",
     "material": "flat",
     "palettes": "Kiln,Tide",

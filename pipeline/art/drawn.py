@@ -34,7 +34,7 @@ from pipeline.art.draw.marking import (
     marked_renderer,
     unmarked,
 )
-from pipeline.art.draw.notes import learned_from
+from pipeline.art.draw.notes import BEST, learned_from
 from pipeline.art.draw.stage import draw
 from pipeline.art.source import About, ArtPlan, Asked, Origin, Redrawer, Work, encoder_of
 from pipeline.base.errors import BadArgument, GenerationError
@@ -101,11 +101,26 @@ class Drawn:
         that nobody wanted larger."""
         if not isinstance(generator, OfOneSide):
             return self._settings.art.size
+        self._must_be_sound(generator)
         told = self._settings.given("size")
         size = self._settings.art.size if told else asked.side or generator.side
         scaled = "" if size == generator.side else f"; {_scaled(size / generator.side)} to {size}, as was asked for"
         asked.observer.notice(f"{generator.name} draws pictures of {generator.side} by {generator.side} pixels{scaled}")
         return size
+
+    def _must_be_sound(self, generator: OfOneSide) -> None:
+        """Refuse weights of a training that collapsed, unless somebody wants just those."""
+        art = self._settings.art
+        if not generator.collapsed or art.collapsed:
+            return
+        best = Path(art.model) / BEST
+        better = f"--model {best} has the best before that; " if best.exists() else ""
+        raise BadArgument(
+            name="--model",
+            value=art.model,
+            expected=f"weights of a training that went well: these collapsed ({generator.collapsed})",
+            hint=f"{better}--collapsed draws with these all the same",
+        )
 
     def check(self, run: Run) -> None:
         self._for(run)

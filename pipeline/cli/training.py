@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from pipeline.cli.call import Call, Verb, number, say
 from pipeline.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pipeline.art.train.runs import Report, Settings, Told, Until
     from pipeline.base.observer import Observer
 
@@ -23,6 +27,10 @@ LINE_EVERY_S = 10.0  # between two lines of losses
 WHOLE = {"batch": (2, 1 << 24), "seed": (0, MAX_SEED)}
 DECIMAL = ("lr", "critic_lr", "gamma")
 NAMED = ("loss", "penalty", "augment", "schedule")
+USUAL_NAMES = {"grid": "-grid.png", "mix": "-mix.png", "film": "-film.webp", "project": "-nearest.png"}
+USUAL_COUNTS = {"grid": 36, "mix": 6, "film": 6, "project": 1}
+USUAL_SECONDS, MAX_SECONDS, USUAL_STEPS = 12, 600, 200
+MAX_SHOWN = 1024  # pictures
 QUIET = ("step", "seconds", "generator_gradient", "penalty")  # not in the lines: they are in log.jsonl
 
 
@@ -41,7 +49,7 @@ def _train(call: Call) -> int:
             threads=call.config.art.threads,
             observer=observer,
             told=_told(observer, until),
-            new_pictures=call.arguments.new_pictures,
+            start=call.arguments.start,
         )
     if report:  # None where another of several processes tells it
         _tell_report(call, folder, report)
@@ -72,12 +80,12 @@ def _settings(call: Call) -> tuple[Path, Settings]:
     from pipeline.art.train.training import begun_in, new_run, rights_are_known
 
     given = call.arguments
-    if given.new_pictures and not given.resume:
-        raise BadArgument(name="--new-pictures", value="given", expected="--resume beside it: it goes on with a run")
     if given.resume:
         _refuse_beside_resume(given)
         return Path(given.resume), read_settings(Path(given.resume))
     for name, what in (("new_model", "--model"), ("out", "--out")):
+        if name == "new_model" and given.start:
+            continue  # those weights say it
         if not getattr(given, name):
             hint = "`pipeline train --model dcgan --data digits --out runs/x`"
             raise BadArgument(name=what, value="", expected="a value", hint=hint)
@@ -87,6 +95,7 @@ def _settings(call: Call) -> tuple[Path, Settings]:
         *(given.new_model, given.data, licence, side, _steps(given)),
         capacity=given.capacity,
         noise=_noise(given.noise),
+        start=given.start,
         on_gpu=open_device(call.config.art.device).type != "cpu",
         begun=begun_in(Path(given.out)),
         **_recipe(given),
@@ -111,8 +120,9 @@ def _refuse_beside_resume(given: Any) -> None:
         "train_seed": "--seed",
         "train_batch": "--batch",
         "rights": "--licence",
+        "start": "--from",
     }
-    for name in (*flags, "data", "out", "capacity", "noise", "flips", *NAMED, *DECIMAL):
+    for name in (*flags, "data", "out", "start", "freeze", "capacity", "noise", "flips", *NAMED, *DECIMAL):
         value = getattr(given, name)
         if value not in (None, False):
             flag = flags.get(name, "--" + name.replace("_", "-"))
@@ -124,6 +134,8 @@ def _recipe(given: Any) -> dict[str, Any]:
     changes: dict[str, Any] = {name: getattr(given, name) for name in NAMED if getattr(given, name)}
     if given.flips:
         changes["flips"] = True
+    if given.freeze is not None:
+        changes["frozen"] = number("--freeze", given.freeze, 0, 32)
     for name, (low, high) in WHOLE.items():
         text = getattr(given, f"train_{name}")
         if text is not None:
@@ -184,7 +196,14 @@ def _tell_report(call: Call, folder: Path, report: Report) -> None:
         "steps": report.steps,
         "seconds": round(report.seconds, 1),
         "grid": str(max((folder / "grids").glob("*.png"), default="")),
+        "page": str(folder / "page.html"),
     }
+    for name in ("kid", "coverage", "recall"):
+        if name in report.figures:
+            rows[name.upper() if name == "kid" else name] = round(report.figures[name], 3)
+    if report.best:
+        best, step, kid = report.best
+        rows |= {"best weights": str(best), "their step": step, "their KID": round(kid, 3)}
     memorised = report.memorised
     if memorised:
         rows["compared with the training pictures"] = memorised.compared
@@ -206,12 +225,96 @@ def _tell_report(call: Call, folder: Path, report: Report) -> None:
         call.next("mints with these weights", "mint", "--count", 50, "--model", folder, *beside)
 
 
+# ── looking around in what was trained ───────────────────────────────────────────────────────────────────────
+
+
+def _sample(call: Call) -> int:
+    from pipeline.art.draw.explore import Explorer, film_format, tiled, write_film
+    from pipeline.flow.preview import check_png
+
+    given = call.arguments
+    chosen = [name for name in ("mix", "film", "project") if getattr(given, name)]
+    if len(chosen) > 1:
+        raise BadArgument(
+            name=f"--{chosen[1]}", value="given", expected=f"one of them: --{chosen[0]} is another picture"
+        )
+    kind = chosen[0] if chosen else "grid"
+    out = Path(given.out or Path(given.run_folder).with_suffix("").name + USUAL_NAMES[kind])
+    film_format(out) if kind == "film" else check_png("--out", out)
+    count = number("--count", given.count, 1, MAX_SHOWN) if given.count else USUAL_COUNTS[kind]
+    seeds = range(call.config.art.seed or 0, (call.config.art.seed or 0) + count)
+    truncations = [_decimal("--psi", text, 0.0, 1.0) for text in (given.psi or "0.9").split(",")]
+    if kind != "grid" and len(truncations) > 1:
+        raise BadArgument(name="--psi", value=given.psi, expected="one number: rows of several are for a grid")
+    psi = truncations[0]
+    explorer = Explorer(Path(given.run_folder), call.config.art.device)
+    if kind == "film":
+        seconds = _decimal("--seconds", given.seconds or str(USUAL_SECONDS), 0.0, MAX_SECONDS)
+        write_film(out, list(explorer.film(seeds, psi, seconds)))
+    elif kind == "project":
+        steps = number("--steps", given.steps or str(USUAL_STEPS), 1, 100_000)
+        found = explorer.project(Path(given.project), steps, psi)
+        write_picture(out, tiled(found.sheet))
+        say(f"your picture, the nearest of some seeds ({found.seed}), and the nearest that was found from there.")
+        say(f"it is {found.after:.1f} levels away from yours on average; the seed's was {found.before:.1f}.")
+    elif kind == "mix":
+        write_picture(out, tiled(explorer.mixed(seeds, psi)))
+    elif len(truncations) > 1:
+        write_picture(out, tiled(explorer.grid(seeds, truncations)))
+    else:
+        write_picture(out, tiled(_square(explorer.grid(seeds, truncations)[0])))
+    print(out)
+    return 0
+
+
+def _square(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, …) in rows that make about a square; what is missing of the last row is white."""
+    import numpy as np
+
+    across = math.ceil(len(pictures) ** 0.5)
+    rows = -(-len(pictures) // across)
+    whole = np.full((rows * across, *pictures.shape[1:]), 255, np.uint8)
+    whole[: len(pictures)] = pictures
+    return whole.reshape(rows, across, *pictures.shape[1:])
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    from pipeline.art.draw.encode import encode_png
+    from pipeline.base.files import write_whole
+
+    write_whole(path, encode_png(pixels))
+
+
 def _flag(word: str, form: str, help: str, dest: str | None = None) -> tuple[str, dict[str, Any]]:
     options: dict[str, Any] = {"metavar": form, "help": help}
     return word, options | ({"dest": dest} if dest else {})
 
 
 VERBS = (
+    Verb(
+        "sample",
+        _sample,
+        "look around in a trained model: a grid, mixed styles, a film, the picture nearest to one of yours",
+        (
+            "sample runs/x",
+            "sample runs/x --count 8 --psi 0.3,0.6,1",
+            "sample runs/x --mix --seed 7",
+            "sample runs/x/best.safetensors --film --seconds 20 --out walk.gif",
+            "sample runs/x --project photo.jpg",
+        ),
+        ("seed", "device"),
+        (
+            ("run_folder", {"metavar": "RUN", "help": "a training's folder, or a weights file"}),
+            _flag("--out", "FILE", "where to; .png, and for a film .gif, .webp or .apng (named after the run)"),
+            _flag("--count", "N", "pictures of a grid (36), styles (6) or stations of a film (6), from --seed on"),
+            _flag("--psi", "X,…", "how far styles may be from their mean, up to 1 (0.9); several: a row for each"),
+            ("--mix", {"action": "store_true", "help": "each seed's composition in each seed's style"}),
+            ("--film", {"action": "store_true", "help": "a walk from picture to picture that ends where it began"}),
+            _flag("--seconds", "S", f"how long the film is ({USUAL_SECONDS})"),
+            _flag("--project", "PICTURE", "search the model's picture that is nearest to this one"),
+            _flag("--steps", "N", f"of that search ({USUAL_STEPS})"),
+        ),
+    ),
     Verb(
         "train",
         _train,
@@ -222,6 +325,7 @@ VERBS = (
             "train --model dcgan --data digits --out runs/hinge --loss hinge --minutes 2",
             "train --model default --out runs/lino",
             "train --resume runs/x --minutes 60",
+            "train --from runs/x --data more-art --licence 'my own work' --out runs/y --freeze 2",
             "mint --count 50 --model runs/x",
         ),
         ("device", "threads"),
@@ -229,7 +333,7 @@ VERBS = (
             _flag(
                 "--model",
                 "NAME",
-                "default, mlp_gan, mlp_gan_bn, dcgan, dcgan_half, sngan, wgan_gp, stylegan2 or vae",
+                "default, mlp_gan, mlp_gan_bn, dcgan, dcgan_half, sngan, wgan_gp, stylegan2, fastgan or vae",
                 "new_model",
             ),
             _flag(
@@ -245,7 +349,8 @@ VERBS = (
             ),
             _flag("--out", "DIR", "folder of the run"),
             _flag("--resume", "DIR", "continue the run in this folder with its own settings"),
-            ("--new-pictures", {"action": "store_true", "help": "with --resume: go on with what the folder holds now"}),
+            _flag("--from", "DIR|FILE", "begin from the weights of another run, or from `base`", "start"),
+            _flag("--freeze", "N", "with --from: groups of the critic's layers, from the picture inwards, that stay"),
             _flag("--steps", "N", "train until this step"),
             _flag(
                 "--minutes",
@@ -257,7 +362,7 @@ VERBS = (
                 "--size", "PX", "side of the pictures that are trained on (the pictures' own, as far as fits)", "side"
             ),
             _flag("--capacity", "NAME", "small, medium or large: how much the model can hold (medium)"),
-            _flag("--noise", "on|off", "stylegan2, fastgan: grain that no style decides; off for flat art"),
+            _flag("--noise", "on|off", "stylegan2: grain that no style decides; off for flat art"),
             ("--flips", {"action": "store_true", "help": "mirror half of the pictures left to right: not for writing"}),
             _flag("--schedule", "NAME", "constant, decay or cosine: of the learning rates, over --steps"),
             _flag("--batch", "N", "pictures per step, of all processes together", "train_batch"),

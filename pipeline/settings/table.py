@@ -227,6 +227,9 @@ class ArtSettings(Section):
     )
     editions: bool = setting(switch(), False, "the folder may hold one picture for several tokens", Scope.RUN)
     model: str = setting(words("NAME|FILE"), "compose", "generator: a built-in name or a checkpoint file", Scope.ART)
+    collapsed: bool = setting(
+        switch(), False, "draw even with weights whose training collapsed: their pictures are all alike", Scope.ART
+    )
     voice: str = setting(
         words("NAME"), "", "composed art: its voice, see `pipeline voices`; empty: drawn", Scope.ART, remote=True
     )

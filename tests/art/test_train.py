@@ -213,18 +213,24 @@ def test_a_state_of_another_run_is_refused(digits: Pictures, tmp_path: Path) -> 
     run(tmp_path, trainer(digits), 1)
     with pytest.raises(GenerationError, match="other recipe"):
         trainer(digits, lr=0.01).restore(tmp_path / "state.pt")
-    with pytest.raises(GenerationError, match="other pictures"):
-        trainer(replace(digits, images=digits.images.flip(0))).restore(tmp_path / "state.pt")
-    game = trainer(replace(digits, images=digits.images.flip(0))).game
-    on = Trainer(game, new_pictures=True)
-    on.restore(tmp_path / "state.pt")
-    assert on.step == 1
     with pytest.raises(GenerationError, match="no training at"):
         trainer(digits).restore(tmp_path / "nowhere" / "state.pt")
     two = Trainer(trainer(digits).game, processes=Processes(0, 2))
     with pytest.raises(GenerationError, match="trained by 1 processes together.*number: 2") as caught:
         two.restore(tmp_path / "state.pt")
     assert f"--nproc-per-node 1 -m pipeline train --resume {tmp_path}" in caught.value.hint
+
+
+def test_pictures_that_came_or_went_are_recorded_and_end_no_run(digits: Pictures, tmp_path: Path) -> None:
+    run(tmp_path, trainer(digits), 10)
+    heard: list[str] = []
+    fewer = replace(digits, images=digits.images[:1300], names=digits.names[:1300])
+    run(tmp_path, trainer(fewer), 20, told=Told(notice=heard.append))
+    said = "the folder changed before step 11: going on with 1,300 pictures"
+    assert any(text.startswith(said) for text in heard)
+    run(tmp_path, trainer(fewer), 30, told=Told(notice=heard.append))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["text"].startswith(said) for line in lines if line.get("alarm") == "pictures"] == [True]
 
 
 # ── what goes wrong ──────────────────────────────────────────────────────────────────────────────────────────

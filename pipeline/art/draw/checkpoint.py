@@ -17,12 +17,13 @@ from pipeline.art.models.painter import PainterConfig
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.files import read_regular, write_whole
 from pipeline.base.limits import MODEL_BYTES
-from pipeline.base.untrusted import parse_json
+from pipeline.base.untrusted import parse_json, printable
 
 MAX_HEADER = 1 << 20  # safetensors allows 100 MB of JSON, which a parser would have to hold
 FORMAT = "nft-pipeline/vocabulary-gan/v1"  # of the default model before it was one of the others; the shipped weights
 MODEL_FORMAT = "nft-pipeline/model/v1"  # any model of `blueprint.py`
 DEFAULT = "default"
+COLLAPSED = "collapsed"  # among the notes: why a training's alarm called its pictures all alike
 UNCUT = {"tone": (0.25, 0.5, 0.75), "detail": (0.02, 0.05, 0.1)}  # where a checkpoint brings no cuts
 
 
@@ -55,6 +56,11 @@ class Trained:
         except RuntimeError as error:
             raise _refused(self.path, "its tensors do not fit its sizes") from error
         return network.requires_grad_(False).eval()
+
+    @property
+    def collapsed(self) -> str:
+        """Why the training that these are from was called collapsed; empty for a sound one."""
+        return printable(self.notes.get(COLLAPSED, ""))
 
     def cuts(self) -> dict[str, tuple[float, ...]]:
         """Where the degrees of measured traits begin: the file's own, or usual ones where it has none."""
@@ -103,6 +109,15 @@ def write_trained(
     sizes_of = json.dumps(asdict(sizes))  # type: ignore[arg-type]
     metadata = {"format": MODEL_FORMAT, "model": model.name, "sizes": sizes_of, "notes": json.dumps(notes)}
     write_whole(path, _ordered(save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata)))
+
+
+def mark_collapsed(path: Path, why: str) -> None:
+    """Write into a training's weights that they are those of a collapse; the tensors stay."""
+    from safetensors.torch import save
+
+    found = read_weights(path)
+    notes = json.dumps(_notes(path, found) | {COLLAPSED: why})
+    write_whole(path, _ordered(save(found.tensors, found.metadata | {"notes": notes})))
 
 
 def _ordered(data: bytes) -> bytes:

@@ -62,6 +62,7 @@ class OfOneSide(Generator, Protocol):
     """A generator whose pictures have a side of their own: any other is scaled from their pixels."""
 
     side: int
+    collapsed: str  # why the training that its weights are from was called collapsed; empty for a sound one
 
 
 @runtime_checkable

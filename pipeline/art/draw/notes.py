@@ -10,6 +10,7 @@ from pipeline.base.untrusted import parse_json, printable
 
 HEAD_BYTES = 4 << 20  # far more than names and shapes of a model have
 WEIGHTS = "model.safetensors"  # in a training's folder
+BEST = "best.safetensors"  # beside it: those of the checkpoint whose pictures were nearest to the training pictures
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Sampler:
         code = f"{RENDERER}/{trained.model.name}"
         self.renderer = renderer_id(code, self.batch, self._device, f"pillow-{PIL.__version__}")
         self.network = trained.network().to(self._device)
-        self.cuts, self.side = trained.cuts(), trained.sizes.size
+        self.cuts, self.side, self.collapsed = trained.cuts(), trained.sizes.size, trained.collapsed
         self._pool = ThreadPoolExecutor(1, "sample", initializer=torch.set_num_threads, initargs=(1,))
 
     def draw(self, seed: int, size: int) -> Drawing:

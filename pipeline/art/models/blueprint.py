@@ -15,9 +15,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.art.models.augment import AUTO, kinds
 from pipeline.art.models.losses import ELBO, LOSSES, PENALTIES
@@ -36,8 +36,33 @@ MODELS = {
     "sngan": "pipeline.art.models.dcgan:SNGAN",
     "wgan_gp": "pipeline.art.models.wgan_gp:WGAN_GP",
     "stylegan2": "pipeline.art.models.stylegan2:STYLEGAN2",
+    "fastgan": "pipeline.art.models.fastgan:FASTGAN",
     "vae": "pipeline.art.models.vae:VAE",
 }
+
+
+@runtime_checkable
+class SelfTaught(Protocol):
+    """A critic that has something to learn of real pictures beside telling them from others."""
+
+    def taught(self, images: Tensor, quarter: int) -> tuple[Tensor, Tensor]:
+        """Logits (N,) of real images, and a loss of its own; `quarter` is a number from 0 to 3."""
+
+
+@runtime_checkable
+class Mixing(Protocol):
+    """A generator that tells composition from style."""
+
+    def mixed(self, composes: Tensor, colours: Tensor) -> Tensor:
+        """Pictures that the latents (N, latent_dim) `composes` lay out, in the style of `colours`."""
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A critic whose first layers can be kept as another training left them (Mo et al. 2020)."""
+
+    def stages(self) -> list[nn.Module]:
+        """Its layers in groups, from the picture inwards."""
 
 
 class Sizes(Protocol):
@@ -81,6 +106,7 @@ class Recipe:
     flips: bool = False  # half of the pictures are mirrored left to right: not for writing
     schedule: str = CONSTANT
     steps: int = 0  # of the schedule; 0: it has none
+    frozen: int = 0  # of the critic's groups of layers, from the picture inwards, that stay as a base had them
 
     def __post_init__(self) -> None:
         for name, low, high in BOUNDS:
@@ -147,6 +173,7 @@ BOUNDS = (
     ("sigma", 1e-3, 10.0),
     ("seed", 0, MAX_SEED),
     ("steps", 0, 1 << 40),
+    ("frozen", 0, 32),
 )
 
 

@@ -176,6 +176,12 @@ class Generator(nn.Module):
         w = torch.lerp(self.mean_style, w, self.config.psi)
         return self.synthesise(w[:, None].expand(-1, len(self.blocks), -1), latents)
 
+    def mixed(self, composes: Tensor, colours: Tensor) -> Tensor:
+        """Pictures with the coarse styles and the noise of the one (N, latent_dim), and the fine styles of the other."""
+        coarse, fine = (torch.lerp(self.mean_style, self.style(z), self.config.psi) for z in (composes, colours))
+        until = torch.full((len(coarse),), (len(self.blocks) + 1) // 2, device=coarse.device)
+        return self.synthesise(self.mix(coarse, fine, until), composes)
+
     def style(self, latents: Tensor) -> Tensor:
         """Styles (N, w_dim); the latent's length is normalised first."""
         w = latents[:, : self.config.z_dim]
@@ -222,6 +228,11 @@ class Critic(nn.Module):
         self.last = Conv(widths[-1] + 1, widths[-1], 3)
         self.dense = Linear(widths[-1] * base * base, widths[-1])
         self.real = Linear(widths[-1], 1)
+
+    def stages(self) -> list[nn.Module]:
+        """Its layers in groups, from the picture inwards."""
+        blocks = [nn.ModuleList(layers) for layers in zip(self.first, self.second, self.skip, strict=True)]
+        return [nn.ModuleList([self.colour, blocks[0]]), *blocks[1:]]
 
     def forward(self, images: Tensor) -> Tensor:
         x = activate(self.colour(images))

@@ -53,6 +53,7 @@ class Watch:
     quiet_until: int = 0
     best: float = 0.0
     collapses: int = 0
+    fallen: str = ""  # why pictures are called all alike, as long as they are
     recent: list[dict[str, float]] = field(default_factory=list)
     spreads: list[float] = field(default_factory=list)  # the last STILL
 
@@ -71,6 +72,10 @@ class Watch:
         if alarm:
             self.quiet_until = self.seen + PATIENCE
         self.best = max(self.best, spread)
+        if alarm and alarm.kind == "collapse":
+            self.fallen = alarm.reason
+        elif spread >= FALL * max(self.best, 1.0):
+            self.fallen = ""
         return alarm
 
     def _collapse(self, spread: float) -> Alarm | None:
@@ -95,7 +100,7 @@ class Watch:
         return sum(values) / len(values) if values else math.nan
 
     def state(self) -> dict[str, Any]:
-        names = ("seen", "quiet_until", "best", "collapses", "recent", "spreads")
+        names = ("seen", "quiet_until", "best", "collapses", "fallen", "recent", "spreads")
         return {name: getattr(self, name) for name in names}
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.art.draw.artist import Artist
-from pipeline.art.draw.checkpoint import write_trained
+from pipeline.art.draw.checkpoint import COLLAPSED, write_trained
 from pipeline.art.draw.traits import PROOF, edge_density
 from pipeline.art.models.blueprint import completed
 from pipeline.art.models.critic import Critic
@@ -250,13 +250,18 @@ class FamilyGame:
 
     # ── what is kept ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def publish(self, path: Path, average: nn.Module, step: int) -> NDArray[np.uint8]:
+    def publish(self, path: Path, average: nn.Module, step: int, fault: str) -> NDArray[np.uint8]:
         notes: dict[str, Any] = {"steps": step, "data": DRAWN_HERE, "recipe": asdict(self.recipe)}
+        notes |= {COLLAPSED: fault} if fault else {}
         if step == self.recipe.steps:
             notes["detail_cuts"] = detail_cuts(cast(Painter, copy.deepcopy(average).cpu()))
         write_trained(path, DEFAULT, self.sizes, average.state_dict(), notes)
         artist = Artist(path, threads=1)
         return np.stack([artist.draw(seed, PROOF).pixels for seed in range(GRID)])
+
+    def measure(self, pictures: NDArray[np.uint8]) -> dict[str, float]:
+        """Nothing at a checkpoint: `metrics.evaluate` wants ink planes, and minutes."""
+        return {}
 
     def find_copies(self, average: nn.Module) -> None:
         """Not looked for: the critics see other crops at each step, and the painter never sees a picture."""

@@ -7,17 +7,18 @@ Which of the two it is follows from the recipe's loss. The default generator's o
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.art.draw.checkpoint import write_trained
+from pipeline.art.draw.checkpoint import COLLAPSED, write_trained
 from pipeline.art.draw.sampler import draw_pictures, trait_cuts
 from pipeline.art.models.augment import NUMBERS, augment, fitting, kinds
-from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes, completed
+from pipeline.art.models.blueprint import Blueprint, Recipe, SelfTaught, Sizes, Staged, completed
 from pipeline.art.models.losses import (
     ELBO,
     LOSSES,
@@ -30,6 +31,8 @@ from pipeline.art.models.losses import (
 from pipeline.art.train.alarms import Watch
 from pipeline.art.train.data import DIGITS, Pictures
 from pipeline.art.train.memorisation import Memorised, find_copies, picture_pairs
+from pipeline.art.train.metrics import picture_figures
+from pipeline.art.train.start import Start
 from pipeline.art.train.trainer import Game, Trainer, gradient_norm, spread
 
 if TYPE_CHECKING:
@@ -38,12 +41,22 @@ if TYPE_CHECKING:
 
 FOLDER = "pictures of a folder"  # weights are handed on: where they lay is nobody else's affair
 PROBES = 128  # pictures whose traits give the cuts, and that are compared with the training pictures
+FEWEST_PROBES = 48  # of them, however large: a grid has 36
+MEASURED = 1000  # training pictures that snapshots are measured against
 
 
-def game_of(model: Blueprint, sizes: Sizes, recipe: Recipe, pictures: Pictures, data: str) -> Game:
-    """The game of a blueprint on pictures; `data` says where those are from."""
+def game_of(
+    model: Blueprint,
+    sizes: Sizes,
+    recipe: Recipe,
+    pictures: Pictures,
+    data: str,
+    origin: Mapping[str, str] | None = None,
+    start: Start | None = None,
+) -> Game:
+    """The game of a blueprint on pictures; `data` says where those are from, `origin` where weights began."""
     kind = Cooperation if recipe.loss == ELBO else Contest
-    return kind(model, sizes, recipe, pictures, data)
+    return kind(model, sizes, recipe, pictures, data, origin or {}, start)
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,8 @@ class _PictureGame:
     recipe: Recipe
     pictures: Pictures
     data: str
+    origin: Mapping[str, str] = field(default_factory=dict)  # where the run began, if not from nothing
+    start: Start | None = None  # what to begin from; None where a run goes on
 
     @property
     def seed(self) -> int:
@@ -82,10 +97,19 @@ class _PictureGame:
         }
 
     def generator(self) -> nn.Module:
-        return self.model.generator(self.sizes)
+        generator = self.model.generator(self.sizes)
+        if self.start:
+            generator.load_state_dict(self.start.trained.tensors)
+        return generator
 
     def partner(self) -> nn.Module:
-        return self.model.partner(self.sizes)
+        partner = self.model.partner(self.sizes)
+        if self.start and self.start.critic:
+            partner.load_state_dict(self.start.critic)
+        if isinstance(partner, Staged):
+            for stage in partner.stages()[: self.recipe.frozen]:
+                stage.requires_grad_(False)
+        return partner
 
     def adams(self, generator: nn.Module, partner: nn.Module) -> tuple[torch.optim.Adam, torch.optim.Adam]:
         recipe = self.recipe
@@ -127,9 +151,9 @@ class _PictureGame:
 
     # ── what is kept ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def publish(self, path: Path, average: nn.Module, step: int) -> NDArray[np.uint8]:
-        pictures = draw_pictures(average, range(PROBES))
-        notes = {
+    def publish(self, path: Path, average: nn.Module, step: int, fault: str) -> NDArray[np.uint8]:
+        pictures = draw_pictures(average, range(self._probes))
+        notes: dict[str, Any] = {
             "steps": step,
             "data": self.data if self.data == DIGITS else FOLDER,
             "licence": self.pictures.licence,
@@ -137,13 +161,27 @@ class _PictureGame:
             "recipe": asdict(self.recipe),
             "cuts": trait_cuts(pictures),
         }
+        notes |= {"from": dict(self.origin)} if self.origin else {}
+        notes |= {COLLAPSED: fault} if fault else {}
         write_trained(path, self.model, self.sizes, average.state_dict(), notes)
         return pictures
 
+    def measure(self, pictures: NDArray[np.uint8]) -> dict[str, float]:
+        """Against the training pictures, or MEASURED of them, evenly spread: few artists have some to spare."""
+        images = self.pictures.images
+        reals = images[:: -(-len(images) // MEASURED)].float() / 255
+        fakes = torch.from_numpy(pictures).permute(0, 3, 1, 2)[:, : reals.shape[1]].float() / 255
+        return {name: round(value, 4) for name, value in picture_figures(fakes, reals).items()}
+
     def find_copies(self, average: nn.Module) -> tuple[Memorised, NDArray[np.uint8]]:
-        fakes = draw_pictures(average, range(PROBES))
+        fakes = draw_pictures(average, range(self._probes))
         found = find_copies(fakes, self.pictures)
         return found, picture_pairs(fakes, self.pictures, found)
+
+    @property
+    def _probes(self) -> int:
+        """Fewer of large pictures: each is drawn alone, as a token is."""
+        return max(FEWEST_PROBES, min(PROBES, PROBES * 128 // self.sizes.size))
 
     def sources(self) -> list[str]:
         pictures = self.pictures
@@ -169,11 +207,13 @@ class Contest(_PictureGame):
             reals = self._augmented(trainer, raw).detach()  # a tensor of its own: its gradient is asked for
             zero_centre = with_penalty and recipe.penalty != "wgan-gp"
             reals.requires_grad_(zero_centre), fakes.requires_grad_(zero_centre and "r2" in recipe.penalty)
-            on_real, on_fake = critic(reals), critic(fakes)
+            on_real, lesson = self._look(trainer, reals)
+            on_fake = critic(fakes)
             critic_loss = loss.critic(on_real, on_fake)
             penalty = self._penalty(trainer, reals, fakes, on_real, on_fake) if with_penalty else torch.zeros(())
             weight = recipe.gamma * recipe.penalty_every
-            trainer.descend(critic_loss + penalty.to(critic_loss.device) * weight, critic)
+            all_of_it = critic_loss + penalty.to(critic_loss.device) * weight
+            trainer.descend(all_of_it if lesson is None else all_of_it + lesson, critic)
 
         with trainer.frozen_partner():
             made = trainer.generator(self._latents(trainer))
@@ -192,7 +232,15 @@ class Contest(_PictureGame):
             "gap": (on_real.mean() - on_fake.mean()).item(),
             "generator_gradient": gradient_norm(trainer.generator),
             "spread": spread(made.detach()) / max(spread(raw), 1e-6),
-        }
+        } | ({} if lesson is None else {"lesson": lesson.item()})
+
+    def _look(self, trainer: Trainer, reals: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The critic's logits on reals, and the loss of what else it learns from them, where it does."""
+        critic = trainer.partner
+        if not isinstance(critic, SelfTaught):
+            logits: Tensor = critic(reals)
+            return logits, None
+        return critic.taught(reals, int(torch.randint(4, (), generator=trainer.rng)))
 
     def _penalty(self, trainer: Trainer, reals: Tensor, fakes: Tensor, on_real: Tensor, on_fake: Tensor) -> Tensor:
         """The recipe's penalty; zero-centred ones with the customary half."""

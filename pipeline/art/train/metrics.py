@@ -64,6 +64,32 @@ def evaluate(fakes: Tensor, labels: Tensor, reals: Tensor, classifier: nn.Module
     }
 
 
+def picture_features(reference: Tensor) -> Callable[[Tensor], Tensor]:
+    """Pictures (N, C, S, S) in [0, 1] to features of a network with random weights, standardised on `reference` and clipped."""
+    channels = reference.shape[1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        network = nn.Sequential(
+            *(nn.Conv2d(channels, 32, 4, 2, 1), nn.ReLU(), nn.Conv2d(32, 64, 4, 2, 1), nn.ReLU()),
+            *(nn.Conv2d(64, 64, 3, 1, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten()),
+        )
+
+    @torch.no_grad()
+    def raw(pictures: Tensor) -> Tensor:
+        return torch.cat([network(part * 2 - 1) for part in torch.split(pictures, 64)])
+
+    on_reference = raw(reference)
+    mean, deviation = on_reference.mean(0), on_reference.std(0) + 1e-3
+    return lambda pictures: ((raw(pictures) - mean) / deviation).clamp(-CLIP, CLIP)
+
+
+def picture_figures(fakes: Tensor, reals: Tensor) -> dict[str, float]:
+    """KID, precision, recall, density and coverage of pictures (N, C, S, S) in [0, 1] against others."""
+    features = picture_features(reals)
+    on_fakes, on_reals = features(fakes), features(reals)
+    return {"kid": kernel_distance(on_fakes, on_reals), **neighbourhood(on_reals, on_fakes)}
+
+
 def embedding(reference: Tensor) -> Callable[[Tensor], Tensor]:
     """Pictures to random features (N, 256), standardised on the reference and clipped."""
     rng = torch.Generator().manual_seed(20)

@@ -8,6 +8,8 @@
     tensorboard/        the same records and grids, for TensorBoard
     data.txt            what became of each file that was changed or set aside
     memorised.png       the fakes that are nearest to a training picture, each beside it, where pictures are learned from
+    page.html           all of this on one page
+    snapshots/, best.safetensors   what `snapshots.py` says
 
 Killed at any instant, a run continues from its last checkpoint and ends with the weights of one that never stopped.
 """
@@ -19,16 +21,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.art.draw.checkpoint import mark_collapsed
 from pipeline.art.draw.encode import encode_png
-from pipeline.art.draw.notes import WEIGHTS
+from pipeline.art.draw.notes import BEST, WEIGHTS
 from pipeline.art.draw.sampler import contact_sheet
 from pipeline.art.draw.stage import is_out_of_memory
 from pipeline.art.models.blueprint import Blueprint, Recipe, Sizes, blueprint, completed
 from pipeline.art.train.memorisation import Memorised
+from pipeline.art.train.page import Curves, write_page
+from pipeline.art.train.snapshots import Snapshots
 from pipeline.art.train.trainer import Trainer, write_state
 from pipeline.base.crash import crash_point
 from pipeline.base.errors import BadArgument, GenerationError, Interrupted, WorkspaceUnwritable
@@ -44,6 +49,8 @@ FORMAT = f"{FORMAT_OF_ANY}v1"
 SETTINGS_BYTES, LOG_BYTES = 1 << 20, 1 << 30
 GRID = 36  # pictures of a grid
 SAVE_EVERY_S = 60.0  # what a kill may cost
+MOST_OF_IT = 10  # times what a checkpoint took lie between two: pictures of 512 px are drawn for minutes on a CPU
+LEAST_TILE = 96  # pixels of a picture in a grid: smaller ones are shown larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ class Settings:
     recipe: dict[str, Any]
     data: str
     licence: str
+    start: dict[str, str] = field(default_factory=dict)  # the weights that it began from; empty: none
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `run.json` says of it: as version 0.1 did, where nothing newer is said."""
+        return {name: value for name, value in asdict(self).items() if value or name != "start"}
 
     def blueprint(self) -> tuple[Blueprint, Sizes, Recipe]:
         """Raises BadArgument for what this version does not know."""
@@ -110,13 +122,17 @@ class Report:
     seconds: float
     weights: Path
     memorised: Memorised | None  # None where no picture is seen twice
+    figures: dict[
+        str, float
+    ]  # of the last checkpoint's pictures beside the training pictures: KID, coverage, recall, …
+    best: tuple[Path, int, float] | None  # the weights with the least KID, their step, and that
 
 
 def begin_or_continue(folder: Path, wanted: Settings) -> Settings:
     """Write `run.json`, or compare with the one that is there. Raises BadArgument for a run with other settings."""
     path = folder / "run.json"
     if not path.exists():
-        text = json.dumps({"format": FORMAT} | asdict(wanted), indent=2, ensure_ascii=False)
+        text = json.dumps({"format": FORMAT} | wanted.as_dict(), indent=2, ensure_ascii=False)
         write_whole(path, text.encode())
         return wanted
     found = read_settings(folder)
@@ -176,21 +192,28 @@ def train(folder: Path, trainer: Trainer, until: Until, told: Told) -> Report:
         trainer.restore(folder / "state.pt")
         told.notice(f"continuing at step {trainer.step:,}")
     with _deferred_signals() as asked, _Diary(folder, trainer, told) as diary:
-        saved, saved_at = trainer.step, time.monotonic()
+        if trainer.other_pictures:
+            now = trainer.game.sources()[0]
+            diary.event("pictures", f"the folder changed before step {trainer.step + 1:,}: going on with {now}")
+        saved, saved_at, took = trainer.step, time.monotonic(), 0.0
         while not until.over(trainer):
             _step(trainer, diary)
             stop = trainer.processes.any(bool(asked))
-            due = time.monotonic() - saved_at >= SAVE_EVERY_S if until.save_every is None else False
+            patience = max(SAVE_EVERY_S, MOST_OF_IT * took)
+            due = time.monotonic() - saved_at >= patience if until.save_every is None else False
             due = trainer.step % until.save_every == 0 if until.save_every else trainer.processes.any(due)
             if stop or due:
+                began = time.monotonic()
                 diary.checkpoint()
                 saved, saved_at = trainer.step, time.monotonic()
+                took = saved_at - began
             if stop:
                 raise Interrupted
         missing = trainer.processes.first and not (folder / WEIGHTS).exists()  # others may look before it is written
         if trainer.processes.any(missing or saved != trainer.step):
             diary.checkpoint()
-        return Report(trainer.step, trainer.seconds, folder / WEIGHTS, diary.compare())
+        memorised = diary.compare()
+        return Report(trainer.step, trainer.seconds, folder / WEIGHTS, memorised, diary.figures(), diary.best())
 
 
 def _step(trainer: Trainer, diary: _Diary) -> None:
@@ -218,10 +241,14 @@ class _Diary:
         self.folder, self.trainer, self.told = folder, trainer, told
         self.writes = trainer.processes.first
         self.board: SummaryWriter | None = None
+        self.curves, self.told_of = Curves(), list[str]()
+        self.snapshots: Snapshots | None = None
 
     def __enter__(self) -> _Diary:
         if self.writes:
             self._drop_later_records()
+            with _full_disk(self.folder):
+                self.snapshots = Snapshots(self.folder, self.trainer.step)
             self._report_data()
             self.board = _tensorboard(self.folder / "tensorboard", self.trainer.step)
         return self
@@ -237,6 +264,7 @@ class _Diary:
         adams = {"lr": trainer.generator_adam, "critic_lr": trainer.partner_adam}
         rates = {name: adam.param_groups[0]["lr"] for name, adam in adams.items()}
         self._write({"step": trainer.step, "seconds": round(trainer.seconds, 2)} | record | rates)
+        self.curves.add({"step": trainer.step} | record)
         if self.board:
             with _full_disk(self.folder):
                 for name, value in (record | rates).items():
@@ -251,15 +279,30 @@ class _Diary:
             else f"rates are now {trainer.rate:g} and, for the critic, {trainer.rate * trainer.partner_rate:g} of the recipe's"
         )
         self.event(alarm.kind, f"{alarm.kind} at step {trainer.step:,}: {alarm.reason}; {done}")
+        if alarm.stop and alarm.kind == "collapse" and self.writes:
+            self._mark_collapsed(alarm.reason)
         if alarm.stop:
             raise GenerationError(
                 reason=f"training {alarm.kind} at step {trainer.step:,}: {alarm.reason}",
-                hint=f"the last checkpoint in {self.folder} stands; {trainer.game.advice}",
+                hint=f"the last checkpoint in {self.folder} stands{self._so_does_the_best()}; {trainer.game.advice}",
             )
+
+    def _so_does_the_best(self) -> str:
+        best = self.best()
+        return f", and the best one, of step {best[1]:,}, in {best[0].name}" if best else ""
 
     def event(self, kind: str, text: str) -> None:
         self._write({"step": self.trainer.step, "alarm": kind, "text": text})
+        self.told_of.append(text)
         self.told.notice(text)
+
+    def _mark_collapsed(self, why: str) -> None:
+        """The last checkpoint's pictures are as good as those of the step at which it stopped: nobody shall mint them unawares."""
+        if not (self.folder / WEIGHTS).exists():
+            return
+        with _full_disk(self.folder):
+            mark_collapsed(self.folder / WEIGHTS, why)
+            self._write_page()
 
     def checkpoint(self) -> None:
         """Weights, a grid, and last the state: a kill in between repeats steps and loses none."""
@@ -272,13 +315,18 @@ class _Diary:
         if not self.writes:
             return
         with _full_disk(self.folder):
-            pictures = trainer.game.publish(self.folder / WEIGHTS, trainer.average, trainer.step)
-            sheet = contact_sheet(pictures[:GRID])
+            fault = trainer.watch.fallen
+            pictures = trainer.game.publish(self.folder / WEIGHTS, trainer.average, trainer.step, fault)
+            if self.snapshots:
+                self.snapshots.take(trainer.step, trainer.game.measure(pictures), collapsed=bool(fault))
+            larger = max(1, -(-LEAST_TILE // pictures.shape[1]))
+            sheet = contact_sheet(pictures[:GRID].repeat(larger, 1).repeat(larger, 2))
             write_whole(self.folder / "grids" / f"{trainer.step:07d}.png", encode_png(sheet))
             if self.board:
                 self.board.add_image("grid", sheet, trainer.step, dataformats="HWC")
                 self.board.flush()
             crash_point("state_not_written")
+            self._write_page()
             write_state(self.folder / "state.pt", state)
             crash_point("state_written")
 
@@ -292,7 +340,31 @@ class _Diary:
             with _full_disk(self.folder):
                 write_whole(self.folder / "memorised.png", encode_png(pairs))
                 self._write({"step": self.trainer.step} | found.as_dict())
+                self._write_page()
         return found
+
+    def figures(self) -> dict[str, float]:
+        """Those of the last snapshot."""
+        taken = self.snapshots.taken if self.snapshots else []
+        return {name: value for name, value in taken[-1].items() if name != "step"} if taken else {}
+
+    def best(self) -> tuple[Path, int, float] | None:
+        """The weights with the least KID, where there are any."""
+        best = self.snapshots.best if self.snapshots else None
+        return (self.folder / BEST, best["step"], best["kid"]) if best else None
+
+    def _write_page(self) -> None:
+        trainer, best = self.trainer, self.best()
+        settings = {name: value for name, value in trainer.game.settings.items() if name != "pictures"}
+        facts: dict[str, object] = {
+            "learned from": trainer.game.sources()[0],
+            "step": f"{trainer.step:,} after {trainer.seconds / 60:,.0f} minutes",
+            **{f"{name} now": value for name, value in self.figures().items()},
+            "best": f"step {best[1]:,}, KID {best[2]:.3f}: {best[0].name}" if best else "",
+            **{name: json.dumps(value) if isinstance(value, dict) else value for name, value in settings.items()},
+        }
+        taken = self.snapshots.taken if self.snapshots else []
+        write_page(self.folder, facts, self.curves, taken, self.told_of)
 
     def _write(self, record: dict[str, Any]) -> None:
         if not self.writes:
@@ -308,6 +380,11 @@ class _Diary:
         kept = [line for line in lines if _step_of(line) <= self.trainer.step and '"copies"' not in line]
         if kept != lines or not path.exists():
             write_whole(path, "".join(line + "\n" for line in kept).encode())
+        for record in map(_record_of, kept):
+            if "alarm" in record:
+                self.told_of.append(str(record.get("text", "")))
+            else:
+                self.curves.add({name: value for name, value in record.items() if isinstance(value, int | float)})
 
     def _report_data(self) -> None:
         lines = self.trainer.game.sources()
@@ -316,9 +393,14 @@ class _Diary:
 
 def _step_of(line: str) -> float:
     try:
-        return float(parse_json(line, parse_constant=float)["step"])  # a loss may have been NaN
+        return float(_record_of(line)["step"])
     except (ValueError, KeyError, TypeError):
         return float("inf")
+
+
+def _record_of(line: str) -> dict[str, Any]:
+    found: dict[str, Any] = parse_json(line, parse_constant=float)  # a loss may have been NaN
+    return found
 
 
 def _tensorboard(folder: Path, step: int) -> SummaryWriter:

@@ -74,8 +74,14 @@ class Game(Protocol):
     def play(self, trainer: Trainer, tell: bool) -> dict[str, float]:
         """One step of every player; its losses, where `tell` asks for them."""
 
-    def publish(self, path: Path, average: nn.Module, step: int) -> NDArray[np.uint8]:
-        """Write the averaged weights to `path`; (N, S, S, 3) pictures that they draw, of the same seeds each time."""
+    def publish(self, path: Path, average: nn.Module, step: int, fault: str) -> NDArray[np.uint8]:
+        """Write the averaged weights to `path`; (N, S, S, 3) pictures that they draw, of the same seeds each time.
+
+        `fault` says in the weights that they have collapsed; empty: they have not.
+        """
+
+    def measure(self, pictures: NDArray[np.uint8]) -> dict[str, float]:
+        """Figures of what `publish` drew, `kid` among them where it can be told; the smaller that is, the better."""
 
     def find_copies(self, average: nn.Module) -> tuple[Memorised, NDArray[np.uint8]] | None:
         """How near fakes come to training pictures, and the nearest pairs; None where pictures are never seen twice."""
@@ -92,12 +98,11 @@ class Trainer:
         game: Game,
         device: torch.device | str = "cpu",
         processes: Processes | None = None,
-        *,
-        new_pictures: bool = False,
     ) -> None:
         self.processes = processes or Processes()
         self.processes.check(game.batch)
-        self.game, self.device, self._new_pictures = game, torch.device(device), new_pictures
+        self.game, self.device = game, torch.device(device)
+        self.other_pictures = False  # whether those of the state that it was restored from were others
         self.step, self.seconds, self.batch = 0, 0.0, game.batch
         self.rate, self.partner_rate = 1.0, 1.0  # what alarms left of the learning rates
 
@@ -147,11 +152,13 @@ class Trainer:
     @contextmanager
     def frozen_partner(self) -> Iterator[None]:
         """No gradients for the partner, while the generator's are computed through it."""
+        learning = [parameter for parameter in self.partner.parameters() if parameter.requires_grad]
         self.partner.requires_grad_(False)
         try:
             yield
         finally:
-            self.partner.requires_grad_(True)
+            for parameter in learning:
+                parameter.requires_grad_(True)
 
     def mine(self, batch: Tensor) -> Tensor:
         """This process's rows of a batch that is the same everywhere, on its device."""
@@ -247,8 +254,9 @@ class Trainer:
         }
 
     def restore(self, path: Path) -> None:
-        """Continue from the state at `path`. Raises GenerationError for a damaged one, or that of another run;
-        that it was trained with other pictures may be allowed.
+        """Continue from the state at `path`. Raises GenerationError for a damaged one, or that of another run.
+
+        Other pictures than it was trained with end no run: `other_pictures` says it.
         """
         state = read_state(path)
         for name, found in self.settings.items():
@@ -260,13 +268,8 @@ class Trainer:
                 )
             alike = began == found if name == "processes" else self.game.began_alike(name, began)
             if not alike and name == "pictures":
-                if self._new_pictures:
-                    continue
-                raise GenerationError(
-                    reason=f"{path} was trained with other pictures than its folder holds now",
-                    hint="put back what changed, or go on with what is there now: --resume … --new-pictures",
-                )
-            if not alike:
+                self.other_pictures = True
+            elif not alike:
                 raise GenerationError(
                     reason=f"{path} was trained with other {name}",
                     hint="continue it with what it began with, or begin another in another folder",

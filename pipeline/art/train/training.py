@@ -14,14 +14,16 @@ from typing import Any
 import torch
 
 from pipeline.art.draw.artist import open_device
-from pipeline.art.models.blueprint import CONSTANT, Blueprint, Recipe, blueprint
+from pipeline.art.models.blueprint import CONSTANT, Blueprint, Recipe, Sizes, Staged, blueprint
 from pipeline.art.models.family_gan import FamilyRecipe
 from pipeline.art.models.painter import PainterConfig
 from pipeline.art.train.data import ADVISED, DIGITS, Pictures, read_pictures, survey
 from pipeline.art.train.family_game import DRAWN_HERE, FamilyGame
+from pipeline.art.train.forecast import forecast
 from pipeline.art.train.games import game_of
 from pipeline.art.train.processes import joined_processes
 from pipeline.art.train.runs import Report, Settings, Told, Until, begin_or_continue, read_settings, train
+from pipeline.art.train.start import Start, must_be_allowed, open_start
 from pipeline.art.train.trainer import Game, Trainer
 from pipeline.base.errors import BadArgument, GenerationError
 from pipeline.base.observer import Observer, Silence
@@ -34,7 +36,7 @@ LICENCE_ASKED = "whose pictures these are and under which licence, such as 'my o
 
 
 def new_run(
-    model: str,
+    model: str | None,
     data: str | Path | None = None,
     licence: str = "",
     side: int | None = None,
@@ -44,6 +46,7 @@ def new_run(
     noise: bool | None = None,
     on_gpu: bool = False,
     begun: Settings | None = None,
+    start: str | Path | None = None,
     **recipe: Any,
 ) -> Settings:
     """What a new training is to be begun with: a model, its pictures, and numbers of its recipe that are not the usual.
@@ -52,13 +55,14 @@ def new_run(
     Weight of the penalty, learning rates and average follow side and batch; what `recipe` says stands as it is said.
     Raises BadArgument for an unknown model or number, and for pictures without a licence. A model that draws its own
     pictures takes neither `data` nor `side`. `steps` is how long it is meant to be: the length of the schedule, where the
-    recipe has one.
+    recipe has one. `start` is what weights begin as: a run's folder, a file, or `base`; it decides model and sizes.
     """
-    known = blueprint(model)
+    begins = _opened(start, model, begun)
+    known = blueprint(begins.trained.model.name if begins else _named(model, begun))
     source = _source(known, data)
-    if known.draws_its_pictures and (side is not None or capacity is not None or noise is not None):
-        flag = "size" if side is not None else "capacity" if capacity is not None else "noise"
-        raise BadArgument(name=f"--{flag}", value="given", expected=f"nothing: {model} has none to choose")
+    if known.draws_its_pictures and (begins or side is not None or capacity is not None or noise is not None):
+        flag = "from" if begins else "size" if side is not None else "capacity" if capacity is not None else "noise"
+        raise BadArgument(name=f"--{flag}", value="given", expected=f"nothing: {known.name} has none to choose")
     rights = LICENCES.get(source, licence.strip())
     if not rights:
         hint = "it is recorded in the weights; train only on what you may use"
@@ -74,13 +78,72 @@ def new_run(
     chosen = {"size": side} if side is not None else {}
     chosen |= (known.capacity(capacity) if capacity else {}) | _with_noise(known, noise)
     _must_have(known, side)
-    if begun:
+    origin = begins.as_dict() if begins else begun.start if begun else {}
+    if begins and not (begun and begun.start == origin):
+        must_be_allowed(begins, rights)
+        config = _as_base(begins, chosen)
+        fitted = _fitted(known, config.size, recipe)
+    elif begun:
         _, sizes, usual = begun.blueprint()
         config, fitted = known.config(**(asdict(sizes) | chosen)), _changed(usual, recipe)  # type: ignore[call-overload]
     else:
         config = known.config(**(_sizes(known, source, side, on_gpu=on_gpu) | chosen))
         fitted = _fitted(known, config.size, recipe)
-    return Settings(known.name, asdict(config), asdict(fitted), source, rights)  # type: ignore[call-overload]
+    _must_be_freezable(known, config, fitted.frozen, origin)
+    return Settings(known.name, asdict(config), asdict(fitted), source, rights, origin)  # type: ignore[call-overload]
+
+
+def _opened(start: str | Path | None, model: str | None, begun: Settings | None) -> Start | None:
+    """What a run is to begin from. A run that has begun needs it no more: it may be gone by then."""
+    if start is None:
+        return None
+    try:
+        found = open_start(start)
+    except GenerationError:
+        if begun and begun.start:
+            return None
+        raise
+    if model and model != found.trained.model.name:
+        raise BadArgument(
+            name="--model", value=model, expected=f"{found.trained.model.name}, the model of --from, or nothing"
+        )
+    return found
+
+
+def _named(model: str | None, begun: Settings | None) -> str:
+    if not model and not (begun and begun.start):
+        raise BadArgument(
+            name="--model",
+            value="",
+            expected="a value",
+            hint="`pipeline train --model dcgan --data digits --out runs/x`",
+        )
+    return model or (begun.model if begun else "")
+
+
+def _as_base(start: Start, chosen: dict[str, Any]) -> Sizes:
+    """The sizes of the weights that a run begins from. Raises BadArgument for one that was asked for and is another."""
+    sizes: dict[str, Any] = asdict(start.trained.sizes)  # type: ignore[call-overload]
+    for name, value in chosen.items():
+        if sizes.get(name) != value:
+            raise BadArgument(
+                name=f"--{name}", value=value, expected=f"{sizes.get(name)}, as the weights of --from have, or nothing"
+            )
+    return start.trained.sizes
+
+
+def _must_be_freezable(model: Blueprint, sizes: Sizes, frozen: int, origin: dict[str, str]) -> None:
+    if not frozen:
+        return
+    if not origin:
+        raise BadArgument(
+            name="--freeze", value=frozen, expected="--from beside it: random layers are not worth keeping"
+        )
+    with torch.device("meta"):
+        critic = model.partner(sizes)
+    most = len(critic.stages()) if isinstance(critic, Staged) else 0
+    if frozen > most:
+        raise BadArgument(name="--freeze", value=frozen, expected=f"0 to {most} for {model.name} of {sizes.size} px")
 
 
 def begun_in(folder: Path) -> Settings | None:
@@ -172,11 +235,11 @@ def train_model(
     threads: int = 0,
     observer: Observer | None = None,
     told: Told | None = None,
-    new_pictures: bool = False,
+    start: str | Path | None = None,
 ) -> Report | None:
     """Train, or continue, the run in `folder`; its report, or None in every process that torchrun started but the first.
 
-    With `new_pictures` it goes on with those that its folder holds now.
+    A run that has to begin from other weights takes them from `start`. It goes on with what its folder of pictures holds now.
 
     The folder is locked meanwhile. Raises BadArgument where another run is in it, GenerationError for a device that is
     not here, pictures that cannot be used and a training that went wrong; the last checkpoint stands.
@@ -191,7 +254,11 @@ def train_model(
         if torch.cuda.device_count() > processes.count:
             gpus = torch.cuda.device_count()
             aloud.notice(f"{gpus} GPUs are here: `torchrun --nproc-per-node {gpus} -m pipeline train …` uses them all")
-        trainer = Trainer(_game(settings, aloud), on, processes, new_pictures=new_pictures)
+        goes_on = (folder / "state.pt").exists()
+        game = _game(settings, aloud, None if goes_on or not settings.start else _start_of(settings, start))
+        if not goes_on:
+            _foretell(Trainer(game, on, processes), settings, until, aloud)
+        trainer = Trainer(game, on, processes)
         if not processes.first:
             train(folder, trainer, until, heard)
             return None
@@ -201,7 +268,31 @@ def train_model(
             return train(folder, trainer, until, heard)
 
 
-def _game(settings: Settings, observer: Observer) -> Game:
+def _foretell(trainer: Trainer, settings: Settings, until: Until, aloud: Observer) -> None:
+    """Say what the time will suffice for; a model that draws its own pictures has an end of its own."""
+    known = blueprint(settings.model)
+    if known.draws_its_pictures:
+        return
+    if found := forecast(trainer, known.advised):
+        aloud.notice(found.told(until))
+
+
+def _start_of(settings: Settings, start: str | Path | None) -> Start:
+    """The weights that a run's settings say it begins from. Raises BadArgument for others, or none."""
+    if start is None:
+        raise BadArgument(
+            name="--from",
+            value="",
+            expected="the weights that this run begins from: it took no step yet",
+            hint="give the command that began it again",
+        )
+    found = open_start(start)
+    if found.as_dict() != settings.start:
+        raise BadArgument(name="--from", value=str(start), expected=f"the weights {settings.start['sha256'][:16]}…")
+    return found
+
+
+def _game(settings: Settings, observer: Observer, start: Start | None = None) -> Game:
     model, sizes, recipe = settings.blueprint()
     if isinstance(recipe, FamilyRecipe):
         return FamilyGame(recipe, PainterConfig(**settings.sizes))
@@ -213,7 +304,7 @@ def _game(settings: Settings, observer: Observer) -> Game:
         lambda done, total: observer.progress("read", done, total),
     )
     _tell(pictures, observer)
-    return game_of(model, sizes, recipe, pictures, settings.data)
+    return game_of(model, sizes, recipe, pictures, settings.data, settings.start, start)
 
 
 def _tell(pictures: Pictures, observer: Observer) -> None:
