@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class Explorer:
         self.name, self.side, self._device = trained.model.name, trained.sizes.size, open_device(device)
         self.network: Any = trained.network()
         self.network.to(self._device)
-        whole: int = self.network.latent_dim
+        whole = cast(int, self.network.latent_dim)
         self._width: int = getattr(trained.sizes, "z_dim", whole)  # the rest of a latent is noise
 
     def grid(self, seeds: Sequence[int], truncations: Sequence[float]) -> NDArray[np.uint8]:
