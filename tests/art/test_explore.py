@@ -68,7 +68,7 @@ def test_a_film_goes_from_seed_to_seed_and_ends_where_it_began(runs: Path, tmp_p
     assert max(steps) < 2.5 * sum(steps) / len(steps)  # no frame jumps, the last to the first neither
     write_film(tmp_path / f"walk{suffix}", frames)
     with Image.open(tmp_path / f"walk{suffix}") as film:
-        assert (film.n_frames, film.size, film.info["loop"]) == (10, (16, 16), 0)
+        assert (getattr(film, "n_frames", 1), film.size, film.info["loop"]) == (10, (16, 16), 0)
 
 
 def test_a_film_that_no_memory_holds_and_a_name_that_is_no_film_are_refused(runs: Path, tmp_path: Path) -> None:
