@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.art.draw.notes import BEST, WEIGHTS
-from pipeline.base.files import read_regular, whole_file, write_whole
+from pipeline.base.files import open_regular, read_regular, whole_file, write_whole
 from pipeline.base.untrusted import parse_json
 
 KEPT = 5
@@ -32,7 +32,7 @@ class Snapshots:
         lines = read_regular(self.list, LIST_BYTES).decode(errors="replace").splitlines() if self.list.exists() else []
         self.taken = [found for line in lines if (found := _read(line)) and found["step"] <= step]
         if len(self.taken) != len(lines):
-            write_whole(self.list, "".join(json.dumps(one) + "\n" for one in self.taken).encode())
+            self._write()
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -48,10 +48,12 @@ class Snapshots:
         if "kid" in figures and not collapsed and (before is None or figures["kid"] < before["kid"]):
             _copy(self.folder / WEIGHTS, self.folder / BEST)
         self.taken.append(found)
-        with self.list.open("a") as file:
-            file.write(json.dumps(found) + "\n")
+        self._write()
         for old in sorted((self.folder / "snapshots").glob("*.safetensors"))[:-KEPT]:
             old.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        write_whole(self.list, "".join(json.dumps(one) + "\n" for one in self.taken).encode())
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -63,7 +65,7 @@ def _copy(source: Path, target: Path) -> None:
         os.replace(linked, target)
     except OSError:
         linked.unlink(missing_ok=True)
-        with source.open("rb") as read, whole_file(target) as write:
+        with open_regular(source) as read, whole_file(target) as write:
             shutil.copyfileobj(read, write)
 
 
