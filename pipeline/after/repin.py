@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.after.report import collection_named, reading
 from pipeline.after.verify.content import with_gateways
@@ -45,10 +45,11 @@ class RootPins:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """Where a collection's content is kept."""
+    """Where a collection's content is kept, and the shows that `export --site --pin` put beside it."""
 
     collection: str
     roots: tuple[RootPins, ...]
+    sites: tuple[RootPins, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Unpinned(Pins):
 def pins_report(workspace: Workspace, name: str | None) -> Pins:
     """Every root of a collection, and the last word of each place that was asked to keep it."""
     with reading(workspace, name) as (ledger, collection):
-        return Pins(collection.name, tuple(_told(root) for root in _roots(ledger, collection)))
+        sites = tuple(map(_told, ledger.pins.sites()))
+        return Pins(collection.name, tuple(_told(root) for root in _roots(ledger, collection)), sites=sites)
 
 
 def repin(
@@ -130,6 +132,32 @@ def unpin(workspace: Workspace, config: Settings, name: str | None, observer: Ob
             _leave_orphans(ledger, places)
         told = tuple(_told(root) for root in _roots(ledger, collection))
     return Unpinned(collection.name, told, kept_for_others=tuple(sorted(map(str, shared))))
+
+
+def unpin_site(workspace: Workspace, config: Settings, root: str) -> tuple[RootPins, ...]:
+    """Let go of a show at the places of `--pin`, or everywhere, and return those that are kept still. It can be the last
+    place: the same collections give the same show again. Raises BadArgument for a root that is no show's.
+    """
+    if not workspace.ledger.exists():
+        raise BadArgument(name="--site", value=root, expected="a show that is pinned; there is none")
+    with workspace.lock(), Ledger(workspace.ledger) as ledger:
+        sites = {str(site.root.cid): site for site in ledger.pins.sites()}
+        site = sites.get(root.removeprefix("ipfs://").strip("/"))
+        if site is None:
+            raise BadArgument(
+                name="--site", value=root, expected=f"the CID of a show ({', '.join(sites) or 'there is none'})"
+            )
+        store, held = CarStore(workspace.cars), [pin.place for pin in site.pins]
+        leaving = [place for place in held if not config.given("pin") or place in config.pin.places]
+        places = Places(load_pinners(leaving, store, config))
+        for place in leaving:
+            ledger.pins.forget(site.root.cid, place)
+            if site.state_at(place) != "failed":
+                places.unpin(place, site.root)
+        if not ledger.pins.known(site.root.cid).pins:
+            store.path(site.root.cid).unlink(missing_ok=True)
+            ledger.pins.drop(site)
+        return tuple(map(_told, ledger.pins.sites()))
 
 
 def _forget_failed(ledger: Ledger, roots: Sequence[KnownRoot], leaving: Sequence[str]) -> list[KnownRoot]:

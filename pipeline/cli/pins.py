@@ -13,7 +13,9 @@ PLACE_SETTINGS: Takes = (Scope.NAME, *CONTENT)
 
 
 if TYPE_CHECKING:
-    from pipeline.after.repin import Pins
+    from collections.abc import Sequence
+
+    from pipeline.after.repin import Pins, RootPins
 
 
 def _pins(call: Call) -> int:
@@ -47,6 +49,8 @@ def _unpin(call: Call) -> int:
     from pipeline.after.repin import unpin
     from pipeline.cli.terminal import progress_on_stderr
 
+    if call.arguments.site:
+        return _unpin_site(call, call.arguments.site)
     with progress_on_stderr() as observer:
         report = unpin(call.workspace, call.config, chosen_name(call), observer)
     _print(call, report)
@@ -56,14 +60,30 @@ def _unpin(call: Call) -> int:
     return 0
 
 
+def _unpin_site(call: Call, site: str) -> int:
+    from pipeline.after.repin import unpin_site
+
+    kept = unpin_site(call.workspace, call.config, site)
+    if call.as_json:
+        print_json({"sites": kept})
+    else:
+        _print_roots(kept)
+    call.next("where each root is kept", "pins")
+    return 0
+
+
 def _print(call: Call, report: Pins) -> None:
     if call.as_json:
         print_json(report)
-        return
+    else:
+        _print_roots((*report.roots, *report.sites))
+
+
+def _print_roots(roots: Sequence[RootPins]) -> None:
     from pipeline.after.repin import PinAt
 
     rows: list[tuple[object, ...]] = []
-    for root in report.roots:
+    for root in roots:
         what = (root.name, f"{root.root[:7]}…{root.root[-4:]}", f"{root.bytes:,}")
         for pin in root.pins or [PinAt("", "nowhere", "", 0)]:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(pin.told)) if pin.told else ""
@@ -97,7 +117,16 @@ VERBS = (
         "unpin",
         _unpin,
         "let go of the collection's content at some places, never at the last one",
-        ("unpin --pin kubo", "unpin --pin filebase --name 'Night Linos'"),
+        ("unpin --pin kubo", "unpin --pin filebase --name 'Night Linos'", "unpin --site bafybei…"),
         PLACE_SETTINGS,
+        (
+            (
+                "--site",
+                {
+                    "metavar": "CID",
+                    "help": "let go of a show that `export --site --pin` pinned, everywhere or at --pin",
+                },
+            ),
+        ),
     ),
 )

@@ -57,9 +57,25 @@ class Pins:
         """Roots of what was let go of: no collection and no batch has them."""
         rows = self._db.rows(
             "SELECT cid FROM root WHERE NOT EXISTS (SELECT 1 FROM collection WHERE root.cid IN (cover_root, info_root))"
-            " AND NOT EXISTS (SELECT 1 FROM batch WHERE root.cid IN (images_root, metadata_root)) ORDER BY cid"
+            " AND NOT EXISTS (SELECT 1 FROM batch WHERE root.cid IN (images_root, metadata_root))"
+            " AND cid NOT IN (SELECT ref FROM event WHERE kind = 'site.pinned') ORDER BY cid"
         )
         return [self.known(CID.parse(row["cid"])) for row in rows]
+
+    def sites(self) -> list[KnownRoot]:
+        """Roots of shows that were pinned as a folder, in the order in which each was first."""
+        rows = self._db.rows(
+            "SELECT cid FROM root JOIN event ON event.ref = root.cid WHERE kind = 'site.pinned'"
+            " GROUP BY cid ORDER BY min(seq)"
+        )
+        return [self.known(CID.parse(row["cid"])) for row in rows]
+
+    def record_site(self, root: PinnedRoot, name: str, pins: Iterable[Pin]) -> None:
+        """Enter a show that is pinned as a folder: no collection has its root, and it is kept all the same."""
+        with self._db.atomic():
+            self.record_root(root, name)
+            self._db.log("site.pinned", str(root.cid), name=name)
+        self.record(pins)
 
     def drop(self, orphan: KnownRoot) -> None:
         """Forget a root that nothing has, and every word about it."""

@@ -25,7 +25,6 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, WorkspaceUnwritable
 from pipeline.base.files import read_regular
 from pipeline.base.limits import IMAGE_BYTES
@@ -34,6 +33,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Pin
 from pipeline.base.results import as_json
 from pipeline.base.workspace import Workspace
+from pipeline.ledger import Ledger
 from pipeline.pin import load_pinners
 from pipeline.pin.places import Places
 from pipeline.pin.store import CarStore
@@ -129,12 +129,14 @@ def write_site(
 
 
 def pin_site(workspace: Workspace, config: Settings, folder: Path, name: str) -> PinnedSite:
-    """Pin a folder at the configured places. Raises what a place raises that has to prove that it keeps it."""
-    with workspace.lock():
+    """Pin a folder at the configured places, and have the ledger know of it. Raises what a place raises that has to prove
+    that it keeps it."""
+    with workspace.lock(), Ledger(workspace.ledger) as ledger:
         store = CarStore(workspace.cars)
         root = store.put_directory((path.relative_to(folder).as_posix(), path) for path in _files(folder))
         pins = Places(load_pinners(config.pin.places, store, config)).pin(store.path(root.cid), root, name)
-    return PinnedSite(str(CID.dag_pb(root.cid.digest)), pins)
+        ledger.pins.record_site(root, name, pins)
+    return PinnedSite(str(root.cid), pins)
 
 
 def _files(folder: Path) -> list[Path]:

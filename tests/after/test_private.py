@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Pipeline, pipeline_in
+from conftest import REPOSITORY, pipeline_in
 from PIL import Image
+from serve.conftest import service
 
 CANARY = "Cabinet-of-Zoe-7731"  # part of every path that a person here names
 USER = "canary-user-8842"
+SOMEBODY = {"USER": USER, "LOGNAME": USER, "PIPELINE_SIZE": "32", "PIPELINE_CERTIFICATE_PASSWORD": "a long password"}
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +54,61 @@ def test_weights_and_their_card_tell_no_path_and_no_user(art: Path) -> None:
     assert _telling(art / "runs" / "x", (".safetensors", ".md", ".png")) == []
 
 
-def test_what_is_minted_exported_and_shown_tells_no_path_user_or_command(pipeline: Pipeline, art: Path) -> None:
-    env = {"USER": USER, "LOGNAME": USER, "PIPELINE_WORKSPACE": str(art / "workspace"), "PIPELINE_SIZE": "32"}
+@pytest.fixture(scope="module")
+def workspace(art: Path) -> Path:
+    """Everything that a workspace keeps of them: weights, a cover, pictures that existed, signed by a key in a file."""
+    run, env = pipeline_in(art.parent), SOMEBODY | {"PIPELINE_WORKSPACE": str(art / "workspace")}
     for words in (
-        ("mint", "--count", "2", "--model", art / "runs" / "x", "--cover", art / "cover.png"),
+        ("certificate", "new", "--subject", "Zoë", "--out", art / "certificate.pem"),
+        (
+            "mint",
+            "--count",
+            "2",
+            "--model",
+            art / "runs" / "x",
+            "--cover",
+            art / "cover.png",
+            "--certificate",
+            art / "certificate.pem",
+        ),
         ("mint", "--images", art / "my-art", "--new"),
-        ("export", "--out", art / "out"),
-        ("export", "--name", "Untitled", "--out", art / "other"),
-        ("export", "--site", art / "site"),
     ):
-        ended = pipeline(*words, env=env)
+        ended = run(*words, env=env)
         assert ended.code == 0, ended.err
-    for published in (art / "workspace" / "car", art / "out", art / "other", art / "site"):
+    return art / "workspace"
+
+
+def test_what_is_minted_exported_and_shown_tells_no_path_user_or_command(workspace: Path, art: Path) -> None:
+    run, env = pipeline_in(art.parent), SOMEBODY | {"PIPELINE_WORKSPACE": str(workspace)}
+    every = ("--format", "car,csv,json,transparency,hashlips,sugar")
+    for words in (
+        ("export", *every, "--out", art / "out"),
+        ("export", *every, "--name", "Untitled", "--out", art / "other"),
+        ("export", "--site", art / "site"),
+        ("compile", "--verify", "--out", art / "source"),
+    ):
+        ended = run(*words, env=env)
+        assert ended.code == 0, ended.err
+    for published in (workspace / "car", *(art / name for name in ("out", "other", "site", "source"))):
         assert _telling(published) == []
+
+
+def test_what_a_service_answers_and_logs_tells_nothing_of_it_either(workspace: Path, art: Path) -> None:
+    env = SOMEBODY | {"PIPELINE_WORKSPACE": str(workspace)}
+    told = pipeline_in(art.parent)("access", "new", "--scope", "mint", "--json", env=env)
+    assert told.code == 0, told.err
+    paths = ["/v1/collections", "/v1/jobs", "/v1/jobs/1", "/metrics", "/readyz", "/openapi.json", "/nowhere"]
+    paths += [f"/v1/collections/1/{part}" for part in ("", "tokens/1", "batches", "transactions", "transparency")]
+    with service(art.parent, env=env) as running, running.client(told.json["token"]) as client:
+        job = client.post("/v1/collections", json={"name": "Later", "count": 1}).json()
+        asked = [client.get(path) for path in paths]
+        asked += [client.post("/v1/collections", json={"name": "Wrong", "count": 1, "model": "runs/none"})]
+        running.ended(client, job["id"])
+        asked += [client.get(path) for path in ("/v1/jobs/1", "/v1/collections/1/tokens/1/verification")]
+        running.stop()
+    answers = art / "answers"
+    answers.mkdir()
+    for number, answer in enumerate(asked):
+        (answers / f"{number}.txt").write_bytes(answer.content + str(answer.headers).encode())
+    shutil.copy(running.log, answers)
+    assert _telling(answers) == []

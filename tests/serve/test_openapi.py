@@ -88,6 +88,7 @@ def test_every_route_is_in_the_document(shared: Service) -> None:
     """Each may be found by its document; the page's own files have none."""
     with shared.client() as client:
         paths = client.get("/openapi.json").json()["paths"]
-    for path in ("/v1/collections", "/v1/jobs", "/v1/jobs/{job}/events", "/metrics", "/healthz", "/readyz"):
+    picture = "/media/{collection_id}/{token_id}/{version}/image"
+    for path in ("/v1/collections", "/v1/jobs", "/v1/jobs/{job}/events", "/metrics", "/healthz", "/readyz", picture):
         assert path in paths
     assert set(paths["/v1/collections"]) == {"get", "post"}

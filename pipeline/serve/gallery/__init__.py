@@ -49,15 +49,15 @@ HEADERS = {
 
 def gallery_router(media: Media) -> APIRouter:
     """The page's files below /gallery, and the images below /media."""
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter()
 
-    @router.get("/gallery/{name}")
+    @router.get("/gallery/{name}", include_in_schema=False)
     def file(request: Request, name: str) -> Response:
         if name not in static_files():
             raise NoSuch(what=f"file {name[:60]!r}")
         return answer(request, static_files()[name])
 
-    router.include_router(media_router(media), include_in_schema=True)
+    router.include_router(media_router(media))
     return router
 
 

@@ -283,3 +283,21 @@ def test_written_again_it_is_the_same_and_no_other_folder_is_touched(
     assert refused.code == 2 and "--site" in refused.err
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
     assert run("export", "--url", "https://art.example.org").code == 2
+
+
+def test_a_pinned_show_is_in_the_ledger_until_somebody_lets_go_of_it(
+    folder: tuple[Path, str], minted: Workspace, tmp_path: Path
+) -> None:
+    run = pipeline_in(minted.folder.parent)
+    other = run("export", "--site", tmp_path / "other", "--title", "Other", "--pin", "embedded", "--json")
+    cid = other.json["pinned"]["cid"]
+
+    def kept() -> dict[str, str]:
+        return {site["root"]: site["pins"][0]["state"] for site in run("pins", "--json").json["sites"]}
+
+    assert kept() == {folder[1]: "proved", cid: "proved"}
+    assert run("abandon").code == 0 and kept() == {folder[1]: "proved", cid: "proved"}  # it sweeps what nobody has
+    left = run("unpin", "--site", f"ipfs://{cid}", "--json")
+    assert left.code == 0 and list(kept()) == [folder[1]], left.err
+    assert not (minted.cars / f"{cid}.car").exists() and (minted.cars / f"{folder[1]}.car").exists()
+    assert run("unpin", "--site", cid).code == 2
