@@ -130,7 +130,7 @@ class UnknownSetting(UsageError):
     """A configuration key that does not exist."""
 
     sentence = "{source}: there is no setting {name!r}{near}"
-    next_step = "`pipeline config` lists every setting"
+    next_step = "`pipeline mint --help` lists them"
 
 
 class NoSuch(UsageError):

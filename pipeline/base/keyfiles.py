@@ -36,7 +36,7 @@ def write_key_file(path: Path, data: bytes) -> None:
         raise WorkspaceUnwritable(path=path, reason=error.strerror or str(error)) from error
 
 
-def read_key_file(path: Path, limit: int, *, private: bool = True) -> bytes:
+def read_key_file(path: Path, limit: int, hint: str = "check the path", *, private: bool = True) -> bytes:
     """The content of a regular file: where it is `private`, of one that only its owner can read. Raises KeyRefused."""
     try:
         with open_regular(path) as file:
@@ -45,7 +45,7 @@ def read_key_file(path: Path, limit: int, *, private: bool = True) -> bytes:
                 raise KeyRefused(what=path, reason=f"others can read it (mode {mode:04o})", hint=f"chmod 600 {path}")
             data = file.read(limit + 1)
     except OSError as error:
-        raise KeyRefused(what=path, reason=error.strerror or str(error), hint="check the path") from error
+        raise KeyRefused(what=path, reason=error.strerror or str(error), hint=hint) from error
     if len(data) > limit:
         raise KeyRefused(what=path, reason=f"it has more than {limit >> 10} KiB", hint="check the path")
     return data

@@ -58,7 +58,7 @@ class Call:
         """
         said = [str(word) for word in words]
         for line in every_setting():
-            is_standing = line.scope in STANDING and self.config.source(line.name) == line.flag
+            is_standing = _is_standing(line) and self.config.source(line.name) == line.flag
             if (
                 is_standing
                 and (line.scope is Scope.WORKSPACE or self.verbs[verb].takes(line))
@@ -116,6 +116,11 @@ class Call:
         return _COMMAND.sub(written, text)
 
 
+def as_invoked(text: str) -> str:
+    """The same where the call could not be read, and nothing but the program is known."""
+    return _COMMAND.sub(lambda match: f"`{shlex.join(invoked())} {match[1]}{match[2]}`", text)
+
+
 def flag(line: Setting, text: str) -> list[str]:
     """The words that set it."""
     return [f"{line.flag}={text}"] if text.startswith("-") or not text else [line.flag, text]
@@ -145,6 +150,11 @@ def _typed(program: Path) -> str:
     if here.startswith(".."):
         return str(program)
     return here if os.sep in here else f".{os.sep}{here}"
+
+
+def _is_standing(line: Setting) -> bool:
+    """Whether the next command needs it as well: it says where, not what."""
+    return line.scope in STANDING or line.name == "pin"
 
 
 def _has(words: Sequence[str], flag: str) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base.limits import MAX_TOKEN_ID
 from pipeline.cli.call import CONTENT, Call, Verb, chosen_name, number, say
@@ -30,9 +30,10 @@ def _doctor(call: Call) -> int:
         if not call.as_json and finding.state != "ok":
             say(f"{MARKS[finding.state]} {finding.rule}: {finding.found}")  # while the others are looked at
     if call.as_json:
-        print_json({"ok": _sound(findings), "findings": [asdict(finding) for finding in findings]})
+        print_json({"ok": _sound(findings), "findings": [_fields(call, finding) for finding in findings]})
     else:
-        print_table(("", "part", "found", "what to do"), map(_row, findings), wrap=True)
+        rows = [_row(call, finding) for finding in findings]
+        print_table(("", "part", "found", "what to do"), rows, wrap=True)
         if _sound(findings):
             if call.standing().collections:
                 call.next("how far everything is", "status")
@@ -52,18 +53,21 @@ def _token(call: Call) -> int:
     scope = Scope(arguments.contract, token_id, gateway=arguments.gateway, kubo=arguments.kubo)
     findings, verdicts = examine_token(call.workspace, call.config, chosen_name(call), scope)
     if call.as_json:
-        print_json(
-            {"ok": _sound(findings), "verdicts": verdicts, "findings": [asdict(finding) for finding in findings]}
-        )
+        told = [_fields(call, finding) for finding in findings]
+        print_json({"ok": _sound(findings), "verdicts": verdicts, "findings": told})
     else:
         for subject, mine in groupby(findings, key=lambda finding: finding.subject):
-            print_table(("", subject, "found", "what to do"), map(_row, mine), wrap=True)
+            print_table(("", subject, "found", "what to do"), [_row(call, finding) for finding in mine], wrap=True)
         print_table(("for", "verdict"), verdicts.items(), wrap=True)
     return 0 if _sound(findings) else 1
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
-    return MARKS[finding.state], finding.rule, finding.found, finding.advice
+def _row(call: Call, finding: Finding) -> tuple[str, ...]:
+    return MARKS[finding.state], finding.rule, finding.found, call.told(finding.advice)
+
+
+def _fields(call: Call, finding: Finding) -> dict[str, Any]:
+    return asdict(finding) | {"advice": call.told(finding.advice)}
 
 
 def _sound(findings: Iterable[Finding]) -> bool:

@@ -40,7 +40,7 @@ from pipeline.cli import (
     studio,
     training,
 )
-from pipeline.cli.call import CONTINUES, Call, described, invoked, say
+from pipeline.cli.call import CONTINUES, Call, as_invoked, described, invoked, say
 from pipeline.settings import Scope, every_setting, load_settings
 from pipeline.settings.table import near
 
@@ -96,7 +96,7 @@ def _terminate(*_: object) -> NoReturn:
 def main(words: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     ended = CONTINUES
-    told: Callable[[str], str] = str
+    told: Callable[[str], str] = as_invoked
     try:
         parser = command_line()
         if completion.is_asked():

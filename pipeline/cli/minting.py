@@ -120,7 +120,7 @@ def _abandon(call: Call) -> int:
     elif found is None:
         say("nothing is unfinished here: there is nothing to let go of.")
     else:
-        _tell_abandoned(found)
+        _tell_abandoned(call, found)
     if found is not None and found.contract is not None:
         call.next(f"adds tokens to {found.collection!r}", "mint", "--count", 10, "--more")
     return 0
@@ -140,7 +140,7 @@ def _abandoned(found: Abandoned) -> dict[str, Any]:
     }
 
 
-def _tell_abandoned(found: Abandoned) -> None:
+def _tell_abandoned(call: Call, found: Abandoned) -> None:
     print(f"{_tokens(found.gone)} of {found.collection!r} are let go of: nothing mints them any more.")
     for one in found.withdrawn:
         paid = f"an empty transaction took its nonce {one.nonce}, for {ether(one.paid_wei)} ETH"
@@ -152,7 +152,7 @@ def _tell_abandoned(found: Abandoned) -> None:
     else:
         print("nothing of it is on the chain: the collection is gone too.")
     for root, place in found.held_elsewhere:
-        print(f"{place} still has {root}: `pipeline unpin --pin {place}` lets go of it there.")
+        print(call.told(f"{place} still has {root}: `pipeline unpin --pin {place}` lets go of it there."))
 
 
 def _tokens(ids: range) -> str:

@@ -42,7 +42,7 @@ def _verify(call: Call) -> int:
         print_json(proof)
     else:
         for report in proof.collections:
-            _print_report(report)
+            _print_report(call, report)
         if not proof.collections:
             _tell_none(call)
         if len(proof.collections) > 1:
@@ -59,10 +59,10 @@ def _exit_code(verdict: Verdict) -> int:
     return {"false": 3, "not checked": 4}.get(verdict, 0)
 
 
-def _print_report(report: Report) -> None:
+def _print_report(call: Call, report: Report) -> None:
     where = f"{report.contract} on chain {report.chain_id}" if report.contract else "not deployed yet"
     print_line(f"{report.collection}: {where}")
-    _print_steps("check", report.checks)
+    _print_steps(call, "check", report.checks)
     told = {
         "holds": "every check holds.",
         "false": "something is false: see ✗ above.",
@@ -123,7 +123,7 @@ def _verify_tokens(call: Call) -> int:
         print_json(walked[0] if len(names) == 1 and walked else several)
     else:
         for name, report in found:
-            _tell_walk(name if len(names) > 1 else None, report)
+            _tell_walk(call, name if len(names) > 1 else None, report)
         if not found:
             _tell_none(call)
     return _exit_code(_worst(walked))
@@ -169,15 +169,15 @@ def _cases(found: Sequence[tuple[str | None, ContractReport | None]]) -> list[tu
     return [case for _, report in found if report is not None for case in report.cases()]
 
 
-def _tell_walk(name: str | None, report: ContractReport | None) -> None:
+def _tell_walk(call: Call, name: str | None, report: ContractReport | None) -> None:
     if name is not None:
         print_line(f"{name}:")
     if report is None:
         print_line("not deployed yet: nothing to prove.")
         return
-    _print_steps("step", report.results[0].steps if report.tokens == 1 and report.results else report.sums)
+    _print_steps(call, "step", report.results[0].steps if report.tokens == 1 and report.results else report.sums)
     if not report.ok and report.tokens > 1:
-        _print_broken(report)
+        _print_broken(call, report)
     print_line(_verdict(report))
 
 
@@ -205,16 +205,17 @@ def _mark(step: Step) -> str:
     return NOT_CHECKED if step.not_checked and step.ok is None else MARKS[step.ok]
 
 
-def _print_steps(heading: str, steps: Iterable[Step]) -> None:
-    print_table(("", heading, "found"), [(_mark(step), step.name, step.detail) for step in steps], wrap=True)
+def _print_steps(call: Call, heading: str, steps: Iterable[Step]) -> None:
+    rows = [(_mark(step), step.name, call.told(step.detail)) for step in steps]
+    print_table(("", heading, "found"), rows, wrap=True)
 
 
-def _print_broken(report: ContractReport) -> None:
+def _print_broken(call: Call, report: ContractReport) -> None:
     broken = sorted(
         (result for result in report.results if not result.ok), key=lambda result: result.verdict != "false"
     )
     rows = [
-        (_mark(step), result.token_id, step.name, step.detail)
+        (_mark(step), result.token_id, step.name, call.told(step.detail))
         for result in broken[:MOST_FAILED]
         for step in result.steps
         if step.ok is False or step.not_checked

@@ -87,9 +87,8 @@ def _access(call: Call) -> int:
 
     action, words = call.arguments.action, call.arguments
     if (action == "revoke") != bool(words.token):
-        raise BadArgument(
-            name=f"access {action}", value=words.token, expected="the number of a token, for revoke alone"
-        )
+        asked = "the number of a token" if action == "revoke" else f"nothing behind access {action}"
+        raise BadArgument(name="token", value=words.token or "", expected=asked)
     with Ledger(call.workspace.ledger) as ledger:
         access = ledger.access
         if action == "new":

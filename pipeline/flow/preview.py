@@ -24,7 +24,7 @@ from pipeline.base.records import Attribute
 from pipeline.base.results import Trait
 from pipeline.base.workspace import Workspace
 from pipeline.flow.cover import ensure_cover
-from pipeline.flow.plan import Begin, enter_run, new_run
+from pipeline.flow.plan import Begin, enter_run, new_run, what_stands
 from pipeline.ledger import NOWHERE, UNDECIDED, Ledger, Run
 from pipeline.settings import Scope, Settings, every_setting
 
@@ -215,9 +215,10 @@ def _must_be_drawn(ledger: Ledger, run: Run, token_ids: Sequence[int]) -> None:
 
 
 def _nothing_to_reject(workspace: Workspace) -> UsageError:
+    more = " --more" if what_stands(workspace).collections else ""
     return UsageError(
         reason=f"the workspace {workspace.folder} has no unfinished run, and what is minted stays as it is",
-        hint="`pipeline mint --count 50 --stop-after generate` draws a run and waits",
+        hint=f"`pipeline mint --count 50{more} --stop-after generate` draws a run and waits",
     )
 
 

@@ -110,7 +110,7 @@ def read_certificate(path: Path, password: str) -> Identity:
     """A certificate with its key. Raises KeyRefused for a file that is none, a wrong password, and one that has expired."""
     from hashlib import sha256
 
-    data = read_key_file(path, CERTIFICATE_BYTES)
+    data = read_key_file(path, CERTIFICATE_BYTES, _MISSING)
     certificates = _certificates(data, path)
     key = _key(data, password, path)
     _must_sign(certificates, key, path)
@@ -125,7 +125,9 @@ def open_certificate(
     path: Path, environment: Mapping[str, str] = os.environ, ask: Callable[[str], str] | None = None
 ) -> Identity:
     """The same, with the password from the environment or from somebody who is there. Raises KeyRefused."""
-    _certificates(read_key_file(path, CERTIFICATE_BYTES), path)  # what is wrong with it is said before anybody is asked
+    _certificates(
+        read_key_file(path, CERTIFICATE_BYTES, _MISSING), path
+    )  # what is wrong with it is said before anybody is asked
     password = known_password(str(path), CERTIFICATE_PASSWORD, environment, ask, new=False)
     return read_certificate(path, password)
 
@@ -212,3 +214,4 @@ def _usage(*, is_root: bool) -> KeyUsage:
 
 
 _HINT = "`pipeline certificate new` makes one"
+_MISSING = f"check the path; {_HINT}"

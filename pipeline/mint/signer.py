@@ -381,7 +381,7 @@ def read_keystore(path: Path) -> dict[str, Any]:
 
 def _read_private(path: Path) -> dict[str, Any]:
     """The JSON of a regular file that only its owner can read."""
-    data = read_key_file(path, KEYSTORE_BYTES)
+    data = read_key_file(path, KEYSTORE_BYTES, "check the path; `pipeline account new` makes one")
     try:
         content = parse_json(data)
     except ValueError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -97,8 +98,15 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
     faults = error.errors()
     if faults[0]["type"] == "json_invalid":
         return _problem(400, "the body is not JSON", "send JSON with Content-Type: application/json")
-    told = "; ".join(f"{'.'.join(str(word)[:60] for word in one['loc'])}: {one['msg']}" for one in faults[:10])
-    return _problem(422, told, DESCRIBED)
+    return _problem(422, "; ".join(map(_fault, faults[:10])), DESCRIBED)
+
+
+def _fault(one: Mapping[str, Any]) -> str:
+    """What is wrong with one parameter, in the words of the command line."""
+    said = str(one["msg"]).removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    said = {"missing": "it is not given", "extra_forbidden": "there is no such field"}.get(one["type"], said)
+    place = [str(word)[:60] for word in one["loc"] if word != "body"]
+    return f"{'.'.join(place) or 'the body'}: {said}"
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:

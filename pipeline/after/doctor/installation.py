@@ -240,7 +240,7 @@ def _lock(workspace: Workspace) -> Answer:
 
 def _ledger(workspace: Workspace) -> Answer:
     if not Ledger.exists(workspace.ledger):
-        return "ok", "none yet: `pipeline mint --count 50` makes it", ""
+        return "ok", "none yet: the first mint makes it", ""
     with Ledger(workspace.ledger, readonly=True) as ledger:
         ledger.check()
         names = [collection.name for collection in ledger.collections.all()]

@@ -131,7 +131,7 @@ def look(contract: Contract, token_id: int, content: Content, gateway: str | Non
     if not uri and owner is None:
         raise NoSuch(
             what=f"token {token_id} in {address}: neither ownerOf nor tokenURI knows it",
-            hint="`pipeline owners` lists the tokens of this workspace's collections",
+            hint="of a collection of this workspace, the verb owners lists all tokens",
         )
     seen = Seen(
         chain_id=chain.chain_id,

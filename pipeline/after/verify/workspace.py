@@ -140,7 +140,7 @@ def _compare_witnesses(ledger: Ledger, collection: Collection, on_chain: int, su
     in_flight = counts.get("live", 0)  # sent by a run that is not finished: it has not looked at the chain since
     done = [run.id for run in ledger.runs.of(collection.id) if run.state != "running"]
     missing = sum(batch.plan.quantity for run in done for batch in ledger.batches.unminted(run))
-    again = "`pipeline mint` with the same arguments looks at the chain and sends what is missing"
+    again = "`pipeline status` tells the command that looks at the chain and sends what is missing"
     supply.passed += 3
     if not by_ledger <= on_chain <= by_ledger + in_flight:
         why = "a reorg took the others, or they never came" if on_chain < by_ledger else "it did not hear of the others"

@@ -69,7 +69,7 @@ def learn(kept: Sequence[NDArray[np.uint8]], rejected: Sequence[NDArray[np.uint8
     if min(len(kept), len(rejected)) < FEWEST:
         raise GenerationError(
             reason=f"{len(kept)} kept and {len(rejected)} rejected pictures are too few to learn from: {FEWEST} of each",
-            hint="`pipeline mint --stop-after generate` draws and waits; `pipeline reject 7 12` says which you do not like",
+            hint="mint with --stop-after generate draws and waits; `pipeline reject --help` tells how to say what you do not like",
         )
     rows = np.array([features(pixels) for pixels in (*kept, *rejected)])
     liked = np.array([1.0] * len(kept) + [0.0] * len(rejected))
@@ -95,7 +95,7 @@ def read_judge(path: Path) -> Judge:
     except FileNotFoundError as error:
         raise GenerationError(
             reason="no judge has learned from decisions about this collection yet",
-            hint="`pipeline judge` trains one; leave --proofs out until then",
+            hint="`pipeline judge --help` tells how one learns; leave --proofs out until then",
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GenerationError(

@@ -17,6 +17,7 @@ Killed at any instant, a run continues from its last checkpoint and ends with th
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ def begin_or_continue(folder: Path, wanted: Settings) -> Settings:
     different = [name for name, value in there.items() if value != here[name]]
     if different:
         changes = ", ".join(_difference(name, there[name], here[name]) for name in different)
-        hint = f"continue it with `pipeline train --resume {folder}`, or give another --out"
+        hint = f"continue it with `pipeline train --resume {shlex.quote(str(folder))}`, or give another --out"
         raise BadArgument(
             name="out", value=str(folder), expected=f"a new folder: the run there has {changes}", hint=hint
         )
