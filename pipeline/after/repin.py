@@ -138,7 +138,7 @@ def unpin_site(workspace: Workspace, config: Settings, root: str) -> tuple[RootP
     """Let go of a show at the places of `--pin`, or everywhere, and return those that are kept still. It can be the last
     place: the same collections give the same show again. Raises BadArgument for a root that is no show's.
     """
-    if not workspace.ledger.exists():
+    if not Ledger.exists(workspace.ledger):
         raise BadArgument(name="--site", value=root, expected="a show that is pinned; there is none")
     with workspace.lock(), Ledger(workspace.ledger) as ledger:
         sites = {str(site.root.cid): site for site in ledger.pins.sites()}
