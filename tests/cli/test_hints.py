@@ -7,13 +7,17 @@ import ast
 import os
 import re
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Ended, Pipeline
+from conftest import REPOSITORY, Ended, Pipeline, pipeline_in
+from layered import write
+from nodes import typed
 from PIL import Image
 
 from pipeline.base.workspace import Workspace
@@ -91,6 +95,44 @@ def _paste(command: str, folder: Path) -> Ended:
     return Ended(process.returncode, process.stdout, process.stderr)
 
 
+HINT = re.compile(r"`(\S+ -m pipeline [^`]+)`")
+RAW = re.compile(r"`pipeline [a-z]")
+
+# What an error leads to, by the text that names it: how it comes to be told, and how the command that it names ends.
+TOLD: dict[str, tuple[str, int]] = {
+    "mint --count 50": ("show 1", 0),
+    "config": ("init --name A", 0),
+    "generate --seed 7 --out 7.png": ("generate", 0),
+    "generate --count 36 --sheet sheet.png": ("generate", 0),
+    "mint --count 501 --stop-after generate": ("reject 1", 0),  # what an f-string fills in is 1 there
+    "reject --help": ("judge", 0),
+    "judge --help": ("mint --count 1 --more --proofs 3", 0),
+    "certificate new": ("mint --count 1 --more --certificate no.pem", 0),
+    "account new": ("mint --count 1 --more --keystore no.json", 0),
+    "account import": ("account import 0x" + "4" * 64, 0),
+    "status": ("rarity --name Early", 0),
+    "abandon": ("mint --layers layers --count 2 --name Cats --new", 0),
+    "train --resume 1": ("train --model mlp_gan --data digits --out 'a run' --capacity 2", 130),
+    "train --model dcgan --data digits --out runs/x": ("train --data digits", 130),
+    "verify": ("doctor --token 1", 3),  # the picture is gone: that is what it tells
+}
+ELSEWHERE = {  # what names it -> where it is given
+    "repin": "a service that has not got all of it: tests/pin/test_services.py",
+    "repin --pin kubo": "a Kubo node that lost blocks: tests/pin/test_kubo_nodes.py",
+    "doctor": "a Kubo node that refuses: tests/pin/test_kubo.py",
+    "unpin --pin 1": "an abandoned run that Kubo keeps: tests/pin/test_mint_to_kubo.py",
+    "abandon --chain-gone": "a node that began anew: tests/flow/test_abandon.py",
+    "judge": "a judge that is damaged: it trains it again",
+    "train --model 1 --data 1 --out runs/x": "as that with dcgan, which is given here",
+    "mint --count 50 --stop-after generate": "a row of the README",
+    **{f"studio {word}": "tests/flow/test_studio.py" for word in ("clear", "commit", "discard", "undo", "reroll 1")},
+    "mint --help": "a name that is no setting: the test above pastes it",
+    "voices": "`--help`, and it is a row of the README",
+    "access new --scope read": "an answer over HTTP, and it is a row of the README",
+    "access new --scope mint": "an answer over HTTP, and it is a row of the README",
+}
+
+
 def test_what_is_printed_is_pasted_and_does_what_it_says(pipeline: Pipeline, tmp_path: Path) -> None:
     at = ("--workspace", WORKSPACE)
 
@@ -122,7 +164,9 @@ def test_what_is_printed_is_pasted_and_does_what_it_says(pipeline: Pipeline, tmp
     told = pipeline("mint", "--json", "--count", "0", *at)
     assert told.code == told.json["exit_code"] == 2 and told.json["kind"] == "BadArgument" and "--count" in told.err
     mistyped = pipeline("status", *at, env={"PIPELINE_SZE": "1"})
-    assert mistyped.code == 2 and "'PIPELINE_SIZE'" in mistyped.err and "mint --help" in mistyped.err
+    assert mistyped.code == 2 and "'PIPELINE_SIZE'" in mistyped.err
+    (hint,) = HINT.findall(mistyped.err)
+    assert hint.endswith("mint --help") and _paste(f"PIPELINE_SZE=1 {hint}", tmp_path).code == 0
 
 
 @pytest.mark.parametrize(
@@ -165,3 +209,96 @@ def test_the_next_command_repeats_where_and_never_shows_a_key(
     monkeypatch.setattr(sys, "argv", ["/elsewhere/pipeline"])
     call = Call(argparse.Namespace(json=False), load_settings(flags, {}, tmp_path), Workspace(tmp_path), BY_NAME)
     assert call.again("verify") == (command and f"/elsewhere/pipeline {command}")
+
+
+def test_every_command_that_a_text_names_is_given_somewhere() -> None:
+    named = {match[1] for _, text in _texts() for match in re.finditer(r"`pipeline ([^`]*)`", text)}
+    named = {words for words in named if not words.startswith(("VERB", "help VERB", "("))}
+    assert named - TOLD.keys() - ELSEWHERE.keys() == set() == (TOLD.keys() | ELSEWHERE.keys()) - named
+
+
+class _Reader:
+    """Somebody in a folder, who gives commands and follows the hints of what was refused."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.run = folder, pipeline_in(folder)
+
+    def give(self, command: str, **env: str) -> Ended:
+        return self.run(*shlex.split(command), "--workspace", WORKSPACE, env=env)
+
+    def prepare(self, words: str) -> None:
+        """Bring the workspace to where a hint is told."""
+        if words == "config":
+            self.give("init --name A")
+        elif words == "generate --seed 7 --out 7.png":
+            (self.folder / "pipeline.toml").unlink()
+        elif words == "reject --help":
+            self.give("abandon")
+        elif words == "status":
+            assert self.give("mint --count 1 --new --name Early", PIPELINE_CRASH_AT="run_planned:1").code < 0
+        elif words == "abandon":
+            art = write(self.folder / "layers", '[[layers]]\nfolder = "Background"\n', *LAYERS)
+            killed = self.give(TOLD[words][0], PIPELINE_CRASH_AT="image_written:1")
+            assert killed.code < 0, killed.err
+            (art / "Background" / "A#1.png").unlink()
+        elif words == "train --resume 1":
+            assert self.give("train --model mlp_gan --data digits --out 'a run' --steps 1").code == 0
+        elif words == "verify":
+            shutil.rmtree(self.folder / WORKSPACE / "images" / "1")
+            shutil.rmtree(self.folder / WORKSPACE / "car")
+
+    def follow(self, hint: str) -> int:
+        """Paste a command into a shell, and answer what it asks."""
+        words = shlex.split(hint)
+        if "train" in words:
+            return self._begun(hint)
+        if "certificate" in words:
+            return typed(self.folder, words[words.index("pipeline") + 1 :], ["Zoë"]).code
+        return _paste(f"echo 0x{'1' * 64} | {hint}" if "import" in words else hint, self.folder).code
+
+    def _begun(self, hint: str) -> int:
+        """How a command that takes hours ends that was stopped once it had begun."""
+        environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        with subprocess.Popen(
+            ["sh", "-c", f"exec {hint}"],
+            cwd=self.folder,
+            env=environ,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as process:
+            assert process.stderr is not None
+            assert "error" not in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            process.stderr.read()
+        return process.returncode
+
+
+LAYERS = ("Background/A#1.png", "Background/B#1.png", "Background/C#1.png")
+
+
+def _template(hint: str) -> list[str]:
+    """The words of a hint that do not depend on who asks, nor where."""
+    words = shlex.split(hint)
+    return words[words.index("pipeline") + 1 :]
+
+
+@pytest.mark.timeout(1_800)  # some forty programs, one after another
+def test_every_command_in_a_hint_runs_where_it_was_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is what `TOLD` says how to come by; it names the workspace of the call, for the shell."""
+    own = {"SIZE": "32", "SEED": "5", "DUPLICATE_BITS": "off", "CERTIFICATE_PASSWORD": "long enough"}
+    for name, value in {**own, "KEYSTORE_PASSWORD": "long enough"}.items():
+        monkeypatch.setenv(f"PIPELINE_{name}", value)
+    reader, wrong = _Reader(tmp_path), {}
+    for words, (command, expected) in TOLD.items():
+        reader.prepare(words)
+        told = reader.give(command)
+        said = told.out + told.err
+        assert told.code and not RAW.search(said), said
+        form = re.escape(words).replace("1", ".*")
+        named = [hint for hint in HINT.findall(said) if re.match(form, " ".join(_template(hint)))]
+        assert named and f"--workspace '{WORKSPACE}'" in named[0], (words, said)
+        if (code := reader.follow(named[0])) != expected:
+            wrong[named[0]] = code
+    assert wrong == {}

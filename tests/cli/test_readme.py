@@ -1,4 +1,4 @@
-"""The README is executed, and so is every next command that the program prints on the way.
+"""The README and the pages beside it are executed, and so is every next command that the program prints on the way.
 
 Each command of it stands in `RUNS`, with the folder it is given in and what a reader would put for its placeholders, or in
 `NOT_RUN` with the reason. Pictures are small, by the environment; nothing else differs from what a reader does.
@@ -24,9 +24,12 @@ from conftest import REPOSITORY
 from nodes import free_port
 from PIL import Image
 
+from pipeline.cli.main import command_line
+
 pytestmark = pytest.mark.timeout(1_800)  # some sixty programs, one after another
 
 README = (REPOSITORY / "README.md").read_text()
+PAGES = "\n".join(path.read_text() for path in sorted((REPOSITORY / "docs").glob("*.md")))
 BOB = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 NEXT = re.compile(r"^next: (.*?)   \((.*)\)$", re.MULTILINE)
 
@@ -39,17 +42,69 @@ NOT_RUN = {  # command -> why no test gives it
         "a signer of one's own: tests/flow/test_networks.py has one"
     ),
     "pipeline mint --count 50 --pin embedded,kubo --ipfs-api /ip4/127.0.0.1/tcp/5001": "a Kubo node: tests/pin has some",
-    "pipeline mint --count 50 --model my-weights.safetensors --size 1024": "weights of one's own, and minutes",
-    "pipeline mint --count 18 --model compose:vessel:flat:12 --seed 12": "the caption of a picture: it is `mint` again",
-    "pipeline generate --model default --count 36 --seed 2026 --size 512 --sheet sheet.png": "minutes, for the same sheet",
-    "pipeline train --model stylegan2 --data my-art --licence 'my own work' --out runs/x": (
-        "minutes of training: tests/cli/test_train_verb.py gives its flags"
+}
+_SERVER = "a PostgreSQL server: tests/ledger has one"
+NOT_RUN |= {  # of the pages
+    "pipeline ledger copy postgresql://HOST/DB": _SERVER,
+    "pipeline mint --count 100 --ledger postgresql://minter@db.example.org/art": _SERVER,
+    "pipeline ledger copy postgresql://minter@db.example.org/art": _SERVER,
+    "pipeline ledger copy file --ledger postgresql://minter@db.example.org/art": _SERVER,
+    "pipeline serve --open": "a browser of one's own",
+    "pipeline serve --host 0.0.0.0 --allow-host art.example.org": "it listens on every address of the machine",
+    "pipeline serve --rpc-url https://… --network sepolia --keystore key.json": "a node and test ether",
+    "pipeline access revoke 1": "the token of somebody else here",
+    "pipeline verify --contract 0x… --rpc-url https://… --kubo --sample 20 --json --junit verified.xml": "a Kubo node",
+    "pipeline mint --count 50 --model runs/x": "the row with weights of one's own is the same",
+}
+_PAGE_RUNS = {  # console blocks of the pages
+    "pipeline generate --count 36 --seed 14 --voice braid --material gouache --sheet braids.png": (
+        "composed",
+        "pipeline generate --count 1 --seed 14 --voice braid --material gouache --sheet braids.png",
     ),
-    "pipeline layers import FOLDER": "an older program's project: tests/art/layers has some",
-    "pipeline judge": "it learns from many rejections: its own tests have them",
-    "pipeline certificate new": "signing: its own tests have it",
-    "pipeline detect FILE": "a picture with marks: its own tests have some",
-    "pipeline compile": "a compiler of the contract: tests/contracts has it",
+    "pipeline mint --count 36 --seed 14 --voice massif --material wash": (
+        "composed",
+        "pipeline mint --count 1 --new --seed 14 --voice massif --material wash",
+    ),
+    "pipeline generate --count 36 --seed 12 --model compose --voice vessel --sheet pots.png": (
+        "composed",
+        "pipeline generate --count 2 --seed 12 --model compose --voice vessel --sheet pots.png",
+    ),
+    'pipeline mint --count 36 --seed 12 --model compose --voice vessel --palettes "Kiln,Lido,Mine=f4ead6e4572e2a9d8fffc9142e282a"': (
+        "composed",
+        "pipeline mint --count 1 --new --name Own --model compose --voice vessel"
+        ' --palettes "Kiln,Lido,Mine=f4ead6e4572e2a9d8fffc9142e282a"',
+    ),
+    "pipeline train --model stylegan2 --data my-art --licence 'my own work' --out runs/x --minutes 60": (
+        "images",
+        "pipeline train --model mlp_gan --data my-art --licence 'my own work' --out runs/y --minutes 0.01",
+    ),
+    "pipeline access new --scope mint --label ci": ("fresh", ""),
+    "pipeline access list": ("fresh", ""),
+    "pipeline export --site show": ("fresh", ""),
+    "pipeline export --site show --url https://art.example.org --gateway-url https://ipfs.example.org": ("fresh", ""),
+    "pipeline export --site show --pin embedded": ("fresh", ""),
+    "pipeline export --site show --name 'Night Grove'": ("composed", "pipeline export --site show --name Own"),
+    "pipeline verify --contract 0x… --rpc-url https://… --gateway https://…": (
+        "empty",
+        "pipeline verify --contract {contract} --rpc-url {chain} --gateway {gateway} --json",
+    ),
+    "pipeline verify --contract 0x… --rpc-url https://… --gateway https://… --token 7": (
+        "empty",
+        "pipeline verify --contract {contract} --rpc-url {chain} --gateway {gateway} --token 7",
+    ),
+    "pipeline serve --require-token": (
+        "fresh",
+        "pipeline serve --require-token --port {port} --gateway-port {other_port}",
+    ),
+    "pipeline serve --public --url https://art.example.org": (
+        "fresh",
+        "pipeline serve --public --url https://art.example.org --port {port} --gateway-port {other_port}",
+    ),
+    "pipeline serve --public --url https://art.example.org --gateway-url https://ipfs.example.org": (
+        "fresh",
+        "pipeline serve --public --url https://art.example.org --gateway-url https://ipfs.example.org"
+        " --port {port} --gateway-port {other_port}",
+    ),
 }
 # command -> the folder that it is given in, and the same command as a reader of it would type it
 RUNS = {
@@ -95,12 +150,35 @@ RUNS = {
     "pipeline devnet": ("fresh", ""),
     "pipeline completion bash": ("empty", ""),
     "pipeline config": ("fresh", ""),
+    "pipeline compile": ("fresh", ""),
+    "pipeline mint --count 18 --model compose:vessel:flat:12 --seed 12": (
+        "composed",
+        "pipeline mint --count 2 --model compose:vessel:flat:12 --seed 12",
+    ),
+    "pipeline generate --model default --count 36 --seed 2026 --size 512 --sheet sheet.png": (
+        "composed",
+        "pipeline generate --model default --count 2 --seed 2026 --size 32 --sheet sheet.png",
+    ),
+    "pipeline train --model stylegan2 --data my-art --licence 'my own work' --out runs/x": (
+        "images",
+        "pipeline train --model mlp_gan --data my-art --licence 'my own work' --out runs/x --steps 2",
+    ),
+    "pipeline mint --count 50 --model my-weights.safetensors --size 1024": (
+        "images",
+        "pipeline mint --count 2 --new --name Learned --model runs/x/model.safetensors",
+    ),
+    "pipeline layers import FOLDER": ("layers", "pipeline layers import hashlips"),
+    "pipeline judge": ("judged", ""),
+    "pipeline certificate new": ("signed", "pipeline certificate new --subject Zoë"),
+    "pipeline detect FILE": ("signed", "pipeline detect 1.png"),
     "pipeline mint --count 50 --rpc-url http://127.0.0.1:8545": (
         "elsewhere",
         "pipeline mint --count 2 --rpc-url {chain}",
     ),
 }
-STAYS = ("pipeline gateway", "pipeline serve", "pipeline devnet")  # until Ctrl-C
+RUNS |= _PAGE_RUNS
+SERVES = tuple(command for command in RUNS if command.startswith("pipeline serve"))
+STAYS = ("pipeline gateway", *SERVES, "pipeline devnet")  # until Ctrl-C
 KUBO_IS_OFF = (  # the only place here that does not answer
     "pipeline repin --pin kubo",
     "tries those again, and sends nothing that is there",
@@ -111,6 +189,16 @@ BEFORE: dict[
 ] = {  # what the README does not say, so that a row has what it is about: folder -> commands
     "bare": ("pipeline status",),
     "rejected": ("pipeline mint --count 12 --stop-after generate",),
+    "judged": (
+        "pipeline mint --count 20 --stop-after generate",
+        "pipeline reject 1 2 3 4 5 6 7 8",
+        "pipeline mint --count 20",
+    ),
+    "signed": (
+        "pipeline certificate new --subject Ada --out other.pem",
+        "pipeline mint --count 1 --certificate other.pem",
+        "cp workspace/images/1/1.png 1.png",
+    ),
 }
 AFTER: dict[str, tuple[str, ...]] = {  # and so that every next command is printed once
     "rejected": ("pipeline status", "pipeline mint --count 2 --more --stop-after generate", "pipeline abandon"),
@@ -128,19 +216,19 @@ TOO_LONG = {  # the reason in a hint -> why the hint is not given
     "lets it take the best of three": "many rejections before it",
     "signs what it draws": "`mint --count 50` again, signed: its own tests do",
     "shows each of them": "the row of `voices --sheet`, word for word",
-    "mints with these weights": "minutes of training before it",
-    "shows what would be minted": "an older program's project before it: tests/art/layers",
+    "mints with these weights": "fifty pictures: the row with weights of one's own is the same",
     "pictures to look at; nothing is minted": "36 pictures: the row of `generate` draws a sheet",
 }
 
 
 def commands_of_the_readme() -> list[str]:
-    """Every command of the README, in its order: rows, text and console blocks."""
+    """Every command of the README, in its order: rows, text and console blocks; and of the other pages' blocks."""
     found = []
     for match in re.finditer(r"^\$ (.+)$|`(pipeline [^`]+)`", README, re.MULTILINE):
         line = (match[1] or match[2]).partition("  #")[0].strip()
         if line.startswith(("pipeline ", "scripts/")) and "VERB" not in line and not line.startswith("pipeline/"):
             found.append(line)
+    found += [line.partition("  #")[0].strip() for line in re.findall(r"^\$ (pipeline .+)$", PAGES, re.MULTILINE)]
     return [*dict.fromkeys(found)]
 
 
@@ -157,6 +245,7 @@ class Walk:
     def environ(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
         own = {"PIPELINE_SIZE": "32", "PIPELINE_DUPLICATE_BITS": "off", "PIPELINE_KEYSTORE_PASSWORD": "a long password"}
+        own["PIPELINE_CERTIFICATE_PASSWORD"] = "a long password"
         own["PIPELINE_IPFS_API"] = "/ip4/127.0.0.1/tcp/9"
         return {**kept, **own, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
 
@@ -203,7 +292,7 @@ class Walk:
         assert process.stdout is not None and process.stderr is not None
         first = process.stdout.readline().strip()
         heard = process.stderr.readline()
-        while what == "pipeline serve" and "next: " not in heard:
+        while what in SERVES and "next: " not in heard and "Started server" not in heard:
             heard += process.stderr.readline()
         try:
             yield first
@@ -265,6 +354,12 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     (walk.at("layers") / "my-layers" / "layers.toml").write_text(
         '[[layers]]\nfolder = "Ground"\n[[layers]]\nfolder = "Shape"\n'
     )
+    shutil.copytree(walk.at("layers") / "my-layers", walk.at("layers") / "hashlips" / "layers")
+    (walk.at("layers") / "hashlips" / "layers" / "layers.toml").unlink()
+    (walk.at("layers") / "hashlips" / "src").mkdir()
+    (walk.at("layers") / "hashlips" / "src" / "config.js").write_text(
+        'const layerConfigurations = [{ growEditionSizeTo: 4, layersOrder: [{ name: "Ground" }, { name: "Shape" }] }];\n'
+    )
     for name, commands in BEFORE.items():
         for command in commands:
             walk.give(f"{name}: {command}", command, walk.at(name), follows=False)
@@ -289,9 +384,10 @@ def _with_what_stays(walk: Walk) -> None:
         path.unlink()
     repair = "pipeline repair --from-chain --contract 0x…"
     walk.give(repair, RUNS[repair][1].format(**walk.known), walk.at("lost"))
-    ports = {"port": str(free_port()), "other_port": str(free_port())}
-    with walk.staying("pipeline serve", RUNS["pipeline serve"][1].format(**ports), fresh):
-        pass
+    for serve in SERVES:
+        ports = {"port": str(free_port()), "other_port": str(free_port())}
+        with walk.staying(serve, (RUNS[serve][1]).format(**ports), fresh):
+            pass
     gateway = RUNS["pipeline gateway"][1].format(port=free_port())
     with (
         walk.staying("pipeline devnet", "pipeline devnet", fresh) as walk.known["chain"],
@@ -334,3 +430,20 @@ def test_the_python_of_the_readme_runs(walk: Walk) -> None:
         env=walk.environ | {"PYTHONPATH": str(REPOSITORY)},
         check=True,
     )
+
+
+def test_every_command_that_a_page_names_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also those in the midst of a sentence; what a reader puts there stands for a value."""
+    parser = command_line()
+    named = dict.fromkeys(
+        re.findall(r"`(pipeline [a-z][^`]*)`", PAGES) + re.findall(r"^\$ (pipeline .+)$", PAGES, re.M)
+    )
+    assert len(named) > 40
+    wrong = []
+    for command in named:
+        try:
+            parser.parse_args(shlex.split(command.partition("  #")[0])[1:])
+        except SystemExit as ended:
+            if ended.code and "are required" not in capsys.readouterr().err:  # a verb by its name alone
+                wrong.append(command)
+    assert wrong == []
