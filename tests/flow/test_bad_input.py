@@ -91,7 +91,7 @@ def test_a_cover_that_is_no_image(pipeline: Pipeline, tmp_path: Path) -> None:
     _refused(pipeline(*MINT, "--cover", "cover.png"), 2, "--cover", "PNG")
 
 
-@pytest.mark.parametrize("verb", [("show", "1"), ("owners",), ("verify",), ("export",)])
+@pytest.mark.parametrize("verb", [("show", "1"), ("owners",), ("export",)])
 def test_a_workspace_with_nothing_in_it(pipeline: Pipeline, tmp_path: Path, verb: tuple[str, ...]) -> None:
     _refused(pipeline(*verb), 2, "workspace", "pipeline mint")
     assert list(tmp_path.iterdir()) == []
