@@ -32,7 +32,9 @@ def move_ledger(workspace: Workspace, server: str) -> Moved:
         raise BadArgument(name="TO", value=str(target), expected="another place than where the ledger is")
     if not Ledger.exists(source):
         raise BadArgument(
-            name="--ledger", value=str(source), expected="a ledger that is there; `pipeline mint --count 50` makes the first"
+            name="--ledger",
+            value=str(source),
+            expected="a ledger that is there; `pipeline mint --count 50` makes the first",
         )
     if Ledger.exists(target) and not _is_empty(target):
         raise BadArgument(

@@ -225,7 +225,7 @@ def _metamask_image(seen: Seen) -> Answer:
     if file.scheme == "ipfs" and (answer := _metamask_cid(file))[0] != "ok":
         return answer
     if file.data is None:
-        return "failed", file.failure, "`pipeline verify` tells what is missing where"
+        return "failed", file.failure, "the verb verify tells what is missing where"
     if file.kind not in SHOWN_BY_BROWSERS:
         return "failed", f"no browser shows {file.kind or 'these bytes'} as an image", "use PNG or JPEG"
     if file.kind == _SVG and (broken := broken_svg(file.data, file.uri)):

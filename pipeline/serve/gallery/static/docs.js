@@ -26,7 +26,7 @@ export class DocsView {
     this.element = el(
       "div",
       { class: "docs" },
-      el("nav", { class: "contents", "aria-label": "Contents" }, [...groups].map(([group, found]) => [el("h2", {}, group), el("ul", {}, found.map((one) => el("li", {}, el("a", { href: `#${idOf(one)}` }, verb(one), el("span", {}, one.path)))))])),
+      el("nav", { class: "contents", "aria-label": "Contents" }, [...groups].map(([group, found]) => [el("h2", {}, group), el("ul", {}, found.map((one) => el("li", {}, el("a", { href: `#${idOf(one)}` }, verb(one), el("span", {}, one.path.split(/(?<=\/)/).flatMap((part) => [part, el("wbr")]))))))])),
       el(
         "div",
         { class: "told" },
