@@ -214,6 +214,8 @@ TOO_LONG = {  # the reason in a hint -> why the hint is not given
     "draws, pins and mints 50 artworks": "`mint --count 50` again",
     "makes one": "`mint --count 50` again",
     "lets it take the best of three": "many rejections before it",
+    "makes every count hold again": "edits before it: tests/flow/test_studio.py",
+    "writes this into the plan and draws what changed": "edits before it: tests/flow/test_studio.py",
     "signs what it draws": "`mint --count 50` again, signed: its own tests do",
     "shows each of them": "the row of `voices --sheet`, word for word",
     "mints with these weights": "fifty pictures: the row with weights of one's own is the same",
