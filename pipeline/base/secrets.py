@@ -45,7 +45,7 @@ _LOOKS_SECRET = re.compile(
     r"|(?<=[Bb]earer )[^\s\"',]+|(?<=[Bb]asic )[A-Za-z0-9+/=]{8,}"
     r"|(?<=://)[^\s/@\"']{1,512}(?=@)|(?<=[ps]:/)[^\s/@\"']{1,512}(?=@)"  # the user part of a URL, or of one taken for a path
 )
-_URL = re.compile(r"\b(?:https?|wss?|ftp):/{1,2}[^\s\"'<>]{1,4096}", re.IGNORECASE)
+_URL = re.compile(r"(?:https?|wss?|ftp):/{1,2}[^\s\"'<>]{1,4096}", re.IGNORECASE)
 _LIKE_A_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{56,}")
 _LIKE_WORDS_OF_A_KEY = re.compile(r"(?<![a-z])(?:[a-z]{3,8}[ ,]{1,2}){11,}[a-z]{3,8}(?![a-z])")  # BIP-39: 12 to 24
 _LIKE_A_SEGMENT = re.compile(r"(?=[^/]*[0-9])[A-Za-z0-9_~-]{16,}|[A-Za-z0-9_~-]{24,}")  # of a path: a key, not a word

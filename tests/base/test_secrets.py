@@ -68,6 +68,7 @@ def test_of_an_address_scheme_host_and_port_are_shown(url: str, shown: str) -> N
     [
         f"https://u:{KEY}@h/{KEY}?{KEY}",
         f"/home/me/https:/u:{KEY}@h/{KEY}?{KEY}",
+        f"0x70wss://h/{KEY}",  # glued to what stood before it
         "0x" + "7f" * 32,
         "7f" * 32,
         "test test test test test test test test test test test junk",
