@@ -43,6 +43,7 @@ NOT_RUN = {  # command -> why no test gives it
     ),
     "pipeline mint --count 50 --pin embedded,kubo --ipfs-api /ip4/127.0.0.1/tcp/5001": "a Kubo node: tests/pin has some",
 }
+NOT_RUN["pipeline sample runs/x"] = "weights that were trained for a while: tests/art/test_explore.py looks into some"
 _SERVER = "a PostgreSQL server: tests/ledger has one"
 NOT_RUN |= {  # of the pages
     "pipeline ledger copy postgresql://HOST/DB": _SERVER,

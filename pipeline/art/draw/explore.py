@@ -45,7 +45,7 @@ class Explorer:
         if trained.model.draws_its_pictures:
             raise GenerationError(
                 reason=f"{path} is the model {trained.model.name!r}, which has no latents to walk among",
-                hint="`pipeline generate --model … --sheet sheet.png` shows its pictures",
+                hint="the verb generate with --model and --sheet shows its pictures",
             )
         self.name, self.side, self._device = trained.model.name, trained.sizes.size, open_device(device)
         self.network: Any = trained.network()
