@@ -167,7 +167,7 @@ def test_a_token_is_composed_alike_to_the_last_bit_whoever_is_composed_with_it(g
         assert torch.equal(alone.folded.hidden[0][0][0], together.folded.hidden[0][0][row])
 
 
-class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Launches(TorchDispatchMode):
     """Counts operations that a device would have to be told; views are none."""
 
     count = 0
@@ -191,7 +191,7 @@ def test_a_batch_is_painted_in_few_launches_and_looks_the_same(
 ) -> None:
     """As on a device that has memory for all points of 16 pictures at once: their number is that of larger ones too."""
     device = default_artist("cpu", 1, batch=16, chunk=1 << 20)
-    launches = Launches()  # type: ignore[no-untyped-call]
+    launches = Launches()
     monkeypatch.setattr(device, "_pool", Here())
     seeds = [token_seed(6, token_id) for token_id in range(16)]
     composed = device.compose(seeds)
