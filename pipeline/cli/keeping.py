@@ -15,7 +15,7 @@ FILE = "file"
 def _ledger(call: Call) -> int:
     from pipeline.after.moving import move_ledger
 
-    to = call.arguments.to
+    to = call.arguments.place
     try:
         server = "" if to == FILE else database_url(to)
     except Expected as expected:
@@ -58,7 +58,7 @@ VERBS = (
         (
             ("action", {"metavar": "copy", "choices": ("copy",), "help": "copy"}),
             (
-                "to",
+                "place",
                 {"metavar": "TO", "help": "postgresql://ROLE@HOST/DATABASE, or `file`: ledger.sqlite in the folder"},
             ),
         ),

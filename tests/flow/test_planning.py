@@ -332,13 +332,13 @@ def test_an_unfinished_run_keeps_nobody_from_another_collection(ledger: Ledger, 
 # ── what follows from a setting's scope ──────────────────────────────────────────────────────────────────────
 
 SCOPES = {
-    Scope.WORKSPACE: "workspace",
+    Scope.WORKSPACE: "workspace ledger",
     Scope.NAME: "name",
     Scope.COLLECTION: "symbol description artist statement licence external_url royalty_bps royalty_receiver cover max_supply seed",
-    Scope.ART: "layers model voice material palettes size proofs encoder watermark",
+    Scope.ART: "layers model collapsed voice material palettes size proofs encoder watermark",
     Scope.RUN: "images editions pin to batch",
     Scope.GATE: "duplicate_bits",
-    Scope.MACHINE: "device threads",
+    Scope.MACHINE: "device threads workers trust_workers",
     Scope.PLACE: "ipfs_api psa_url psa_origins s3_endpoint s3_bucket pinata_url gateway",
     Scope.PROOF: "quorum confirmations",
     Scope.NODE: "chain rpc_url network",
