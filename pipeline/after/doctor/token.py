@@ -15,13 +15,14 @@ from pipeline.base.cid import CID
 from pipeline.base.errors import BadArgument, NoSuch, PipelineError, RpcError, RpcUnavailable
 from pipeline.base.media import sniffed
 from pipeline.base.metadata import canonical_json, check_token_metadata
+from pipeline.base.records import ZERO_ADDRESS
 from pipeline.base.untrusted import parse_json
 from pipeline.mint.chain import checksummed
 from pipeline.mint.collection import word
 from pipeline.pin.http import Caps, HttpFault, request
 
 if TYPE_CHECKING:
-    from pipeline.base.records import ZERO_ADDRESS, Address
+    from pipeline.base.records import Address
     from pipeline.mint.chain import Chain
     from pipeline.mint.collection import Collection as Contract
 
