@@ -111,7 +111,9 @@ def with_its_art(ledger: Ledger, settings: Settings, tell: Callable[[str], None]
             continue
         if settings.said_now(line.name):
             now = settings.text(line.name)
-            tell(f"warning: the tokens of {collection.name!r} so far have {line.flag} {line.said(own)}; these have {now}")
+            tell(
+                f"warning: the tokens of {collection.name!r} so far have {line.flag} {line.said(own)}; these have {now}"
+            )
         else:
             taken[line.name] = own
     return settings.changed(f"the collection {collection.name!r}", taken)
