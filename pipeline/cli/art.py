@@ -50,9 +50,9 @@ def _generate(call: Call) -> int:
     out, sheet, config = call.arguments.out, call.arguments.sheet, call.config
     if (out is None) == (sheet is None):
         raise BadArgument(
-            name="--out and --sheet",
-            value="both" if out else "neither",
-            expected="one of them: a picture of one seed, or a contact sheet",
+            name="--out or --sheet",
+            value="both of them" if out else "",
+            expected="one of the two: a picture of one seed, or a contact sheet",
             hint="`pipeline generate --seed 7 --out 7.png`, or `pipeline generate --count 36 --sheet sheet.png`",
         )
     if out is not None:

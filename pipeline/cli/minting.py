@@ -10,7 +10,8 @@ from pipeline.base.records import hex_data
 from pipeline.cli.art import tell_sheets
 from pipeline.cli.call import Call, Takes, Verb, chosen_name, number, say
 from pipeline.cli.tables import print_json, print_table
-from pipeline.mint.fees import GWEI, ether
+from pipeline.mint.fees import ether, gwei
+from pipeline.mint.networks import network_of
 from pipeline.settings import Scope
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
     if bill.alternatives:
         others = [(o.name, f"{o.gas:,}", ether(o.wei), f"{o.times}×") for o in bill.alternatives]
         print_table(("the same with", "gas", "ETH", "of the above"), others)
-    base, tip = bill.base_fee_wei / GWEI, bill.priority_fee_wei / GWEI
-    say(f"at a base fee of {base:g} gwei and {tip:g} gwei for the block's maker, on chain {bill.chain_id} now.")
+    base, tip = gwei(bill.base_fee_wei), gwei(bill.priority_fee_wei)
+    say(f"at a base fee of {base} gwei and {tip} gwei for the block's maker, on chain {bill.chain_id} now.")
     if bill.node_estimates_deploy:
         say(f"the node's own estimate of the deployment: {bill.node_estimates_deploy:,} gas.")
     if bill.balance_wei is not None:
@@ -98,7 +99,10 @@ def _tell_bill(call: Call, count: int | None, total: int | None) -> int:
         say(f"{bill.payer} has {ether(bill.balance_wei)} ETH{enough}.")
     if bill.only_here:
         say(ONLY_HERE)
-    say("a rollup's fee for its data on Ethereum comes on top. Nothing was planned, signed or sent.")
+    network = network_of(bill.chain_id)
+    if network is None or network.is_rollup:
+        say("a rollup's fee for its data on Ethereum comes on top.")
+    say("Nothing was planned, signed or sent.")
     return 0
 
 

@@ -110,7 +110,7 @@ def question_of(config: Settings, chain_id: int, collection: str, person: Person
         is_real = "is real" if network is not None else "may be real: no network of that id is known here"
         raise BadArgument(
             name="--max-run-eth",
-            value=config.mint.max_run_eth,
+            value="",  # the default was nobody's word
             expected=f"a limit that you chose: money on {where} {is_real}",
             hint="the same command with --dry-run tells what it costs; then give --max-run-eth",
         )

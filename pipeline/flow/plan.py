@@ -121,8 +121,9 @@ def decide(
     if more:
         must_fit(collection, config)
         return Add(collection)
+    arguments["name"] = runs[0].arguments.get("name", "")  # it is this collection's, whether it was said or not
     for run in runs:
-        if not run.abandoned and not _differences(run, arguments):
+        if not run.abandoned and not _differences(run, arguments | {"name": run.arguments.get("name", "")}):
             return Finished(run)
     raise CollectionExists(
         collection=collection.name,

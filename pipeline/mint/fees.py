@@ -78,6 +78,12 @@ def _raise(wei: int) -> int:
     return max(1, -(-wei * BUMP_NUMERATOR // BUMP_DENOMINATOR))  # rounded up; from free gas there is a way up as well
 
 
+def gwei(wei: int) -> str:
+    """An amount in gwei with as many digits as it has, and never an exponent."""
+    whole, rest = divmod(wei, GWEI)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
 def ether(wei: int) -> str:
     """An amount in ETH with nine digits, the last of which is a gwei."""
     whole_ether, rest = divmod(wei, ETHER)

@@ -25,6 +25,10 @@ class Network:
     def is_real_money(self) -> bool:
         return self.worth == "mainnet"
 
+    @property
+    def is_rollup(self) -> bool:
+        return self.name.split("-", 1)[0] in _ROLLUPS
+
     def contract_page(self, contract: str) -> str | None:
         return f"{self.explorer}/address/{contract}" if self.explorer else None
 
@@ -51,6 +55,7 @@ NETWORKS: tuple[Network, ...] = (
     Network("polygon", 137, "mainnet", 16, "https://polygonscan.com"),
     Network("mainnet", 1, "mainnet", 3, "https://etherscan.io"),
 )
+_ROLLUPS = ("base", "optimism", "arbitrum")
 _BY_NAME = {network.name: network for network in NETWORKS}
 _BY_CHAIN_ID = {network.chain_id: network for network in NETWORKS}
 

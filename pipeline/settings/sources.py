@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.base.errors import BadArgument, UnknownSetting
+from pipeline.base.errors import BadArgument, UnknownSetting, UsageError
 from pipeline.base.files import read_regular
 from pipeline.base.installation import loaded
 from pipeline.base.limits import SETTINGS_BYTES
@@ -248,7 +248,8 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # also: an integer of 5,000 digits
-        raise BadArgument(name=FILE_NAME, value=str(path), expected=f"TOML ({error or 'nested too deep'})") from error
+        reason = f"{path} cannot be read as TOML: {error or 'nested too deep'}"
+        raise UsageError(reason=reason, hint="mend that place, or move the file away") from error
 
 
 def _own_palettes(table: Any) -> dict[str, str]:

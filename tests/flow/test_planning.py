@@ -142,6 +142,15 @@ def test_a_reported_run_is_told_again_or_added_to_or_followed(ledger: Ledger, tm
     assert _decide(ledger, _config(tmp_path, name="Other"), 50) == Begin("Other")
 
 
+def test_the_name_of_a_complete_collection_is_no_difference(ledger: Ledger, tmp_path: Path) -> None:
+    run = _plan(ledger, _config(tmp_path), 50, Begin("Lino"), state="reported")
+    told = _decide(ledger, _config(tmp_path, name="Lino"), 50)
+    assert isinstance(told, Finished) and told.run.id == run
+    with pytest.raises(CollectionExists) as caught:
+        _decide(ledger, _config(tmp_path, name="Lino"), 60)
+    assert "--count 60 instead of 50" in str(caught.value) and "--name" not in str(caught.value)
+
+
 def test_every_finished_run_of_the_collection_can_be_asked_for_again(ledger: Ledger, tmp_path: Path) -> None:
     config = _config(tmp_path)
     first = _plan(ledger, config, 50, Begin("Lino"), state="reported")
