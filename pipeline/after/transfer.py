@@ -12,6 +12,7 @@ from pipeline.base.observer import Observer
 from pipeline.base.records import Address, hex_data
 from pipeline.base.results import JSON_NAME
 from pipeline.base.workspace import Workspace
+from pipeline.flow.committed import must_hold_content_of
 from pipeline.flow.connection import chain_url, reach, signer_for
 from pipeline.flow.consent import NOBODY, Person, Question, confirmations, spending_limits
 from pipeline.ledger import Collection, Ledger
@@ -19,6 +20,7 @@ from pipeline.mint.collection import parsed_address
 from pipeline.mint.fees import ether, least_fee_wei
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
+from pipeline.pin.store import CarStore
 from pipeline.settings import Settings
 
 
@@ -109,7 +111,8 @@ def _sender(
             chain.check_identity(collection.chain_id, collection.genesis_hash)
             signer, question = signer_for(chain, config, collection.name, person)
             depth = confirmations(config, chain.chain_id, is_rehearsal=chain.is_rehearsal)
-            sender = Sender(ledger, chain, signer, spending_limits(config), None, depth)
+            check = must_hold_content_of(ledger, CarStore(workspace.cars))
+            sender = Sender(ledger, chain, signer, spending_limits(config), None, depth, before_signing=check)
             for line in sender.recover(collection.id):
                 observer.notice(line)
             yield sender, question

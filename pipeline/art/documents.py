@@ -23,7 +23,7 @@ from pipeline.base.metadata import BadJson, canonical_json, check_token_metadata
 from pipeline.base.pictures import BadPicture, plain_bytes
 from pipeline.base.records import Attribute
 from pipeline.base.untrusted import parse_json, printable
-from pipeline.base.words import Expected, check_text, tidied
+from pipeline.base.words import Expected, check_text, tidied, web_url
 
 TOGETHER_BYTES = 64 << 20  # of a file with all documents: ten thousand have about ten
 INLINE_BYTES = 4 << 20  # of one document: some hold their picture, which is left out
@@ -114,8 +114,18 @@ def words(document: Document, faults: Faults, *, moves: bool) -> dict[str, Any]:
         with faults.kept():
             if value := document.text(field):
                 found[field] = value.removeprefix("#") if field == "background_color" else value
+                _must_lead_somewhere(document, field, value)
     _must_suit(document, found, faults, before)
     return found
+
+
+def _must_lead_somewhere(document: Document, field: str, value: str) -> None:
+    """Refuse an address of the web that no browser takes; whatever else the field may hold is judged with the rest."""
+    if value.startswith(("http://", "https://")):
+        try:
+            web_url(value)
+        except Expected as expected:
+            raise document.refused(str(expected), f"{field} is {value[:80]!r}") from None
 
 
 def unused(document: Document) -> Iterator[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pipeline.art.documents import Document, named_file, read_document, read_documents
 from pipeline.art.formats import Faults, refused
-from pipeline.base.media import ANIMATIONS, BY_SUFFIX, DECODED, IMAGES
+from pipeline.base.media import ANIMATIONS, BY_SUFFIX, DECODED, IMAGES, minted_as
 from pipeline.base.untrusted import printable
 
 COLLECTION = "collection"  # Sugar's name for what is about the collection and is no token
@@ -151,8 +151,10 @@ def _sorted_out(
         elif _is_media(path):
             media[name] = path
         else:
-            convert = suffix in (".heic", ".heif", ".tif", ".tiff", ".bmp", ".psd", ".jfif") or suffix in BY_SUFFIX
+            convert = suffix in (".heic", ".heif", ".psd") or suffix in BY_SUFFIX
             why = "convert it, or move it elsewhere" if convert else "move it elsewhere"
+            if name_it := minted_as(suffix):
+                why = f"rename it to {name_it}"
             listing.faults.append(refused(path, f"only {', '.join((*IMAGES, *ANIMATIONS, '.json'))}", why))
     return media, documents
 

@@ -22,7 +22,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.base.errors import BadArgument, GenerationError
+from pipeline.base.errors import BadArgument, GenerationError, NoModel
 from pipeline.base.installation import loaded
 from pipeline.base.observer import Observer
 from pipeline.base.records import NOTHING, Artwork, Fingerprint, Provenance, TokenSpec
@@ -289,7 +289,7 @@ class Stated:
         Raises GenerationError.
         """
         if not self.chosen and model != LAYERS and not is_here(model):
-            raise GenerationError(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
+            raise NoModel(reason=f"there is no model {model!r} here", hint="give its weights as --model FILE")
         source = open_source(self._settings_of(self.chosen or model))
         threads, wanted = self.settings.art.threads or None, self.settings.art.device
         if wanted != "auto" or device not in ("cpu", "cuda", "mps"):

@@ -24,6 +24,7 @@ PipelineError                         exit 1
 │   ├── ConstraintBroken              what the ledger's tables never take
 │   └── Corrupt                       bytes that no longer hash to what was recorded
 ├── GenerationError                   models, weights, devices, images
+│   ├── NoModel                       exit 2
 │   ├── NothingPasses                 every attempt of a token was refused by the gate
 │   └── NotMadeHere                   pictures that existed, or that a seed alone does not tell
 ├── PinError
@@ -91,7 +92,17 @@ def _in_words(value: Any) -> Any:
         return "\n  ".join(str(_in_words(part)) for part in value[:100])
     if isinstance(value, int):
         return value if value.bit_length() < 4_096 else f"a number of {value.bit_length():,} bits"
-    return printable(value, MAX_WORDS) if isinstance(value, str | PurePath) else value
+    return _Shown(printable(value, MAX_WORDS)) if isinstance(value, str | PurePath) else value
+
+
+class _Shown(str):
+    """Text that nothing acts in any more: in quotes it is as it is, where `repr` would write each backslash twice."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        quote = '"' if "'" in self and '"' not in self else "'"
+        return f"{quote}{self}{quote}"
 
 
 # ── usage ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -267,6 +278,12 @@ class Corrupt(WorkspaceError):
 
 class GenerationError(PipelineError):
     """A model, its weights, a device or an image cannot be used."""
+
+
+class NoModel(GenerationError):
+    """A model was named that is not there: no built-in one, no plug-in, no file."""
+
+    exit_code = 2
 
 
 class NotMadeHere(GenerationError):

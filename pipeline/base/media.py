@@ -74,6 +74,12 @@ ANIMATIONS: dict[str, Moving] = {
 MOVING: dict[str, Moving] = {**ANIMATIONS, ".webp": "picture", ".gif": "picture"}  # beside a still of ours
 
 
+def minted_as(suffix: str) -> str:
+    """The suffix under which a file of another one can be minted as it is; empty where it cannot."""
+    kind = BY_SUFFIX[suffix].type if suffix in BY_SUFFIX else ""
+    return next((media.suffix for media in MEDIA if media.minted and media.type == kind), "")
+
+
 def suffix_of(decoder: str) -> str:
     """The suffix that is written for what Pillow calls `decoder`. Raises KeyError for what is not minted."""
     return {name: suffix for suffix, name in reversed(DECODED.items())}[decoder]
@@ -87,7 +93,7 @@ def sniffed(data: bytes) -> str:
     if data[:4] == b"RIFF":
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12], "")
     if data[4:8] == b"ftyp":
-        return "image/avif" if data[8:12] in (b"avif", b"avis") else "video/mp4"
+        return _of_brands({data[8:12], *_compatible(data)})
     start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!doctype svg")) and b"<svg" in start):
         return SVG_TYPE
@@ -96,12 +102,26 @@ def sniffed(data: bytes) -> str:
     return "application/json" if start[:1] in (b"{", b"[") else ""
 
 
+def _compatible(data: bytes) -> list[bytes]:
+    """The brands that a file says its reader may know; the one before them, the major, may be as common as `mif1`."""
+    end = min(int.from_bytes(data[:4], "big"), _BRANDS_END)
+    return [data[at : at + 4] for at in range(16, end - 3, 4)]
+
+
+def _of_brands(brands: set[bytes]) -> str:
+    if brands & {b"avif", b"avis"}:
+        return "image/avif"
+    return "" if brands & _OTHER_PICTURES else "video/mp4"
+
+
 def picture_type(data: bytes) -> str | None:
     """The media type of a picture that every room can decode, by its first bytes; None for whatever else."""
-    kind = sniffed(data[:12])
+    kind = sniffed(data[:_BRANDS_END])
     return kind if kind in _PICTURES else None
 
 
+_BRANDS_END = 256  # bytes of a file that its brands are read from
+_OTHER_PICTURES = {b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"}  # HEIF: no browser shows it
 _PICTURES = frozenset(media.type for media in MEDIA if media.suffix in DECODED)
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pipeline.base.limits import MAX_URL
 from pipeline.base.records import Address
@@ -18,6 +18,8 @@ from pipeline.base.records import Address
 _DECEPTIVE = re.compile("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]")
 _JOINERS = "\u200c\u200d"  # unseen as well, but Persian words and many emoji are written with them
 _NOT_IN_A_URL = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
+_NOT_IN_A_HOST = re.compile("[\0-\x20\x7f#%/:<>?@\\[\\\\\\]^|]")
+_NUMBER = re.compile("[0-9]+|0[xX][0-9a-fA-F]*")
 _BREAKS = re.compile("\r\n?|\u0085|\u2028|\u2029")
 
 
@@ -114,7 +116,27 @@ def web_url(text: str) -> str:
         raise Expected("an http:// or https:// address") from None
     if parts.scheme not in ("http", "https") or not host:
         raise Expected("an http:// or https:// address")
+    if not _is_host(host):
+        raise Expected("an address that browsers take: its host is neither a name nor an IP address")
     return text
+
+
+def _is_host(host: str) -> bool:
+    """A host whose last part is a number is an IPv4 address or none, whatever resolvers would say (WHATWG URL, 3.5)."""
+    import socket
+
+    if ":" in host:  # IPv6; urlsplit has looked at it
+        return True
+    name = unquote(host)
+    if _NOT_IN_A_HOST.search(name):
+        return False
+    if not _NUMBER.fullmatch(name.removesuffix(".").rpartition(".")[2]):
+        return True
+    try:
+        socket.inet_aton(name.removesuffix("."))
+    except OSError:
+        return False
+    return True
 
 
 _OF_A_DATABASE = frozenset(

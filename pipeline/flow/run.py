@@ -27,6 +27,7 @@ from pipeline.base.words import counted
 from pipeline.base.workspace import Workspace
 from pipeline.flow.abandon import make_way
 from pipeline.flow.bill import bill_of
+from pipeline.flow.committed import must_hold_content_of
 from pipeline.flow.connection import chain_url, reach
 from pipeline.flow.consent import NOBODY, ONLY_HERE, Person, confirmations, is_on_this_machine_only, spending_limits
 from pipeline.flow.cover import ensure_cover, pin_info
@@ -37,7 +38,6 @@ from pipeline.flow.preview import draw_run, sheet_of_minted, sheet_of_run
 from pipeline.flow.signing import Signing
 from pipeline.flow.studio import must_be_committed
 from pipeline.ledger import NOWHERE, UNDECIDED, Collection, Ledger, Run
-from pipeline.ledger.journal import Intent
 from pipeline.mint.fees import ether
 from pipeline.mint.indexer import sync
 from pipeline.mint.sender import Sender
@@ -287,9 +287,8 @@ def _walk(config: Settings, source: ArtSource, work: Work, tools: Tools) -> dict
             "a development node makes no block to wait for: a token counts as minted in the one that holds it"
         )
     limits = spending_limits(config)
-    sender = Sender(
-        ledger, tools.chain, tools.signer, limits, run.id, depth, tell, before_signing=flow.must_hold_content_of
-    )
+    check = must_hold_content_of(ledger, tools.content.store)
+    sender = Sender(ledger, tools.chain, tools.signer, limits, run.id, depth, tell, before_signing=check)
     for line in sender.recover(flow.collection.id):
         observer.notice(line)
 
@@ -369,18 +368,6 @@ class _Flow:
         for root in roots:
             self.tools.content.store.must_hold(root)
             self._must_be_kept(root)
-
-    def must_hold_content_of(self, intent: Intent) -> None:
-        """Raise Corrupt unless what a transaction commits to is still here, however lately it was proved."""
-        roots: list[PinnedRoot] = []
-        if intent.purpose == "deploy":
-            collection = self.work.collection
-            roots = self._known(collection.cover_root, collection.info_root)
-        elif intent.batch is not None:
-            batch = self.ledger.batches.get(intent.batch)
-            roots = self._known(batch.images_root, batch.metadata_root)
-        for root in roots:
-            self.tools.content.store.must_hold(root)
 
     def _known(self, *cids: CID | None) -> list[PinnedRoot]:
         return [self.ledger.pins.known(cid).root for cid in cids if cid is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,16 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Pipeline
+
+from pipeline.after.transfer import _sender
+from pipeline.base.errors import Corrupt
+from pipeline.base.observer import Silence
+from pipeline.base.workspace import Workspace
+from pipeline.flow.consent import NOBODY
+from pipeline.ledger import Ledger
+from pipeline.ledger.journal import Intent
+from pipeline.pin.store import CarStore
+from pipeline.settings import Settings
 
 ALICE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 BOB = "0x1111111111111111111111111111111111111111"
@@ -51,6 +62,22 @@ def test_killed_anywhere_the_same_command_finishes_it(pipeline: Pipeline, minted
     assert ended.code == 0, ended.err
     assert ended.json["owner"] == BOB
     assert pipeline("verify", cwd=minted).code == 0
+
+
+def test_a_mint_s_fee_is_not_raised_by_a_transfer_when_its_content_is_gone(minted: Path, tmp_path: Path) -> None:
+    """Whatever verb comes upon a mint that waits: its next signature commits the chain to the same content."""
+    shutil.copytree(minted, tmp_path / "copy")
+    workspace = Workspace(tmp_path / "copy" / "workspace")
+    with Ledger(workspace.ledger) as ledger:
+        [collection] = ledger.collections.all()
+        batch = ledger.batches.get(1)
+        mint = Intent("mint", collection.id, batch.id, batch.start, batch.quantity)
+    assert batch.metadata_root is not None
+    CarStore(workspace.cars).path(batch.metadata_root).unlink()
+    config = Settings.of(workspace=str(workspace.folder))
+    with _sender(workspace, config, collection, Silence(), NOBODY) as (sender, _):
+        with pytest.raises(Corrupt, match="missing"):
+            sender.lane.sign(mint, 99, None, b"", 21_000)
 
 
 def test_what_cannot_be_given_is_refused_with_the_next_step(pipeline: Pipeline, minted: Path) -> None:

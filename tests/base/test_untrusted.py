@@ -8,6 +8,7 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
+from pipeline.base.errors import BadArgument
 from pipeline.base.untrusted import MAX_SHOWN, parse_json, printable
 
 DEEP = b"[" * 100_000
@@ -35,6 +36,8 @@ def test_deep_nesting_does_not_end_a_process_that_has_loaded_web3() -> None:
 def test_text_of_strangers_is_shown_without_what_acts() -> None:
     assert printable("Linö #1 🎨 “fine”") == "Linö #1 🎨 “fine”"
     assert printable("a\nb\tc\u202ed\x9b2J\ud800\u2028") == ("a\\u{a}b\\u{9}c\\u{202e}d\\u{9b}2J\\u{d800}\\u{2028}")
+    refused = BadArgument(name="--name", value="it's a\tC:\\b", expected="another")
+    assert str(refused) == '--name is "it\'s a\\u{9}C:\\b"; expected another'
     assert printable("\u2066x\u200b\ufeff\u00a0\ue000") == "\\u{2066}x\\u{200b}\\u{feff}\\u{a0}\\u{e000}"
 
 

@@ -93,6 +93,7 @@ def test_a_folder_that_was_copied_is_minted_where_it_is_not(pipeline: Pipeline, 
     ("settings", "told"),
     [
         ({"model": "nosuch"}, "there is no model 'nosuch'"),
+        ({"model": "nosuch.safetensors"}, "there are no weights at nosuch.safetensors"),
         ({"device": "cuda:9"}, "cuda:9"),
         ({"pin": "nosuch"}, "nosuch"),
         ({"quorum": "5"}, "--quorum"),
@@ -112,6 +113,7 @@ def test_a_bill_refuses_what_its_mint_refuses(
         workspace = Workspace(tmp_path / str(number))
         with pytest.raises(PipelineError, match=told) as caught:
             call(config, 3, workspace, more=False, new=False, **more)  # type: ignore[operator]
+        assert caught.value.exit_code == 2 or "model" not in settings
         said.append(str(caught.value))
     assert said[0] == said[1]
 

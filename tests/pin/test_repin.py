@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import Pipeline
-from pin.servers import Server
+from pin.servers import Server, forward
 
 from pipeline.pin.gateway import gateway_app, serve_gateway
 
@@ -66,6 +66,29 @@ def test_a_place_that_was_away_is_mended_by_repin_and_content_can_move_and_come_
         assert states(pipeline, "kubo") == set()
     finally:
         repo.stop()
+
+
+def test_content_comes_back_through_a_gateway_that_is_busy_at_first(pipeline: Pipeline, tmp_path: Path) -> None:
+    cars, elsewhere = tmp_path / "workspace" / "car", tmp_path / "elsewhere"
+    assert pipeline(*MINT).code == 0
+    shutil.copytree(cars, elsewhere)
+    before = {path.name: path.read_bytes() for path in cars.glob("*.car")}
+
+    with serve_gateway(gateway_app(elsewhere), 0) as url:
+        gateway = Server(forward(url))
+        contract = str(pipeline("show", "1", "--json").json["contract"])
+        try:
+            for verb in (("repin", "--all"), ("repair", "--from-chain", "--seed", "1", "--contract", contract)):
+                for car in cars.glob("*.car"):
+                    car.unlink()
+                if verb[0] == "repair":
+                    (tmp_path / "workspace" / "ledger.sqlite").unlink()
+                gateway.rules.append(lambda *_: (503, {}, b""))
+                ended = pipeline(*verb, "--gateway", gateway.url)
+                assert ended.code == 0 and not gateway.rules, ended.err
+                assert {path.name: path.read_bytes() for path in cars.glob("*.car")} == before
+        finally:
+            gateway.close()
 
 
 def test_a_quorum_that_nobody_can_reach_is_refused_before_anything_is_planned(pipeline: Pipeline) -> None:

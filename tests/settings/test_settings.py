@@ -142,6 +142,7 @@ def test_no_section_can_hold_what_its_settings_refuse() -> None:
         ("artist", "Zo\u202eë", "without U+202E"),
         ("external_url", "http://a b", "percent-encoded"),
         ("external_url", "http://a.b/<x>", "percent-encoded"),
+        *(("external_url", f"http://{host}/", "browsers take") for host in ("1.2.3.4.5", "256.1.1.1", "a.5", "a%25b")),
         ("royalty_receiver", "0x" + "0" * 40, "zero address"),
         ("royalty_receiver", "vitalik.eth", "names are not looked up"),
         ("royalty_receiver", "0x0", "40 hex digits"),

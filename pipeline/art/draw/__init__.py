@@ -22,7 +22,7 @@ from pathlib import Path
 from pipeline.art.draw.gates import Gate, is_blank, phash
 from pipeline.art.draw.generator import BatchGenerator, Drawing, Generator
 from pipeline.art.draw.stage import drawn, generate, provenance
-from pipeline.base.errors import GenerationError
+from pipeline.base.errors import NoModel
 from pipeline.base.installation import loaded
 from pipeline.base.seeds import token_seed
 
@@ -93,4 +93,4 @@ def load_generator(name_or_path: str | Path, device: str = "cpu", threads: int |
     known = [*BUILT_IN, COMPOSED, LINO, *plugins]
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, or give the path of a checkpoint"
-    raise GenerationError(reason=f"there is no model {name!r}", hint=hint)
+    raise NoModel(reason=f"there is no model {name!r}", hint=hint)

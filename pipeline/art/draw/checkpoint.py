@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.art.draw.traits import DETAIL_CUTS
 from pipeline.art.models.blueprint import Blueprint, Sizes, blueprint
 from pipeline.art.models.painter import PainterConfig
-from pipeline.base.errors import BadArgument, GenerationError
+from pipeline.base.errors import BadArgument, GenerationError, NoModel
 from pipeline.base.files import read_regular, write_whole
 from pipeline.base.limits import MODEL_BYTES
 from pipeline.base.untrusted import parse_json, printable
@@ -174,7 +174,7 @@ def _read(path: Path) -> bytes:
     try:
         return read_regular(path, MODEL_BYTES)
     except FileNotFoundError as error:
-        raise GenerationError(reason=f"there are no weights at {path}", hint="check the path") from error
+        raise NoModel(reason=f"there are no weights at {path}", hint="check the path") from error
     except OSError as error:
         raise _refused(path, error.strerror or str(error)) from error
 

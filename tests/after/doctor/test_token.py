@@ -16,7 +16,7 @@ from pin.test_fetch import Liar
 
 from pipeline.after.doctor.finding import Finding
 from pipeline.after.doctor.rules import METAMASK, MOBILE, OPENSEA, STANDARDS, judge, verdicts
-from pipeline.after.doctor.token import INTERFACES, File, look
+from pipeline.after.doctor.token import INTERFACES, MOST_DOCUMENT, File, look
 from pipeline.art.draw.encode import encode_png
 from pipeline.base.errors import BadArgument, NoSuch
 from pipeline.base.media import sniffed
@@ -195,6 +195,16 @@ def test_what_a_wallets_fetch_reads_is_read(chain: Chain, odd_token: Callable[..
         assert found(findings, STANDARDS, "schema").state == "ok"
     cut = judged(chain, odd_token('data:application/json;utf8,{"name":"Cat #1"}'), store)
     assert "cut at #" in found(cut, METAMASK, "metadata").found and (OPENSEA, "metadata") in failing(cut)
+
+
+def test_a_document_may_hold_its_picture_and_one_without_end_is_told(
+    chain: Chain, odd_token: Callable[..., Address], store: CarStore, png: bytes
+) -> None:
+    """Beyond what we would mint, and read all the same; of more than MOST_DOCUMENT nothing is held."""
+    held = {"name": "One", "image": "data:image/png;base64," + base64.b64encode(png).decode(), "note": "x" * (5 << 20)}
+    assert failing(judged(chain, odd_token(stored(store, held)), store)) == set()
+    endless = judged(chain, odd_token(stored(store, {**held, "note": "x" * MOST_DOCUMENT})), store)
+    assert {(METAMASK, "metadata"), (OPENSEA, "metadata")} <= failing(endless)
 
 
 def test_an_svg_in_the_document_is_opensea_s_alone(
@@ -415,6 +425,9 @@ def test_a_token_that_will_not_be_shown_ends_with_1(
         (b"GIF89a", "image/gif"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
         (b"\0\0\0\x20ftypavif", "image/avif"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "image/avif"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ""),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp41", "video/mp4"),
         (b'<?xml version="1.0"?>\n<svg/>', "image/svg+xml"),
         (b" \n<SVG>", "image/svg+xml"),
         (b"<!DOCTYPE html>", "text/html"),
