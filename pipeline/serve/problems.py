@@ -16,8 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from pipeline.base.errors import KeyReused, NoSuch, Outdated, PipelineError, ReadOnly, UsageError
-from pipeline.base.secrets import redacted
+from pipeline.base.errors import KeyReused, NoModel, NoSuch, Outdated, PipelineError, ReadOnly, UsageError
+from pipeline.base.secrets import redacted, shown_value
 from pipeline.serve.documents import Problem
 from pipeline.serve.door import Refused
 
@@ -69,7 +69,7 @@ def status_of(error: PipelineError) -> int:
         return 412
     if isinstance(error, NoSuch):
         return 404
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError | NoModel):
         return 422
     return 503 if error.retryable else 500
 
@@ -105,7 +105,7 @@ def _fault(one: Mapping[str, Any]) -> str:
     """What is wrong with one parameter, in the words of the command line."""
     said = str(one["msg"]).removeprefix("Value error, ").replace("Input should be", "expected", 1)
     said = {"missing": "it is not given", "extra_forbidden": "there is no such field"}.get(one["type"], said)
-    place = [str(word)[:60] for word in one["loc"] if word != "body"]
+    place = [str(shown_value(str(word)))[:60] for word in one["loc"] if word != "body"]
     return f"{'.'.join(place) or 'the body'}: {said}"
 
 

@@ -37,7 +37,7 @@ from pipeline.serve.problems import PROBLEMS, Busy, problem_of
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from pipeline.after.verify import Redraw, Step
+    from pipeline.after.verify import Redraw
 
 Verifier = Callable[[Collection, int], "Iterator[Step]"]
 

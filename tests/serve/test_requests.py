@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.serve.jobs import MoreTokens, NewCollection
+from pipeline.serve.problems import _fault
 
 GOOD = {"name": "Spring", "count": 1}
 RECEIVER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -63,3 +64,8 @@ def test_more_tokens_say_who_gets_them_and_nothing_of_the_collection() -> None:
     }
     with pytest.raises(ValidationError, match="Extra inputs"):
         MoreTokens.model_validate({"count": 2, "symbol": "X"})
+
+
+def test_a_key_that_was_pasted_as_the_name_of_a_field_is_not_repeated() -> None:
+    told = _fault({"type": "extra_forbidden", "loc": ("body", "0x" + "7f" * 32 + "name"), "msg": "not permitted"})
+    assert "there is no such field" in told and "7f7f" not in told
