@@ -77,7 +77,7 @@ def test_a_sheet_of_a_folder_has_its_pictures_and_no_seed_makes_one(pipeline: Pi
         (("--out", "x.jpg", "--seed", "1"), 2, "ends in .png"),
         (("--sheet", "s.png", "--count", "0"), 2, "1 to 1,000"),
         (("--out", "x.png", "--seed", "1", "--count", "2"), 2, "nothing beside --out"),
-        (("--out", "x.png", "--seed", "1", "--model", "defualt"), 1, "did you mean 'default'"),
+        (("--out", "x.png", "--seed", "1", "--model", "defualt"), 2, "did you mean 'default'"),
         (("--out", "x.png", "--seed", "1", "--model", "nowhere.safetensors"), 2, "nowhere.safetensors"),
         (("--out", "x.png", "--seed", "1", "--device", "cuda:99"), 1, "--device cpu"),
         (("--out", "x.png", "--seed", "1", "--size", "0"), 2, "16 to 4,096"),
