@@ -20,11 +20,16 @@ from conftest import REPOSITORY
 from fastapi import FastAPI
 
 from pipeline.base.workspace import Workspace
+from pipeline.ledger import Ledger
+from pipeline.serve.app import create_app
+from pipeline.serve.door import Door, Rate, Rules
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.gallery.media import Media
+from pipeline.serve.metrics import Metrics
 from pipeline.serve.pages import pages_router
 from pipeline.serve.problems import tell_problems
 from pipeline.serve.reading import Reader, reading_router
+from pipeline.serve.worker import Worker
 from pipeline.settings import load_settings
 
 COUNT = 12
@@ -62,6 +67,24 @@ def application(workspace: Workspace) -> FastAPI:
     app.include_router(gallery_router(Media(workspace, config)))
     app.include_router(pages_router(reader))
     return app
+
+
+@contextlib.contextmanager
+def unpaced_service(folder: Path, *hosts: str, **rules: Any) -> Iterator[Door]:
+    """The whole application on `folder`/workspace, with a worker that was never started: what is accepted stays queued."""
+    workspace, config = Workspace(folder / "workspace"), load_settings({}, {}, folder)
+    unpaced = Rate(1e9, 10**9)
+    with Ledger(workspace.ledger) as ledger:
+        metrics = Metrics(ledger)
+        yield create_app(
+            workspace,
+            config,
+            ledger=ledger,
+            worker=Worker(workspace, config, metrics),
+            metrics=metrics,
+            rules=Rules(frozenset(hosts), reads=unpaced, writes=unpaced, failures=unpaced, **rules),
+            chain_url="http://127.0.0.1:9",
+        )
 
 
 @contextlib.contextmanager

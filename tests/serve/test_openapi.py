@@ -7,19 +7,12 @@ from typing import Any
 
 import pytest
 import schemathesis
+from galleries import unpaced_service
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.result import Ok
 from serve.conftest import Service, new_token
-
-from pipeline.base.workspace import Workspace
-from pipeline.ledger import Ledger
-from pipeline.serve.app import create_app
-from pipeline.serve.door import Rate, Rules
-from pipeline.serve.metrics import Metrics
-from pipeline.serve.worker import Worker
-from pipeline.settings import load_settings
 
 load_all_checks()
 
@@ -28,25 +21,13 @@ NOT_IN_A_SCHEMA = (
     ("POST /v1/collections", CHECKS.get_one("positive_data_acceptance")),  # EIP-55 checksums, and lengths in bytes
     ("GET /readyz", CHECKS.get_one("not_a_server_error")),  # 503 is what it is for: here no worker was started
 )
-UNPACED = Rate(1e9, 10**9)
 
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]]:
     """The application with a token, and a worker that was never started: what is accepted stays in the queue."""
     folder = tmp_path_factory.mktemp("openapi")
-    workspace, config = Workspace(folder / "workspace"), load_settings({}, {}, folder)
-    with Ledger(workspace.ledger) as ledger:
-        metrics = Metrics(ledger)
-        app = create_app(
-            workspace,
-            config,
-            ledger=ledger,
-            worker=Worker(workspace, config, metrics),
-            metrics=metrics,
-            rules=Rules(frozenset({"localhost", "testserver"}), reads=UNPACED, writes=UNPACED, failures=UNPACED),
-            chain_url="http://127.0.0.1:9",
-        )
+    with unpaced_service(folder, "localhost", "testserver") as app:
         yield app, new_token(folder, "mint")
 
 

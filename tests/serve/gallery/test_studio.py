@@ -12,23 +12,16 @@ from typing import Any
 
 import httpx
 import pytest
-from galleries import serving
+from galleries import serving, unpaced_service
 from layered import bots
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 from serve.conftest import PATIENCE_S, new_token
 
 from pipeline.base.workspace import Workspace
 from pipeline.cli.main import main
-from pipeline.ledger import Ledger
-from pipeline.serve.app import create_app
-from pipeline.serve.door import Rate, Rules
-from pipeline.serve.metrics import Metrics
-from pipeline.serve.worker import Worker
-from pipeline.settings import load_settings
 
 COUNT = 40
 STUDIO = "/v1/studio/1"
-UNPACED = Rate(1e9, 10**9)
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +52,8 @@ class Bench:
 
 @contextlib.contextmanager
 def service(folder: Path, **rules: Any) -> Iterator[Bench]:
-    workspace, config = Workspace(folder / "workspace"), load_settings({}, {}, folder)
-    with Ledger(workspace.ledger) as ledger:
-        metrics = Metrics(ledger)
-        app = create_app(
-            workspace,
-            config,
-            ledger=ledger,
-            worker=Worker(workspace, config, metrics),
-            metrics=metrics,
-            rules=Rules(frozenset({"127.0.0.1"}), reads=UNPACED, writes=UNPACED, failures=UNPACED, **rules),
-            chain_url="http://127.0.0.1:9",
-        )
-        with serving(app) as url:
-            yield Bench(url, workspace, new_token(folder, "mint"), new_token(folder, "read"))
+    with unpaced_service(folder, "127.0.0.1", **rules) as app, serving(app) as url:
+        yield Bench(url, Workspace(folder / "workspace"), new_token(folder, "mint"), new_token(folder, "read"))
 
 
 @pytest.fixture
@@ -223,12 +204,19 @@ def test_a_stale_page_may_not_commit_and_then_shows_what_it_missed(bench: Bench,
     page = open_studio(open_page, bench)
     page.keyboard.press("a")
     staged(page, 1)
-    page.route("**/v1/studio/1", lambda route: route.abort())  # it hears of nothing any more
+    commits: list[Route] = []
+
+    def commit(route: Route) -> None:
+        commits.append(route)
+        route.continue_()
+
+    # It hears of nothing any more, until it commits.
+    page.route("**/v1/studio/1", lambda route: route.continue_() if commits else route.abort())
+    page.route("**/v1/studio/1/commits", commit)
     with bench.client() as other:
         edit(other, "reroll", 9)
     page.keyboard.press("Control+Enter")
     expect(page.locator("#choose-title")).to_have_text("Commit version 1?")
-    page.unroute("**/v1/studio/1")
     with page.expect_response("**/commits") as answered:
         page.keyboard.press("Enter")
     assert answered.value.status == 412
