@@ -33,8 +33,8 @@ MAX_INDEXES = 64  # kept in memory: a few hundred bytes per block
 
 
 _BRING_BACK = (
-    "nothing more was signed for it; put a copy back, or have the verb repin with --all fetch it from the --gateway of whoever"
-    " has it, then give the same command again"
+    "nothing more was signed for it; put a copy back, or fetch it from whoever has it (pipeline repin --all --gateway URL),"
+    " then give the same command again"
 )
 
 
