@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pipeline.base import __version__
 from pipeline.base.workspace import Workspace
 from pipeline.ledger import Ledger
-from pipeline.serve.door import SHOWN, WORKSHOP, Door, Rules
+from pipeline.serve.door import ALWAYS_OPEN, SHOWN, WORKSHOP, Door, Rules
 from pipeline.serve.gallery import gallery_router
 from pipeline.serve.gallery.media import Media
 from pipeline.serve.health import health_router
@@ -99,15 +99,18 @@ def _openapi(app: FastAPI, public: bool) -> dict[str, Any]:
         schemas.pop("ValidationError", None)
         document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
         if public:
-            reading = {path: operations.get("get") for path, operations in document["paths"].items()}
+            reading = {path: operations.get("get") for path, operations in document["paths"].items() if _is_shown(path)}
             document["paths"] = {path: {"get": operation} for path, operation in reading.items() if operation}
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _complete(operation, method, path)
-                if public and not path.startswith(("/healthz", *SHOWN)):
-                    operation["security"] = [{"bearer": []}]
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _is_shown(path: str) -> bool:
+    """Whether strangers may ask for it at a public show: jobs and figures need a token there."""
+    return path.startswith((*ALWAYS_OPEN, *SHOWN))
 
 
 def _complete(operation: dict[str, Any], method: str, path: str) -> None:

@@ -30,6 +30,7 @@ MEDIA = (  # the page's own, which no document describes
         for what in ("image", "animation", "{width}.webp", "preview.jpg")
     ),
 )
+WORK = ("/v1/jobs", "/v1/jobs/{job}", "/v1/jobs/{job}/events", "/metrics")  # of whoever runs the show
 PAGES = (
     *(
         "/",
@@ -92,7 +93,8 @@ def _everything(running: Service, tokens: list[Token]) -> Iterator[tuple[str, li
     with running.client() as stranger:
         paths = stranger.get("/openapi.json").json()["paths"]
         assert all(set(operations) == {"get"} for operations in paths.values()), "a show says that it writes"
-        for path in (*paths, *MEDIA, *PAGES):
+        assert not set(paths) & set(WORK), "a show offers what it keeps to itself"
+        for path in (*paths, *MEDIA, *WORK, *PAGES):
             names = [name for name in values if f"{{{name}}}" in path]
             yield (
                 path,

@@ -64,7 +64,9 @@ export class CollectionView {
         about.artist && el("p", { class: "by" }, about.artist),
         about.description && el("p", { class: "description" }, about.description),
         about.external_url && el("p", {}, el("a", { href: about.external_url }, `${host(about.external_url)} ↗`)),
-        about.statement && el("details", { class: "statement" }, el("summary", {}, "Statement"), el("p", {}, about.statement)),
+        about.statement &&
+          about.statement !== about.description &&
+          el("details", { class: "statement" }, el("summary", {}, "Statement"), el("p", {}, about.statement)),
       ),
       cover,
       el(
