@@ -140,6 +140,10 @@ def _entries(folder: Path, listing: Listing) -> dict[str, Path]:
     return found
 
 
+# What pictures, videos and sounds are often kept as, and nobody shows.
+_CONVERTED = frozenset({".heic", ".heif", ".psd", ".mov", ".avi", ".mkv", ".flac", ".m4a", ".aac", ".obj", ".fbx"})
+
+
 def _sorted_out(
     folder: Path, entries: dict[str, Path], listing: Listing, *, bare: bool = False
 ) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -151,7 +155,7 @@ def _sorted_out(
         elif _is_media(path):
             media[name] = path
         else:
-            convert = suffix in (".heic", ".heif", ".psd") or suffix in BY_SUFFIX
+            convert = suffix in _CONVERTED or suffix in BY_SUFFIX
             why = "convert it, or move it elsewhere" if convert else "move it elsewhere"
             if name_it := minted_as(suffix):
                 why = f"rename it to {name_it}"

@@ -137,7 +137,7 @@ class Watcher:
         if block is None or block.hash != block_hash:
             raise ChainError(
                 reason=f"block {number} was final and is no longer part of the chain at {self.chain.rpc.shown}",
-                hint="nothing was sent; compare with another node before going on",
+                hint="nothing new was signed; compare with another node before going on",
             )
 
     def describe(self, slot: Slot, look: Look) -> str:
@@ -487,7 +487,7 @@ class Watcher:
         if code and not matches_source(code):
             raise ChainError(
                 reason=f"there is other code at {contract} than our contract's",
-                hint="nothing was sent; check the RPC URL and the contract's address",
+                hint="nothing new was signed; check the RPC URL and the contract's address",
             )
         return bool(code)
 

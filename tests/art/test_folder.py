@@ -465,6 +465,7 @@ def svg(inside: str, before: str = "") -> str:
         ({"1.png": 1, "1.jpg": 2}, "1.", "one image of that name"),
         ({"1.png": 1, "notes.psd": "x"}, "notes.psd", "convert it"),
         ({"1.png": 1, "2.jfif": "x"}, "2.jfif", "rename it to .jpg"),
+        ({"1.png": 1, "1.mov": "x"}, "1.mov", "convert it"),
         ({"1.png": 1, "1.json": {"external_url": "http://1.2.3.4.5/"}}, "1.json", "that browsers take"),
         ({"1.png": 1, "deep/2.png": 2}, "deep", "move this folder"),
         ({"1.png": 1, "2.json": {"name": "x"}}, "2.json", "image of the same name"),

@@ -73,7 +73,7 @@ def test_an_unknown_verb_or_flag(pipeline: Pipeline) -> None:
 
 
 def test_an_unknown_generator_is_answered_with_a_near_name(pipeline: Pipeline, tmp_path: Path) -> None:
-    _refused(pipeline(*MINT, "--model", "defualt"), 1, "defualt", "default")
+    _refused(pipeline(*MINT, "--model", "defualt"), 2, "defualt", "default")
     assert not (tmp_path / "workspace" / "images").exists()
 
 

@@ -72,7 +72,7 @@ def test_a_sheet_of_a_folder_has_its_pictures_and_no_seed_makes_one(pipeline: Pi
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("--count", "3"), 2, "one of them"),
+        (("--count", "3"), 2, "one of the two"),
         (("--out", "x.png"), 2, "--seed"),
         (("--out", "x.jpg", "--seed", "1"), 2, "ends in .png"),
         (("--sheet", "s.png", "--count", "0"), 2, "1 to 1,000"),

@@ -40,7 +40,8 @@ HEADERS = {
 
 FOR_ALL = "public, max-age=31536000, immutable"  # of a public show: whatever stands between may keep it as well
 
-# A token's page may run what it holds itself and reach nothing: no other origin, no server, no window but its own.
+# A token's page may run what it holds itself and load nothing: of no other origin, from no server. In the gallery's frame it
+# cannot leave either; opened by itself it can lead its own window away, as any link could, with nothing of ours in it.
 PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob: data:; style-src 'unsafe-inline' data:; "
