@@ -160,7 +160,7 @@ class RunDiffers(UsageError):
 class CollectionExists(UsageError):
     """The collection is complete; what to do beside it was not said."""
 
-    sentence = "{collection!r} is complete with {count} tokens, and this call asks for something else: {differences}"
+    sentence = "{collection!r} is complete with {tokens}, and this call asks for something else: {differences}"
     next_step = "`--more` adds tokens to it, `--new` starts another collection"
 
 

@@ -17,7 +17,7 @@ from pipeline.base.limits import MAX_AIRDROP, MAX_NAME, MAX_SEED, MAX_TEXT
 from pipeline.base.metadata import collection_metadata
 from pipeline.base.records import NOTHING, ZERO_ADDRESS, Address, TokenSpec
 from pipeline.base.seeds import token_seed
-from pipeline.base.words import Expected, one_line
+from pipeline.base.words import Expected, counted, one_line
 from pipeline.base.workspace import Workspace
 from pipeline.flow.recipients import Recipients
 from pipeline.ledger import Collection, Ledger, NewCollection, Run, RunPlan
@@ -113,7 +113,7 @@ def decide(
         if config.given("name"):
             raise CollectionExists(
                 collection=collection.name,
-                count=ledger.runs.next_token(collection) - 1,
+                tokens=counted(ledger.runs.next_token(collection) - 1, "token(s)"),
                 differences="a new collection of the same name",
                 hint="choose another --name",
             )
@@ -127,7 +127,7 @@ def decide(
             return Finished(run)
     raise CollectionExists(
         collection=collection.name,
-        count=ledger.runs.next_token(collection) - 1,
+        tokens=counted(ledger.runs.next_token(collection) - 1, "token(s)"),
         differences=_told(_differences(runs[0], arguments)) or "the rest of that run, which was let go of",
     )
 
@@ -414,7 +414,7 @@ def must_fit(collection: Collection, settings: Settings) -> None:
             if now not in ("", None, planned):
                 raise CollectionExists(
                     collection=collection.name,
-                    count="its",
+                    tokens="its tokens",
                     differences=f"{line.name} {now!r} instead of {planned if planned is not None else 'its own'!r}",
                     hint="these settings were fixed at deployment; leave them out with `--more`",
                 )

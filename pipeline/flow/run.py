@@ -258,7 +258,7 @@ def _shown(address: Address) -> str:
 def _found(ledger: Ledger, run: Run) -> str:
     counts = ledger.tokens.counts(run.collection)
     told = ", ".join(f"{number:,} {state}" for state, number in sorted(counts.items()))
-    return f"found an unfinished run of {run.count:,} tokens ({told}): continuing"
+    return f"found an unfinished run of {counted(run.count, 'token(s)')} ({told}): continuing"
 
 
 def _keep_gate(ledger: Ledger, run: Run, config: Settings) -> None:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from pipeline.base.errors import KeyReused, NoModel, NoSuch, Outdated, PipelineError, ReadOnly, UsageError
 from pipeline.base.secrets import redacted, shown_value
+from pipeline.base.untrusted import printable
 from pipeline.serve.documents import Problem
 from pipeline.serve.door import Refused
 
@@ -105,7 +106,7 @@ def _fault(one: Mapping[str, Any]) -> str:
     """What is wrong with one parameter, in the words of the command line."""
     said = str(one["msg"]).removeprefix("Value error, ").replace("Input should be", "expected", 1)
     said = {"missing": "it is not given", "extra_forbidden": "there is no such field"}.get(one["type"], said)
-    place = [str(shown_value(str(word)))[:60] for word in one["loc"] if word != "body"]
+    place = [printable(shown_value(str(word)), 60) for word in one["loc"] if word != "body"]
     return f"{'.'.join(place) or 'the body'}: {said}"
 
 

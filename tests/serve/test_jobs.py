@@ -212,7 +212,7 @@ def test_an_error_of_a_job_is_the_sentence_of_the_command_line(shared: Service, 
     job = _post(client, "capped-again", small("Capped", 1)).json()["id"]
     failed = shared.ended(client, job)
     assert failed["state"] == "failed"
-    assert "'Capped' is complete with 1 tokens" in failed["error"] and failed["hint"]
+    assert "'Capped' is complete with 1 token," in failed["error"] and failed["hint"]
 
 
 @pytest.mark.parametrize(

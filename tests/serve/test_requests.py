@@ -69,3 +69,4 @@ def test_more_tokens_say_who_gets_them_and_nothing_of_the_collection() -> None:
 def test_a_key_that_was_pasted_as_the_name_of_a_field_is_not_repeated() -> None:
     told = _fault({"type": "extra_forbidden", "loc": ("body", "0x" + "7f" * 32 + "name"), "msg": "not permitted"})
     assert "there is no such field" in told and "7f7f" not in told
+    assert "\u202e" not in _fault({"type": "extra_forbidden", "loc": ("body", "\u202etxt.exe"), "msg": "not permitted"})
