@@ -96,7 +96,7 @@ def _owners(call: Call) -> int:
         ("owner", "tokens", "token ids"),
         [(o.owner, len(o.token_ids), ranges(o.token_ids)) for o in report.owners],
     )
-    say(f"as of block {report.block_number:,}")
+    say(f"{report.collection!r} as of block {report.block_number:,}")
     return 0
 
 

@@ -106,7 +106,7 @@ def _asked(question: str) -> str:
         raise BadArgument(
             name="--subject", value="", expected="whose certificate it is: an artist's or a studio's public name"
         )
-    return ask(question)
+    return ask(question).strip()
 
 
 def _ask_password(prompt: str) -> str | None:

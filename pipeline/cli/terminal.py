@@ -78,7 +78,7 @@ def person_here(confirm_name: str | None = None) -> Person:
 
 
 def _ask(prompt: str) -> str:
-    """One line from the terminal; the prompt is no result, so it goes to stderr."""
+    """One line from the terminal with its end, empty when nothing comes; the prompt is no result, so it goes to stderr."""
     print(prompt, end="", file=sys.stderr, flush=True)
     return sys.stdin.readline()
 

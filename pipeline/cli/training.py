@@ -151,7 +151,7 @@ def _asked_licence() -> str:
     from pipeline.cli.terminal import person_here
 
     ask = person_here().ask
-    return ask("Whose pictures are these, and under which licence? ") if ask else ""
+    return ask("Whose pictures are these, and under which licence? ").strip() if ask else ""
 
 
 def _decimal(name: str, text: str, low: float, high: float) -> float:
