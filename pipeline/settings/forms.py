@@ -73,8 +73,8 @@ def decimal(hint: str) -> Form[str]:
 
     def read(value: str) -> str:
         digits = value.replace(".", "", 1)
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= 40):
-            raise Expected("a decimal number such as 0.25")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 40 and digits.strip("0")):
+            raise Expected("a decimal number above 0, such as 0.25")
         return value
 
     return Form(hint, read, {"type": "string"})

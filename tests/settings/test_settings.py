@@ -19,7 +19,7 @@ from other_values import OTHER
 from plugins import install
 
 from pipeline.art.source import About
-from pipeline.base.errors import BadArgument, UnknownSetting
+from pipeline.base.errors import BadArgument, UnknownSetting, UsageError
 from pipeline.base.records import Address
 from pipeline.flow.plan import collection_settings
 from pipeline.settings import SETTINGS, Settings, load_settings
@@ -127,6 +127,7 @@ def test_no_section_can_hold_what_its_settings_refuse() -> None:
         ("royalty_bps", "10001", "10,000"),
         ("max_fee_gwei", "1e3", "decimal"),
         ("max_fee_gwei", "-1", "decimal"),
+        ("max_run_eth", "0.0", "above 0"),
         ("pin", " , ", "names"),
         ("name", "x" * 32, "1 to 31 bytes"),
         ("name", "é" * 16, "1 to 31 bytes"),
@@ -188,7 +189,7 @@ def test_what_is_harmless_is_cleaned(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_not_meant_is_named(tmp_path: Path, text: str) -> None:
     _file(tmp_path, text)
-    with pytest.raises((BadArgument, UnknownSetting), match="pipeline.toml"):
+    with pytest.raises(UsageError, match="pipeline.toml"):
         load_settings({}, {}, tmp_path)
 
 
