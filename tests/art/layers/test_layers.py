@@ -117,7 +117,7 @@ def test_what_changes_under_a_drawn_run_is_named_and_the_rest_is_minted_without_
 ) -> None:
     folder = cats(tmp_path / "cats")
     draw = (*MINT, "--rpc-url", "http://127.0.0.1:9", "--stop-after", "generate")
-    assert pipeline(*draw, env={"PIPELINE_CRASH_AT": "artwork_recorded:2"}).code not in (0, 1, 2)
+    assert pipeline(*draw, env={"PIPELINE_CRASH_AT": "image_written:2"}).code not in (0, 1, 2)
     kept = (folder / "Fur" / "White#1.png").read_bytes()
     Image.new("RGBA", (32, 32), "lime").save(folder / "Fur" / "White#1.png")
     refused = pipeline(*draw)
