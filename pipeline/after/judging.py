@@ -33,8 +33,8 @@ class JudgeTrained:
 def train_judge(settings: Settings, workspace: Workspace, name: str | None, observer: Observer) -> JudgeTrained:
     """Learn from a collection's decisions: kept are tokens that were pinned, rejected what `reject` was told.
 
-    An earlier judge is replaced. Raises BadArgument for a collection that no generator here drew, and where a run waits whose tokens the
-    earlier judge chooses; GenerationError for too few decisions.
+    An earlier judge is replaced. Raises BadArgument for a collection that no generator here drew, and where a run waits
+    whose tokens the earlier judge chooses; GenerationError for too few decisions.
     """
     with reading(workspace, name) as (ledger, collection):
         runs = ledger.runs.of(collection.id)

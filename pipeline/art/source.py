@@ -275,9 +275,7 @@ class Stated:
     """
 
     settings: Settings
-    runs: Sequence[
-        Run
-    ] = ()  # of the workspace: the last that was composed of layers says where they lie, if no setting does
+    runs: Sequence[Run] = ()  # of the workspace: they say where layers lie, if no setting does
 
     @cached_property
     def chosen(self) -> str:

@@ -27,7 +27,7 @@ from pipeline.base.words import counted
 from pipeline.base.workspace import Workspace
 from pipeline.flow.abandon import make_way
 from pipeline.flow.bill import bill_of
-from pipeline.flow.committed import must_hold_content_of
+from pipeline.flow.committed import must_hold_content_of, own_roots
 from pipeline.flow.connection import chain_url, reach
 from pipeline.flow.consent import NOBODY, ONLY_HERE, Person, confirmations, is_on_this_machine_only, spending_limits
 from pipeline.flow.cover import ensure_cover, pin_info
@@ -364,13 +364,10 @@ class _Flow:
         """Raise Corrupt unless what an earlier process sealed is still here: it was proved then, and may be gone since."""
         roots = [root for batch in self.earlier for root in (batch.images, batch.metadata)]
         if self.earlier or self.collection.contract is None:  # the deployment commits to the collection's own
-            roots += self._known(self.collection.cover_root, self.collection.info_root)
+            roots += own_roots(self.ledger, self.collection)
         for root in roots:
             self.tools.content.store.must_hold(root)
             self._must_be_kept(root)
-
-    def _known(self, *cids: CID | None) -> list[PinnedRoot]:
-        return [self.ledger.pins.known(cid).root for cid in cids if cid is not None]
 
     def _must_be_kept(self, root: PinnedRoot) -> None:
         """Pin a root again where so many places have lost it that it would not count as pinned."""
